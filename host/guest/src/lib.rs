@@ -1,1 +1,26 @@
-//! Not begun.
+//! Everything an agent can reach: the whole attack surface in one folder.
+//!
+//! [`Host`] loads components and gives them life; [`Grants`] say what is open to them. What is not is shut.
+
+mod accounts;
+mod agent;
+mod command;
+mod ctx;
+mod grants;
+mod host;
+mod imports;
+mod log;
+mod manifest;
+mod rate;
+mod state;
+
+pub use accounts::{Parent as Group, Usage};
+pub use agent::Agent;
+pub use agents::{Answer, Error as Failed, Receipt, Refusal};
+pub use command::{Finished, Stdin};
+pub use ctx::Ctx;
+pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
+pub use host::{Builder, Error, Host, Version, grants_needed};
+pub use log::{Line, Source};
+pub use manifest::{Error as ManifestError, Manifest};
+pub use runtime::{Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill};

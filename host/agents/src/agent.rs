@@ -1,0 +1,173 @@
+//! An agent, as those who send to it see it.
+
+use crate::live::{self, Work};
+use base::Budget;
+use runtime::{Card, Cpu, Failure, Fault, Guest, Message, Quota, Reply, Task, Version, Workers};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What an agent is made of.
+pub struct Spec<T: 'static> {
+    /// The version that handles its messages.
+    pub version: Arc<Version<T>>,
+    /// What it may use.
+    pub budget: Budget,
+    /// The CPU account that its turns are charged to.
+    pub cpu: Arc<Cpu>,
+    /// What its memory is counted on.
+    pub memory: Arc<Quota>,
+    /// Messages that may wait.
+    pub mailbox: usize,
+    /// Makes the state of a new instance.
+    pub data: Box<dyn Fn() -> Result<T, Fault> + Send + Sync>,
+}
+
+/// An agent that lives. Dropping it stops it.
+pub struct Agent {
+    mailbox: mpsc::Sender<Work>,
+    task: Arc<Task>,
+    /// Nanoseconds.
+    deadline: Arc<AtomicU64>,
+}
+
+/// What came of a message, and what that used.
+#[derive(Debug)]
+pub struct Answer {
+    /// The reply, or why there is none.
+    pub outcome: Result<Reply, Error>,
+    /// What the turn used.
+    pub receipt: Receipt,
+}
+
+/// What one turn used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// CPU time. The last slice is taken by the wall clock.
+    pub cpu: Duration,
+    /// Wall time, waiting included.
+    pub wall: Duration,
+    /// The most memory held at once, in bytes.
+    pub memory: u64,
+}
+
+/// Why a message was handled without success.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The agent said no.
+    #[error("{}", said(.0))]
+    Failed(Failure),
+    /// The turn broke.
+    #[error(transparent)]
+    Broke(#[from] Fault),
+}
+
+fn said(failure: &Failure) -> String {
+    let kind = failure_kind(failure);
+    match failure.message.as_str() {
+        "" => format!("the agent answered `{kind}`"),
+        message => format!("{kind}: {message}"),
+    }
+}
+
+fn failure_kind(failure: &Failure) -> &'static str {
+    use runtime::FailureKind::{Internal, Invalid, Refused, Temporary, Unsupported};
+    match failure.kind {
+        Invalid => "invalid",
+        Unsupported => "unsupported",
+        Refused => "refused",
+        Temporary => "temporary",
+        Internal => "internal",
+    }
+}
+
+impl Error {
+    /// The word that programs know it by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Failed(failure) => failure_kind(failure),
+            Error::Broke(fault) => fault.kind(),
+        }
+    }
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// As many messages wait as may.
+    #[error("the agent's mailbox is full")]
+    Full,
+    /// The agent has stopped.
+    #[error("the agent has stopped")]
+    Stopped,
+}
+
+impl Agent {
+    /// Gives life to an agent on `workers`. Its instance is made when the first message needs it.
+    pub fn start<T: Guest>(workers: &Workers, spec: Spec<T>) -> Agent {
+        let (mailbox, messages) = mpsc::channel(spec.mailbox.max(1));
+        let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
+        let limit = deadline.clone();
+        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, messages));
+        Agent { mailbox, task, deadline }
+    }
+
+    /// Hands it a message, and waits for what comes of it.
+    pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
+        self.offer(message)?.await.map_err(|_| Refusal::Stopped)
+    }
+
+    /// Hands it a message; what comes of it arrives on the channel.
+    pub fn offer(&self, message: Message) -> Result<oneshot::Receiver<Answer>, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.put(Work::Handle(message, answer))?;
+        Ok(answered)
+    }
+
+    /// Makes its instance now, if there is none.
+    pub async fn warm(&self) -> Result<Result<(), Fault>, Refusal> {
+        let (done, waiting) = oneshot::channel();
+        self.put(Work::Warm(done))?;
+        waiting.await.map_err(|_| Refusal::Stopped)
+    }
+
+    /// Asks it what it is.
+    pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
+        let (done, waiting) = oneshot::channel();
+        self.put(Work::Describe(done))?;
+        waiting.await.map_err(|_| Refusal::Stopped)
+    }
+
+    /// Changes how long a turn may take, from the next one on.
+    pub fn set_deadline(&self, deadline: Duration) {
+        self.deadline.store(nanos(deadline), Relaxed);
+    }
+
+    /// Looks again whether it may run, after its accounts were changed.
+    pub fn reconsider(&self) {
+        self.task.reconsider();
+    }
+
+    /// Stops it, in the midst of a turn if need be.
+    pub fn stop(&self) {
+        self.task.stop();
+    }
+
+    fn put(&self, work: Work) -> Result<(), Refusal> {
+        self.mailbox.try_send(work).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Full,
+            mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
+        })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,122 @@
+//! An agent's life: one message after the other.
+
+use crate::agent::{Answer, Error, Receipt, Spec};
+use runtime::{Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, clock, turn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What an agent's mailbox holds.
+pub(crate) enum Work {
+    Handle(Message, oneshot::Sender<Answer>),
+    Warm(oneshot::Sender<Result<(), Fault>>),
+    Describe(oneshot::Sender<Result<Card, Fault>>),
+}
+
+/// Handles what arrives, until nobody can send any more or the agent is stopped.
+pub(crate) async fn live<T: Guest>(
+    task: Arc<Task>,
+    spec: Spec<T>,
+    deadline: Arc<AtomicU64>,
+    mut mailbox: mpsc::Receiver<Work>,
+) {
+    let mut life = Life { task, spec, deadline, instance: None };
+    while let Some(work) = life.next(&mut mailbox).await {
+        // Nobody may be waiting for the answer any more; the turn stands all the same.
+        match work {
+            Work::Handle(message, answer) => drop(answer.send(life.handle(&message).await)),
+            Work::Warm(done) => drop(done.send(life.warm().await)),
+            Work::Describe(done) => drop(done.send(life.describe().await)),
+        }
+        life.task.give_way().await;
+    }
+}
+
+struct Life<T: 'static> {
+    task: Arc<Task>,
+    spec: Spec<T>,
+    deadline: Arc<AtomicU64>,
+    instance: Option<Instance<T>>,
+}
+
+impl<T: Guest> Life<T> {
+    async fn next(&mut self, mailbox: &mut mpsc::Receiver<Work>) -> Option<Work> {
+        std::future::poll_fn(|cx| match self.task.stopping() {
+            true => std::task::Poll::Ready(None),
+            false => mailbox.poll_recv(cx),
+        })
+        .await
+    }
+
+    async fn handle(&mut self, message: &Message) -> Answer {
+        let limit = Duration::from_nanos(self.deadline.load(Relaxed));
+        let (memory, cpu) = (self.spec.memory.clone(), self.task.cpu().used());
+        memory.take_peak();
+        let (instance, spec) = (&mut self.instance, &self.spec);
+        let begun = clock::now();
+        let until = begun.saturating_add(limit.as_nanos() as u64);
+        let turn = turn(&self.task, limit, async {
+            let instance = ready(instance, spec).await?;
+            instance.data().begin(until);
+            let reply = instance.handle(message).await?.map_err(Error::Failed)?;
+            instance.data().commit();
+            Ok(reply)
+        })
+        .await;
+        let outcome: Result<Reply, Error> = match turn.outcome {
+            Ok(outcome) => outcome,
+            Err(interrupted) => Err(Error::Broke(fault(interrupted, limit))),
+        };
+        if outcome.is_err() {
+            // Memory is a cache: what a failed turn left there is not to be trusted.
+            self.instance = None;
+        }
+        // What ran since the last slice is charged when this one ends.
+        let slice = clock::now().saturating_sub(begun.max(self.task.polled()));
+        let cpu = Duration::from_nanos((self.task.cpu().used() - cpu).saturating_add(slice)).min(turn.wall);
+        Answer { outcome, receipt: Receipt { cpu, wall: turn.wall, memory: memory.take_peak() } }
+    }
+
+    async fn warm(&mut self) -> Result<(), Fault> {
+        self.outside(async |_| Ok(())).await
+    }
+
+    async fn describe(&mut self) -> Result<Card, Fault> {
+        self.outside(async |instance| instance.describe().await).await
+    }
+
+    /// Does something with the instance that is no message, under the same deadline.
+    async fn outside<O>(&mut self, work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>) -> Result<O, Fault> {
+        let limit = Duration::from_nanos(self.deadline.load(Relaxed));
+        let until = clock::now().saturating_add(limit.as_nanos() as u64);
+        let (instance, spec) = (&mut self.instance, &self.spec);
+        let turn = turn(&self.task, limit, async {
+            let instance = ready(instance, spec).await?;
+            instance.data().begin(until);
+            work(instance).await
+        })
+        .await;
+        let outcome = turn.outcome.unwrap_or_else(|interrupted| Err(fault(interrupted, limit)));
+        if outcome.is_err() {
+            self.instance = None;
+        }
+        outcome
+    }
+}
+
+/// The instance, made now if there is none.
+async fn ready<'a, T: Guest>(instance: &'a mut Option<Instance<T>>, spec: &Spec<T>) -> Result<&'a mut Instance<T>, Fault> {
+    let ready = match instance.take() {
+        Some(ready) => ready,
+        None => Instance::start(&spec.version, (spec.data)()?).await?,
+    };
+    Ok(instance.insert(ready))
+}
+
+fn fault(interrupted: Interrupted, limit: Duration) -> Fault {
+    match interrupted {
+        Interrupted::Deadline => Fault::Deadline { limit },
+        Interrupted::Stopped => Fault::Stopped,
+    }
+}

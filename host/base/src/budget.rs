@@ -1,0 +1,238 @@
+//! What an agent may use.
+
+use crate::{Bad, Share, Size, nearest, span, span_text};
+use std::time::Duration;
+
+/// What an agent may use. Every field has a value; there is no "unlimited".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// CPU, sustained.
+    pub cpu: Share,
+    /// CPU time that it may run ahead of its share.
+    pub burst: Duration,
+    /// Wall time of one turn, waiting included.
+    pub deadline: Duration,
+    /// All linear memories, tables, handles, and bytes that the host holds for it.
+    pub memory: Size,
+    /// Durable state, and what it adds to files.
+    pub storage: Size,
+    /// Log bytes a second.
+    pub log: Size,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget {
+            cpu: Share::percent(25),
+            burst: Duration::from_millis(200),
+            deadline: Duration::from_secs(30),
+            memory: Size::mib(64),
+            storage: Size::mib(64),
+            log: Size::kib(64),
+        }
+    }
+}
+
+/// The fields that are enforced, in the manifest's order.
+pub const FIELDS: [&str; 6] = ["cpu", "burst", "deadline", "memory", "storage", "log"];
+
+/// Fields of the design whose room does not exist yet, with that room.
+const LATER: [(&str, &str); 8] = [
+    ("mailbox", "durable mailboxes (host/store)"),
+    ("mailbox-bytes", "durable mailboxes (host/store)"),
+    ("messages", "durable mailboxes (host/store)"),
+    ("mesh", "the mesh (host/mesh)"),
+    ("http", "outgoing HTTP (host/guest)"),
+    ("tokens", "models (host/model)"),
+    ("gpu", "kernels (host/kernels)"),
+    ("children", "tasks (host/tasks)"),
+];
+
+/// A budget that can't be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No budget has such a field.
+    #[error("unknown budget field `{field}`{}; there are {}", did_you_mean(.nearest), FIELDS.join(", "))]
+    Unknown {
+        /// As it was written.
+        field: String,
+        /// The field that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The field is to come, and is not enforced by this version.
+    #[error("budget field `{field}` can't be enforced yet: it comes with {room}; leave it out")]
+    Later {
+        /// As it was written.
+        field: String,
+        /// What will enforce it.
+        room: &'static str,
+    },
+    /// The value can't be read.
+    #[error("budget field `{field}`: {bad}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// Why.
+        bad: Bad,
+    },
+    /// The value can be read, and can't be had.
+    #[error("budget field `{field}`: {value} is out of range, from {least} to {most}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// The least that can be had.
+        least: String,
+        /// The most that can be had.
+        most: String,
+    },
+}
+
+fn did_you_mean(nearest: &Option<&str>) -> String {
+    nearest.map(|word| format!(", did you mean `{word}`?")).unwrap_or_default()
+}
+
+impl Budget {
+    /// Sets one field from its text in a manifest or on a command line.
+    pub fn set(&mut self, field: &str, text: &str) -> Result<(), Error> {
+        match known(field)? {
+            // A guest has one thread, so it can't use more than one core.
+            "cpu" => self.cpu = share(text, Share::CORE)?,
+            "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
+            "deadline" => self.deadline = time("deadline", text, Duration::from_millis(1), Duration::from_secs(86_400))?,
+            "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(64 << 10))?,
+            "storage" => self.storage = size("storage", text, Size::bytes(0), Size::mib(1 << 20))?,
+            "log" => self.log = size("log", text.trim().strip_suffix("/s").unwrap_or(text), Size::bytes(1), Size::mib(64))?,
+            field => unreachable!("`{field}` is one of FIELDS"),
+        }
+        Ok(())
+    }
+
+    /// Each field with its limit, as it would be written.
+    pub fn fields(&self) -> [(&'static str, String); 6] {
+        [
+            ("cpu", self.cpu.to_string()),
+            ("burst", span_text(self.burst)),
+            ("deadline", span_text(self.deadline)),
+            ("memory", self.memory.to_string()),
+            ("storage", self.storage.to_string()),
+            ("log", format!("{}/s", self.log)),
+        ]
+    }
+}
+
+/// What a group of agents may use together, beside each one's own budget. Groups nest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// CPU, sustained. May be more than one core.
+    pub cpu: Share,
+    /// CPU time that they may run ahead of the share.
+    pub burst: Duration,
+    /// As for an agent.
+    pub memory: Size,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group { cpu: Share::CORE, burst: Duration::from_millis(200), memory: Size::mib(1024) }
+    }
+}
+
+impl Group {
+    /// Sets one field from its text.
+    pub fn set(&mut self, field: &str, text: &str) -> Result<(), Error> {
+        match known(field)? {
+            "cpu" => self.cpu = share(text, Share::percent(100_000))?,
+            "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
+            "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(1 << 20))?,
+            field => return Err(Error::Later { field: field.into(), room: "groups that share more than cpu and memory" }),
+        }
+        Ok(())
+    }
+}
+
+fn known(field: &str) -> Result<&'static str, Error> {
+    if let Some(known) = FIELDS.into_iter().find(|known| *known == field) {
+        return Ok(known);
+    }
+    if let Some((_, room)) = LATER.into_iter().find(|(later, _)| *later == field) {
+        return Err(Error::Later { field: field.into(), room });
+    }
+    Err(Error::Unknown { field: field.into(), nearest: nearest(field, FIELDS) })
+}
+
+fn share(text: &str, most: Share) -> Result<Share, Error> {
+    let value: Share = text.parse().map_err(|bad| Error::Value { field: "cpu", bad })?;
+    within("cpu", value, LEAST_SHARE, most, |share| share.to_string())
+}
+
+fn time(field: &'static str, text: &str, least: Duration, most: Duration) -> Result<Duration, Error> {
+    let value = span(text).map_err(|bad| Error::Value { field, bad })?;
+    within(field, value, least, most, span_text)
+}
+
+fn size(field: &'static str, text: &str, least: Size, most: Size) -> Result<Size, Error> {
+    let value: Size = text.parse().map_err(|bad| Error::Value { field, bad })?;
+    within(field, value, least, most, |size| size.to_string())
+}
+
+/// A tenth of a per cent: below it one tick of the clock lasts over a second.
+const LEAST_SHARE: Share = Share::permille(1);
+
+fn within<V: PartialOrd>(field: &'static str, value: V, least: V, most: V, text: fn(V) -> String) -> Result<V, Error> {
+    if value < least || value > most {
+        return Err(Error::Range { field, value: text(value), least: text(least), most: text(most) });
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(field: &str, value: &str) -> String {
+        Budget::default().set(field, value).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn every_field_is_set_and_read_back() {
+        let mut budget = Budget::default();
+        for (field, value) in
+            [("cpu", "10%"), ("burst", "50ms"), ("deadline", "2s"), ("memory", "32MiB"), ("storage", "1MiB"), ("log", "8KiB/s")]
+        {
+            assert_ne!(budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()), Some(value));
+            budget.set(field, value).expect("a good value");
+            assert!(budget.fields().contains(&(field_name(field), value.to_string())), "{field}");
+        }
+    }
+
+    fn field_name(field: &str) -> &'static str {
+        known(field).expect("a known field")
+    }
+
+    #[test]
+    fn an_unknown_field_names_the_nearest() {
+        assert_eq!(
+            refusal("memmory", "1MiB"),
+            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, deadline, memory, storage, log"
+        );
+    }
+
+    #[test]
+    fn a_field_without_its_room_names_the_room() {
+        for (field, room) in LATER {
+            assert!(refusal(field, "1").contains(room), "{field}");
+        }
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        assert!(refusal("cpu", "200%").contains("from 0.1% to 100%"));
+        assert!(refusal("cpu", "0%").contains("above nothing"));
+        assert!(refusal("deadline", "0s").contains("out of range"));
+        assert!(refusal("memory", "1KiB").contains("out of range"));
+        assert!(refusal("memory", "lots").contains("`lots` is not a size"));
+        assert!(refusal("log", "0").contains("out of range"));
+    }
+}

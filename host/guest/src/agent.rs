@@ -1,0 +1,105 @@
+//! An agent that lives, with its accounts.
+
+use crate::accounts::{Accounts, Usage};
+use crate::ctx::Ctx;
+use crate::grants::Grants;
+use crate::host::{Seat, Version};
+use crate::log::Line;
+use agents::{Answer, Error, Refusal, Spec};
+use base::Budget;
+use runtime::{Card, Fault, Message, Workers};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An agent that lives. Dropping it stops it.
+pub struct Agent {
+    inner: agents::Agent,
+    accounts: Arc<Accounts>,
+    _seat: Seat,
+}
+
+/// Messages that may wait.
+const MAILBOX: usize = 1000;
+
+impl Agent {
+    pub(crate) fn start(workers: &Arc<Workers>, version: &Version, accounts: Arc<Accounts>, grants: Arc<Grants>, seat: Seat) -> Agent {
+        let behind = accounts.clone();
+        let spec = Spec {
+            version: version.0.clone(),
+            budget: *accounts.budget.lock(),
+            cpu: accounts.cpu.clone(),
+            memory: accounts.memory.clone(),
+            mailbox: MAILBOX,
+            data: Box::new(move || Ctx::new(grants.clone(), behind.clone(), None)),
+        };
+        Agent { inner: agents::Agent::start(workers, spec), accounts, _seat: seat }
+    }
+
+    /// Hands it a message, and waits for what comes of it.
+    pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
+        let mut answer = self.inner.ask(message).await?;
+        if let Err(Error::Broke(fault)) = &mut answer.outcome {
+            self.explain(fault);
+        }
+        Ok(answer)
+    }
+
+    /// Makes its instance now, if there is none.
+    pub async fn warm(&self) -> Result<Result<(), Fault>, Refusal> {
+        Ok(self.inner.warm().await?.map_err(|fault| self.explained(fault)))
+    }
+
+    /// Asks it what it is.
+    pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
+        Ok(self.inner.describe().await?.map_err(|fault| self.explained(fault)))
+    }
+
+    /// The lines of its log since this was last asked, and how many had to go.
+    pub fn log(&self) -> (Vec<Line>, u64) {
+        self.accounts.log.drain()
+    }
+
+    /// Every field of its budget, with what is used of it.
+    pub fn usage(&self) -> [Usage; 6] {
+        self.accounts.usage(Duration::ZERO)
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.accounts.cpu.used())
+    }
+
+    /// Changes what it may use, while it runs. A new deadline holds from the next turn on.
+    pub fn set_budget(&self, budget: Budget) {
+        self.accounts.set(budget);
+        self.inner.set_deadline(budget.deadline);
+        self.inner.reconsider();
+    }
+
+    /// What it may use.
+    pub fn budget(&self) -> Budget {
+        *self.accounts.budget.lock()
+    }
+
+    /// Stops it, in the midst of a turn if need be.
+    pub fn stop(&self) {
+        self.inner.stop();
+    }
+
+    fn explained(&self, mut fault: Fault) -> Fault {
+        self.explain(&mut fault);
+        fault
+    }
+
+    /// A panic says why on the standard error, and then traps without a word.
+    fn explain(&self, fault: &mut Fault) {
+        explain(&self.accounts, fault);
+    }
+}
+
+pub(crate) fn explain(accounts: &Accounts, fault: &mut Fault) {
+    let said = accounts.log.take_tail();
+    if let (Fault::Trap { reason, .. }, false) = (fault, said.is_empty()) {
+        *reason = format!("{said} ({reason})");
+    }
+}

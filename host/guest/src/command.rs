@@ -1,0 +1,104 @@
+//! Running a `wasi:cli` command: a program with arguments, input, output and an exit code, held to a budget like an agent.
+
+use crate::accounts::Accounts;
+use crate::ctx::{Ctx, Program};
+use crate::grants::Grants;
+use crate::host::{Error, Host, Version};
+use crate::imports::streams::{Input, Output};
+use base::Budget;
+use runtime::{Fault, Guest, Interrupted, clock, turn};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+
+/// What a command reads.
+pub enum Stdin {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// This process's own input, as the command asks for it.
+    Host,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code, or why it did not get that far.
+    pub outcome: Result<i32, Fault>,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+    /// What it used.
+    pub receipt: agents::Receipt,
+}
+
+impl Host {
+    /// Runs a command to its end, or its deadline.
+    pub async fn run(
+        &self,
+        version: &Version,
+        arguments: Vec<String>,
+        stdin: Stdin,
+        budget: Budget,
+        grants: Grants,
+    ) -> Result<Finished, Error> {
+        let seat = self.seat()?;
+        let accounts = Accounts::new(budget, &grants, None)?;
+        let full = |_| Fault::Memory { limit: budget.memory.get(), frames: Vec::new() };
+        let input = match stdin {
+            Stdin::Bytes(bytes) => Input::Bytes(MemoryInputPipe::new(bytes)),
+            Stdin::Host => Input::Host,
+        };
+        let output = Output::kept(&accounts.memory).map_err(full)?;
+        let errors = Output::kept(&accounts.memory).map_err(full)?;
+        let program = Program { arguments, input, output: output.clone(), errors: errors.clone() };
+        let ctx = Ctx::new(Arc::new(grants), accounts.clone(), Some(Arc::new(program)))?;
+        let pre = CommandPre::new(version.0.pre().clone())
+            .map_err(|error| runtime::Error::Unfit { problems: vec![format!("{error:#}")] })?;
+
+        let (done, waiting) = tokio::sync::oneshot::channel();
+        let (memory, cpu) = (accounts.memory.clone(), accounts.cpu.clone());
+        let task = self.workers().spawn(accounts.cpu.clone(), |task| async move {
+            let turn = turn(&task, budget.deadline, execute(pre, ctx)).await;
+            drop(done.send(turn));
+        });
+        let turn = waiting.await.map_err(|_| Fault::Stopped)?;
+        while !task.ended() {
+            // The last slice is charged right after the future has ended.
+            tokio::task::yield_now().await;
+        }
+        drop(seat);
+        let receipt = agents::Receipt {
+            cpu: Duration::from_nanos(cpu.used()),
+            wall: turn.wall,
+            memory: memory.take_peak(),
+        };
+        let outcome = match turn.outcome {
+            Ok(outcome) => outcome,
+            Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline }),
+            Err(Interrupted::Stopped) => Err(Fault::Stopped),
+        };
+        Ok(Finished { outcome, stdout: output.take(), stderr: errors.take(), receipt })
+    }
+}
+
+async fn execute(pre: CommandPre<Ctx>, mut ctx: Ctx) -> Result<i32, Fault> {
+    ctx.begin(clock::now());
+    let memory = ctx.limiter().memory().clone();
+    let mut store = runtime::store(pre.engine(), ctx);
+    let broke = |error: wasmtime::Error| match error.downcast_ref::<I32Exit>() {
+        Some(exit) => Ok(exit.0),
+        None => Err(runtime::fault(&memory, &error)),
+    };
+    let command = match pre.instantiate_async(&mut store).await {
+        Ok(command) => command,
+        Err(error) => return broke(error),
+    };
+    match command.wasi_cli_run().call_run(&mut store).await {
+        Ok(Ok(())) => Ok(0),
+        Ok(Err(())) => Ok(1),
+        Err(error) => broke(error),
+    }
+}

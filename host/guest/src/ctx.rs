@@ -1,0 +1,108 @@
+//! The state of one guest: what stands behind its imports.
+
+use crate::accounts::Accounts;
+use crate::grants::Grants;
+use crate::imports::streams::{Input, Output};
+use crate::state::Writes;
+use runtime::{Denied, Fault, Guest, Limiter};
+use std::sync::Arc;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+
+/// What stands behind the imports of one instance.
+pub struct Ctx {
+    limiter: Limiter,
+    pub(crate) table: ResourceTable,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) accounts: Arc<Accounts>,
+    /// What the turn under way has written.
+    pub(crate) writes: Writes,
+    /// When the turn under way must have ended.
+    pub(crate) until: u64,
+    /// Bytes of files that this instance deleted, and may still hold open.
+    pub(crate) deleted: u64,
+    /// Most agents never use it, so it is made when it is first used.
+    wasi: Option<Box<WasiCtx>>,
+    program: Option<Arc<Program>>,
+}
+
+/// What a command is given beside its grants.
+pub(crate) struct Program {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+    pub(crate) errors: Output,
+}
+
+impl Ctx {
+    pub(crate) fn new(grants: Arc<Grants>, accounts: Arc<Accounts>, program: Option<Arc<Program>>) -> Result<Ctx, Fault> {
+        let full = |_| Fault::Memory { limit: accounts.memory.limit(), frames: Vec::new() };
+        let limiter = Limiter::new(accounts.memory.clone()).map_err(full)?;
+        let writes = accounts.state.begin().map_err(full)?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limiter.handles());
+        Ok(Ctx { limiter, table, grants, writes, until: u64::MAX, accounts: accounts.clone(), deleted: 0, wasi: None, program })
+    }
+
+    /// Ends the turn unless `open`: for what has no way to answer `denied`.
+    pub(crate) fn insist(&self, open: bool, grant: &str) -> wasmtime::Result<()> {
+        match open {
+            true => Ok(()),
+            false => Err(wasmtime::Error::from(Denied(crate::grants::shut(grant)))),
+        }
+    }
+}
+
+fn wasi(grants: &Grants, accounts: &Arc<Accounts>, program: Option<&Program>) -> wasmtime::Result<WasiCtx> {
+    let mut builder = WasiCtx::builder();
+    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    for (name, value) in &grants.env {
+        builder.env(name, value);
+    }
+    for folder in &grants.files {
+        let perms = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        builder.preopened_dir(&folder.host, &folder.guest, perms)?;
+    }
+    match program {
+        Some(program) => {
+            builder.args(&program.arguments);
+            builder.stdin(program.input.clone()).stdout(program.output.clone()).stderr(program.errors.clone());
+        }
+        None => {
+            builder.stdout(Output::log(accounts.clone(), crate::Source::Stdout));
+            builder.stderr(Output::log(accounts.clone(), crate::Source::Stderr));
+        }
+    }
+    Ok(builder.build())
+}
+
+impl Guest for Ctx {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+
+    fn begin(&mut self, until: u64) {
+        self.until = until;
+    }
+
+    fn commit(&mut self) {
+        self.accounts.state.commit(&mut self.writes);
+    }
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let made = wasi(&self.grants, &self.accounts, self.program.as_deref());
+            // A folder that has gone since it was granted: the guest finds nothing there.
+            Box::new(made.unwrap_or_else(|_| WasiCtx::builder().build()))
+        });
+        WasiCtxView { ctx: wasi, table: &mut self.table }
+    }
+}
+
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        self.accounts.files.shrink(self.deleted);
+    }
+}

@@ -1,0 +1,224 @@
+//! What a manifest opens.
+
+use base::nearest;
+use cap_std::ambient_authority;
+use std::path::PathBuf;
+
+/// What an agent may reach. Nothing, unless it is said here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants {
+    /// Its own log.
+    pub log: bool,
+    /// Its own state.
+    pub state: bool,
+    /// Reading its own budget.
+    pub budget: bool,
+    /// The time, and waiting for it.
+    pub clock: bool,
+    /// Random numbers.
+    pub random: bool,
+    /// Environment variables, with their values.
+    pub env: Vec<(String, String)>,
+    /// Folders.
+    pub files: Vec<Folder>,
+}
+
+/// A folder that the guest sees under a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// The folder.
+    pub host: PathBuf,
+    /// Its path in the guest's eyes.
+    pub guest: String,
+    /// Whether it may be changed.
+    pub writable: bool,
+}
+
+/// A grant that can't be given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no such grant.
+    #[error("unknown grant `{name}`{}; there are {}", .nearest.map(|word| format!(", did you mean `{word}`?")).unwrap_or_default(), NAMES.join(", "))]
+    Unknown {
+        /// As it was written.
+        name: String,
+        /// The one that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The grant is to come; nothing here could honour it.
+    #[error("grant `{name}` can't be honoured yet: it comes with {room}; leave it out")]
+    Later {
+        /// As it was written.
+        name: String,
+        /// What will honour it.
+        room: &'static str,
+    },
+    /// The grant says what can't be had.
+    #[error("grant `{name}`: {problem}")]
+    Bad {
+        /// The grant.
+        name: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+/// The grants that are honoured.
+pub const NAMES: [&str; 7] = ["log", "state", "budget", "clock", "random", "env", "files"];
+
+const LATER: [(&str, &str); 12] = [
+    ("agents", "the running village (host/agents)"),
+    ("mesh", "the mesh (host/mesh)"),
+    ("model", "models (host/model)"),
+    ("memory", "models (host/model)"),
+    ("kernels", "kernels (host/kernels)"),
+    ("tasks", "tasks (host/tasks)"),
+    ("spawn", "tasks (host/tasks)"),
+    ("team", "tasks (host/tasks)"),
+    ("ledger", "the ledger (host/ledger)"),
+    ("device", "the device (host/device)"),
+    ("http", "outgoing HTTP (host/guest)"),
+    ("secrets", "outgoing HTTP (host/guest)"),
+];
+
+impl Grants {
+    /// Opens what `--grant` says: `log`, `env=NAME`, `files=HOST:GUEST:ro`.
+    pub fn open(&mut self, text: &str) -> Result<(), Error> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (text.trim(), None),
+        };
+        match (known(name)?, value) {
+            ("env", Some(value)) => self.open_env(value),
+            ("files", Some(value)) => self.open_files(value),
+            ("env", None) => Err(bad("env", "which variable? Write env=NAME")),
+            ("files", None) => Err(bad("files", FILES)),
+            (name, None | Some("true")) => self.switch(name, true),
+            (name, Some("false")) => self.switch(name, false),
+            (name, Some(other)) => Err(bad(name, &format!("it takes no value, so not `{other}`"))),
+        }
+    }
+
+    /// Opens or shuts one that takes no value.
+    pub(crate) fn switch(&mut self, name: &str, open: bool) -> Result<(), Error> {
+        match known(name)? {
+            "log" => self.log = open,
+            "state" => self.state = open,
+            "budget" => self.budget = open,
+            "clock" => self.clock = open,
+            "random" => self.random = open,
+            "env" => return Err(bad("env", "it takes a list of names, such as env = [\"LANG\"]")),
+            "files" => return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}"))),
+            name => unreachable!("`{name}` is one of NAMES"),
+        }
+        Ok(())
+    }
+
+    /// Opens one environment variable, with the value that it has here.
+    pub(crate) fn open_env(&mut self, name: &str) -> Result<(), Error> {
+        if name.is_empty() || name.contains('\0') {
+            return Err(bad("env", "which variable? Write env=NAME"));
+        }
+        let value = std::env::var(name).map_err(|_| bad("env", &format!("`{name}` is not set here, or is not text")))?;
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.into(), value));
+        Ok(())
+    }
+
+    /// Opens a folder: `HOST:GUEST:ro` or `HOST:GUEST:rw`.
+    pub(crate) fn open_files(&mut self, text: &str) -> Result<(), Error> {
+        let parts = text.rsplitn(3, ':').collect::<Vec<_>>();
+        let &[rights, guest, host] = parts.as_slice() else {
+            return Err(bad("files", &format!("`{text}` is not of that form; {FILES}")));
+        };
+        let writable = match rights {
+            "ro" => false,
+            "rw" => true,
+            _ => return Err(bad("files", &format!("`{rights}` is neither ro nor rw; {FILES}"))),
+        };
+        if !guest.starts_with('/') || guest.split('/').any(|part| part == "..") {
+            return Err(bad("files", &format!("the guest's path `{guest}` must begin with / and have no ..; {FILES}")));
+        }
+        if self.files.iter().any(|folder| folder.guest == guest) {
+            return Err(bad("files", &format!("two folders can't both be {guest}")));
+        }
+        // Opened once here, so that a folder that isn't there is said at once and not in the midst of a turn.
+        cap_std::fs::Dir::open_ambient_dir(host, ambient_authority())
+            .map_err(|error| bad("files", &format!("the folder {host}: {error}")))?;
+        self.files.push(Folder { host: host.into(), guest: guest.into(), writable });
+        Ok(())
+    }
+}
+
+const FILES: &str = "write HOST:GUEST:ro to read, HOST:GUEST:rw to write as well";
+
+fn bad(name: &'static str, problem: &str) -> Error {
+    Error::Bad { name, problem: problem.into() }
+}
+
+pub(crate) fn known(name: &str) -> Result<&'static str, Error> {
+    if let Some(known) = NAMES.into_iter().find(|known| *known == name) {
+        return Ok(known);
+    }
+    if let Some((_, room)) = LATER.into_iter().find(|(later, _)| *later == name) {
+        return Err(Error::Later { name: name.into(), room });
+    }
+    Err(Error::Unknown { name: name.into(), nearest: nearest(name, NAMES) })
+}
+
+/// What a guest is told that used something without its grant.
+pub(crate) fn shut(name: &str) -> String {
+    format!("`{name}` is not granted: add `{name} = true` under [grants] in agent.toml, or run with --grant {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Grants::default().open(text).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn nothing_is_open_by_default() {
+        let grants = Grants::default();
+        assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random));
+        assert!(grants.env.is_empty() && grants.files.is_empty());
+    }
+
+    #[test]
+    fn each_grant_opens_one_thing() {
+        for name in ["log", "state", "budget", "clock", "random"] {
+            let mut grants = Grants::default();
+            grants.open(name).expect("a grant");
+            assert_ne!(grants, Grants::default(), "{name}");
+            grants.open(&format!("{name}=false")).expect("a grant");
+            assert_eq!(grants, Grants::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_opened_with_its_rights() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().display();
+        let mut grants = Grants::default();
+        grants.open(&format!("files={path}:/data:ro")).expect("a grant");
+        grants.open(&format!("files={path}:/out:rw")).expect("a grant");
+        let rights: Vec<_> = grants.files.iter().map(|folder| (folder.guest.as_str(), folder.writable)).collect();
+        assert_eq!(rights, [("/data", false), ("/out", true)]);
+        assert!(grants.open(&format!("files={path}:/out:ro")).is_err(), "one name, one folder");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_grant_is_said() {
+        assert!(refusal("netwrok").starts_with("unknown grant `netwrok`"));
+        assert!(refusal("radnom").contains("did you mean `random`?"));
+        assert!(refusal("mesh").contains("host/mesh"));
+        assert!(refusal("files=/tmp").contains("HOST:GUEST:ro"));
+        assert!(refusal("files=/tmp:/data:rx").contains("neither ro nor rw"));
+        assert!(refusal("files=/no/such/folder:/data:ro").contains("/no/such/folder"));
+        assert!(refusal("files=/tmp:data:ro").contains("must begin with /"));
+        assert!(refusal("env=VILLAGE_NO_SUCH_VARIABLE").contains("not set"));
+        assert!(refusal("log=loud").contains("no value"));
+    }
+}

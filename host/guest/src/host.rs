@@ -1,0 +1,239 @@
+//! The host: one engine, its workers, and what is offered to guests.
+
+use crate::accounts::{Accounts, Parent};
+use crate::agent::Agent;
+use crate::ctx::Ctx;
+use crate::grants::Grants;
+use crate::imports;
+use base::{Budget, Group};
+use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use wasmtime::component::{Linker, LinkerInstance};
+
+/// Loads components and gives them life.
+pub struct Host {
+    engine: Engine,
+    linker: Linker<Ctx>,
+    /// Interfaces that the embedding program offers beside ours.
+    own: Vec<String>,
+    workers: Arc<Workers>,
+    seats: Arc<Seats>,
+}
+
+/// A component that can be run, and what it is.
+#[derive(Clone)]
+pub struct Version(pub(crate) Arc<runtime::Version<Ctx>>);
+
+/// Why something can't be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The component can't be loaded.
+    #[error(transparent)]
+    Load(#[from] runtime::Error),
+    /// The file can't be read.
+    #[error("{}: {reason}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It was loaded, and broke.
+    #[error(transparent)]
+    Broke(#[from] Fault),
+    /// The host can't be made.
+    #[error("{0}")]
+    Host(String),
+}
+
+impl Error {
+    /// The word that programs know it by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Load(error) => error.kind(),
+            Error::File { .. } => "file",
+            Error::Broke(fault) => fault.kind(),
+            Error::Host(_) => "internal",
+        }
+    }
+}
+
+type Offer = Box<dyn FnOnce(&mut LinkerInstance<'_, Ctx>) -> wasmtime::Result<()>>;
+
+/// How to make a [`Host`].
+pub struct Builder {
+    pool: Pool,
+    cache: Option<PathBuf>,
+    compiler: Compiler,
+    workers: Option<NonZeroUsize>,
+    offers: Vec<(String, Offer)>,
+}
+
+impl Builder {
+    /// How many instances may live at once. As many as the machine allows, unless it is said.
+    pub fn pool(mut self, pool: Pool) -> Builder {
+        self.pool = pool;
+        self
+    }
+
+    /// Where compiled components are kept: the user's cache folder, unless it is said.
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Where components are compiled: in a child process of this program, unless it is said.
+    pub fn compiler(mut self, compiler: Compiler) -> Builder {
+        self.compiler = compiler;
+        self
+    }
+
+    /// How many threads run guests: one for each core, unless it is said.
+    pub fn workers(mut self, count: NonZeroUsize) -> Builder {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
+    pub fn import(
+        mut self,
+        interface: &str,
+        define: impl FnOnce(&mut LinkerInstance<'_, Ctx>) -> wasmtime::Result<()> + 'static,
+    ) -> Builder {
+        self.offers.push((interface.into(), Box::new(define)));
+        self
+    }
+
+    /// Makes the host. To be called where a tokio runtime is.
+    pub fn build(self) -> Result<Host, Error> {
+        let broken = |error: wasmtime::Error| Error::Host(format!("{error:#}"));
+        let io = tokio::runtime::Handle::try_current().map_err(|error| Error::Host(error.to_string()))?;
+        let cache = self.cache.or_else(cache_folder).ok_or_else(|| {
+            Error::Host("there is no folder for compiled components: set VILLAGE_CACHE to one".into())
+        })?;
+        let engine = Engine::new(&Settings { pool: self.pool, cache, compiler: self.compiler })?;
+        let mut linker = imports::linker(&engine).map_err(broken)?;
+        let mut own = Vec::new();
+        for (interface, define) in self.offers {
+            define(&mut linker.instance(&interface).map_err(broken)?).map_err(broken)?;
+            own.push(interface);
+        }
+        let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+        let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
+        let seats = Arc::new(Seats { taken: AtomicU32::new(0), all: engine.slots() });
+        Ok(Host { engine, linker, own, workers: Arc::new(workers), seats })
+    }
+}
+
+/// The user's cache folder: `VILLAGE_CACHE`, or where the system keeps such things.
+fn cache_folder() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("VILLAGE_CACHE")
+        .or_else(|| variable("XDG_CACHE_HOME").map(|folder| folder.join("village")))
+        .or_else(|| variable("LOCALAPPDATA").map(|folder| folder.join("village")))
+        .or_else(|| variable("HOME").map(|folder| folder.join(".cache/village")))
+}
+
+impl Host {
+    /// How to make one.
+    pub fn builder() -> Builder {
+        Builder { pool: Pool::Machine, cache: None, compiler: Compiler::ThisProgram, workers: None, offers: Vec::new() }
+    }
+
+    /// Loads a component: compiles it, unless that was done before, and checks that it fits.
+    pub async fn load(&self, bytes: &[u8]) -> Result<Version, Error> {
+        let offered = |name: &str| imports::offered(name) || self.own.iter().any(|own| own == name);
+        let version = runtime::Version::load(&self.engine, &self.linker, &offered, bytes).await?;
+        Ok(Version(Arc::new(version)))
+    }
+
+    /// Loads a component from a file.
+    pub async fn load_file(&self, path: &Path) -> Result<Version, Error> {
+        let bytes = std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
+        self.load(&bytes).await
+    }
+
+    /// Gives life to an agent. It is held to its budget, and to that of its group.
+    ///
+    /// Refused when as many live as may.
+    pub fn start(&self, version: &Version, budget: Budget, grants: Grants, group: Option<&Parent>) -> Result<Agent, Error> {
+        let seat = self.seats.clone().take()?;
+        let accounts = Accounts::new(budget, &grants, group)?;
+        Ok(Agent::start(&self.workers, version, accounts, Arc::new(grants), seat))
+    }
+
+    /// A group of agents that share a budget, within another group if there is one.
+    pub fn group(&self, budget: &Group, within: Option<&Parent>) -> Parent {
+        Parent::new(budget, within)
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// How many agents may live at once.
+    pub fn capacity(&self) -> u32 {
+        self.seats.all
+    }
+
+    pub(crate) fn workers(&self) -> &Arc<Workers> {
+        &self.workers
+    }
+
+    pub(crate) fn seat(&self) -> Result<Seat, Fault> {
+        self.seats.clone().take()
+    }
+}
+
+/// How many agents may live at once, and how many do. Beyond that the engine would have no slot for an instance.
+pub(crate) struct Seats {
+    taken: AtomicU32,
+    all: u32,
+}
+
+/// The right to one instance.
+pub(crate) struct Seat(Arc<Seats>);
+
+impl Seats {
+    fn take(self: Arc<Seats>) -> Result<Seat, Fault> {
+        match self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < self.all).then_some(taken + 1)) {
+            Ok(_) => Ok(Seat(self)),
+            Err(_) => Err(Fault::Refused { what: format!("this host has room for {} agents, and all are taken", self.all) }),
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Version {
+    /// The digest of the component's bytes.
+    pub fn digest(&self) -> base::Digest {
+        self.0.digest()
+    }
+
+    /// How it wants to be run.
+    pub fn kind(&self) -> runtime::Kind {
+        self.0.kind()
+    }
+
+    /// Its imports and exports.
+    pub fn shape(&self) -> &runtime::Shape {
+        self.0.shape()
+    }
+}
+
+/// The grants that a component's imports may need, each once, in order. It may well do with fewer.
+pub fn grants_needed(shape: &runtime::Shape) -> Vec<&'static str> {
+    let mut needed: Vec<_> = shape.imports.iter().filter_map(|import| imports::grant_for(import)).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}

@@ -1,0 +1,243 @@
+//! `wasi:filesystem/types`: wasmtime's, with what a guest adds to granted folders taken from its `storage`.
+//!
+//! What it truncates is given back at once. What it deletes is given back when its instance ends, since until then it
+//! may hold the file open. Neither gives back more than it added.
+
+use super::streams::{self, Filling};
+use crate::ctx::Ctx;
+use wasmtime::component::Resource;
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode, Filesize,
+    Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
+
+/// What a name in a folder is counted as.
+const NAME: u64 = 256;
+
+type Fd = Resource<Descriptor>;
+
+impl Host for Ctx {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        self.filesystem().convert_error_code(error)
+    }
+
+    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        self.filesystem().filesystem_error_code(error)
+    }
+}
+
+impl Ctx {
+    fn grow(&self, bytes: u64) -> FsResult<()> {
+        self.accounts.files.grow(bytes).map_err(|_| ErrorCode::InsufficientSpace.into())
+    }
+
+    /// Makes a new name, which counts if it could be made.
+    async fn name<O>(&mut self, make: impl AsyncFnOnce(&mut Ctx) -> FsResult<O>) -> FsResult<O> {
+        self.grow(NAME)?;
+        let made = make(self).await;
+        if made.is_err() {
+            self.accounts.files.shrink(NAME);
+        }
+        made
+    }
+
+    /// The file behind a descriptor, with its size; none for a folder.
+    fn file(&self, fd: &Fd) -> FsResult<Option<(std::sync::Arc<std::fs::File>, u64)>> {
+        match self.table.get(fd)? {
+            Descriptor::Dir(_) => Ok(None),
+            Descriptor::File(file) => {
+                let size = file.file.metadata().map_err(|error| ErrorCode::from(&error))?.len();
+                Ok(Some((file.file.clone(), size)))
+            }
+        }
+    }
+}
+
+impl HostDescriptor for Ctx {
+    async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+        let size = self.file(&fd)?.map_or(0, |(_, size)| size);
+        let growth = offset.saturating_add(bytes.len() as u64).saturating_sub(size);
+        self.grow(growth)?;
+        let written = self.filesystem().write(fd, bytes, offset).await;
+        let grown = written.as_ref().map_or(0, |written| offset.saturating_add(*written).saturating_sub(size));
+        self.accounts.files.shrink(growth - grown.min(growth));
+        written
+    }
+
+    async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
+        let before = self.file(&fd)?.map_or(0, |(_, size)| size);
+        let growth = size.saturating_sub(before);
+        self.grow(growth)?;
+        let done = self.filesystem().set_size(fd, size).await;
+        match done {
+            Ok(()) => self.accounts.files.shrink(before.saturating_sub(size)),
+            Err(_) => self.accounts.files.shrink(growth),
+        }
+        done
+    }
+
+    fn write_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynOutputStream>> {
+        let file = self.file(&fd)?;
+        let stream = self.filesystem().write_via_stream(fd, offset)?;
+        self.filling(stream, file, Some(offset))
+    }
+
+    fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
+        let file = self.file(&fd)?;
+        let stream = self.filesystem().append_via_stream(fd)?;
+        self.filling(stream, file, None)
+    }
+
+    fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
+        let stream = self.filesystem().read_via_stream(fd, offset)?;
+        let inner = self.table.delete(stream)?;
+        let stream = streams::reading(inner, &self.accounts.memory).map_err(|_| ErrorCode::InsufficientMemory)?;
+        Ok(self.table.push(stream)?)
+    }
+
+    async fn open_at(&mut self, fd: Fd, path_flags: PathFlags, path: String, open: OpenFlags, flags: DescriptorFlags) -> FsResult<Fd> {
+        let touched = open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
+        let before = match touched {
+            true => self.filesystem().stat_at(borrow(&fd), path_flags, path.clone()).await.ok(),
+            false => None,
+        };
+        let named = open.contains(OpenFlags::CREATE) && before.is_none();
+        if named {
+            self.grow(NAME)?;
+        }
+        let opened = self.filesystem().open_at(fd, path_flags, path, open, flags).await;
+        match (&opened, before) {
+            (Ok(_), Some(stat)) if open.contains(OpenFlags::TRUNCATE) => self.accounts.files.shrink(stat.size),
+            (Err(_), _) if named => self.accounts.files.shrink(NAME),
+            _ => {}
+        }
+        opened
+    }
+
+    async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.name(async move |ctx| ctx.filesystem().create_directory_at(fd, path).await).await
+    }
+
+    async fn symlink_at(&mut self, fd: Fd, from: String, to: String) -> FsResult<()> {
+        self.name(async move |ctx| ctx.filesystem().symlink_at(fd, from, to).await).await
+    }
+
+    async fn link_at(&mut self, fd: Fd, flags: PathFlags, from: String, to_fd: Fd, to: String) -> FsResult<()> {
+        self.name(async move |ctx| ctx.filesystem().link_at(fd, flags, from, to_fd, to).await).await
+    }
+
+    async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        let stat = self.filesystem().stat_at(borrow(&fd), PathFlags::empty(), path.clone()).await;
+        self.filesystem().unlink_file_at(fd, path).await?;
+        if let Ok(stat) = stat {
+            let freed = if stat.link_count <= 1 { stat.size } else { 0 };
+            self.deleted += freed + NAME;
+        }
+        Ok(())
+    }
+
+    async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.filesystem().remove_directory_at(fd, path).await?;
+        self.deleted += NAME;
+        Ok(())
+    }
+
+    async fn rename_at(&mut self, fd: Fd, from: String, to_fd: Fd, to: String) -> FsResult<()> {
+        self.filesystem().rename_at(fd, from, to_fd, to).await
+    }
+
+    async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+        self.filesystem().read(fd, length, offset).await
+    }
+
+    async fn advise(&mut self, fd: Fd, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()> {
+        self.filesystem().advise(fd, offset, length, advice).await
+    }
+
+    async fn sync_data(&mut self, fd: Fd) -> FsResult<()> {
+        self.filesystem().sync_data(fd).await
+    }
+
+    async fn sync(&mut self, fd: Fd) -> FsResult<()> {
+        self.filesystem().sync(fd).await
+    }
+
+    async fn get_flags(&mut self, fd: Fd) -> FsResult<DescriptorFlags> {
+        self.filesystem().get_flags(fd).await
+    }
+
+    async fn get_type(&mut self, fd: Fd) -> FsResult<DescriptorType> {
+        self.filesystem().get_type(fd).await
+    }
+
+    async fn set_times(&mut self, fd: Fd, access: NewTimestamp, change: NewTimestamp) -> FsResult<()> {
+        self.filesystem().set_times(fd, access, change).await
+    }
+
+    async fn set_times_at(&mut self, fd: Fd, flags: PathFlags, path: String, access: NewTimestamp, change: NewTimestamp) -> FsResult<()> {
+        self.filesystem().set_times_at(fd, flags, path, access, change).await
+    }
+
+    async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<DirectoryEntryStream>> {
+        self.filesystem().read_directory(fd).await
+    }
+
+    async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
+        self.filesystem().stat(fd).await
+    }
+
+    async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
+        self.filesystem().stat_at(fd, flags, path).await
+    }
+
+    async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
+        self.filesystem().readlink_at(fd, path).await
+    }
+
+    async fn is_same_object(&mut self, a: Fd, b: Fd) -> wasmtime::Result<bool> {
+        self.filesystem().is_same_object(a, b).await
+    }
+
+    async fn metadata_hash(&mut self, fd: Fd) -> FsResult<MetadataHashValue> {
+        self.filesystem().metadata_hash(fd).await
+    }
+
+    async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
+        self.filesystem().metadata_hash_at(fd, flags, path).await
+    }
+
+    fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        HostDescriptor::drop(&mut self.filesystem(), fd)
+    }
+}
+
+impl Ctx {
+    fn filling(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        file: Option<(std::sync::Arc<std::fs::File>, u64)>,
+        position: Option<u64>,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let inner = self.table.delete(stream)?;
+        let Some((file, _)) = file else { return Err(ErrorCode::IsDirectory.into()) };
+        let filling = Filling::new(inner, file, self.accounts.clone(), position);
+        let stream: DynOutputStream = Box::new(filling.map_err(|_| ErrorCode::InsufficientMemory)?);
+        Ok(self.table.push(stream)?)
+    }
+}
+
+fn borrow(fd: &Fd) -> Fd {
+    Resource::new_borrow(fd.rep())
+}
+
+impl HostDirectoryEntryStream for Ctx {
+    async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
+        self.filesystem().read_directory_entry(stream).await
+    }
+
+    fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        HostDirectoryEntryStream::drop(&mut self.filesystem(), stream)
+    }
+}

@@ -1,0 +1,92 @@
+//! `village:agent/state`.
+
+use super::bindings::village::agent::state::{Entry, Host};
+use super::{Error, denied, limit};
+use crate::ctx::Ctx;
+use crate::state::{Refused, Value};
+
+/// A value is at most this long.
+const LONGEST: usize = 16 << 20;
+
+/// A scan answers at most this much, and one entry at least.
+const SCAN: usize = 1 << 20;
+
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+impl Host for Ctx {
+    fn get(&mut self, key: String) -> Answer<Option<Entry>> {
+        Ok(self.state_key(&key).map(|()| {
+            let value = self.accounts.state.get(&self.writes, &key);
+            value.map(|value| entry(key, &value))
+        }))
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> Answer<u64> {
+        Ok(self.state_key(&key).and_then(|()| self.put(&key, Some(value))))
+    }
+
+    fn swap(&mut self, key: String, expected: Option<u64>, value: Vec<u8>) -> Answer<u64> {
+        Ok(self.state_key(&key).and_then(|()| {
+            let version = self.accounts.state.get(&self.writes, &key).map(|value| value.version);
+            if version != expected {
+                let found = version.map_or("no value".into(), |version| format!("version {version}"));
+                return Err(Error::Conflict(format!("`{key}` has {found}")));
+            }
+            self.put(&key, Some(value))
+        }))
+    }
+
+    fn delete(&mut self, key: String) -> Answer<bool> {
+        Ok(self.state_key(&key).and_then(|()| {
+            let there = self.accounts.state.get(&self.writes, &key).is_some();
+            if there {
+                self.put(&key, None)?;
+            }
+            Ok(there)
+        }))
+    }
+
+    fn scan(&mut self, prefix: String, after: Option<String>, most: u32) -> Answer<Vec<Entry>> {
+        if !self.grants.state {
+            return Ok(Err(denied("state")));
+        }
+        if most == 0 {
+            return Ok(Err(Error::Invalid("a scan's limit must not be 0".into())));
+        }
+        let (mut entries, mut bytes) = (0, 0);
+        let full = |key: &str, value: &Value| {
+            bytes += key.len() + value.bytes.len();
+            let full = entries >= most || (entries > 0 && bytes > SCAN);
+            entries += 1;
+            full
+        };
+        let found = self.accounts.state.scan(&self.writes, &prefix, after.as_deref(), full);
+        Ok(Ok(found.into_iter().map(|(key, value)| entry(key, &value)).collect()))
+    }
+}
+
+impl Ctx {
+    fn state_key(&self, key: &str) -> Result<(), Error> {
+        if !self.grants.state {
+            return Err(denied("state"));
+        }
+        match key.len() {
+            1..=512 => Ok(()),
+            length => Err(Error::Invalid(format!("a key has 1 to 512 bytes, not {length}"))),
+        }
+    }
+
+    fn put(&mut self, key: &str, value: Option<Vec<u8>>) -> Result<u64, Error> {
+        if value.as_ref().is_some_and(|value| value.len() > LONGEST) {
+            return Err(Error::Invalid("a value has at most 16 MiB".into()));
+        }
+        self.accounts.state.put(&mut self.writes, key, value).map_err(|refused| match refused {
+            Refused::Storage(_) => limit("storage", None),
+            Refused::Memory(_) => limit("memory", None),
+        })
+    }
+}
+
+fn entry(key: String, value: &Value) -> Entry {
+    Entry { key, value: value.bytes.to_vec(), version: value.version }
+}

@@ -1,0 +1,122 @@
+//! A rate: so many a second, with one second's worth in hand.
+
+use parking_lot::Mutex;
+use std::time::Duration;
+
+/// So many a second. Up to one second's worth may be used at once.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    /// Limit and level change together.
+    level: Mutex<Level>,
+}
+
+#[derive(Debug)]
+struct Level {
+    limit: u64,
+    left: u64,
+    filled: u64,
+}
+
+/// Too much for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    /// Nanoseconds after which it would pass; none if it never will, being more than a second's worth.
+    pub(crate) after: Option<u64>,
+}
+
+impl Rate {
+    pub(crate) fn new(limit: u64, now: u64) -> Rate {
+        Rate { level: Mutex::new(Level { limit, left: limit, filled: now }) }
+    }
+
+    /// Uses `amount`, or none of it.
+    pub(crate) fn take(&self, amount: u64, now: u64) -> Result<(), Exceeded> {
+        let mut level = self.level.lock();
+        level.fill(now);
+        if amount > level.limit {
+            return Err(Exceeded { after: None });
+        }
+        match level.left.checked_sub(amount) {
+            Some(left) => level.left = left,
+            None => return Err(Exceeded { after: Some(level.until(amount)) }),
+        }
+        Ok(())
+    }
+
+    /// What could be used now.
+    pub(crate) fn left(&self, now: u64) -> u64 {
+        let mut level = self.level.lock();
+        level.fill(now);
+        level.left
+    }
+
+    /// How long until `amount`, or a second's worth if that is less, could be used.
+    pub(crate) fn wait(&self, amount: u64, now: u64) -> Duration {
+        let mut level = self.level.lock();
+        level.fill(now);
+        let amount = amount.min(level.limit);
+        Duration::from_nanos(level.until(amount))
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.level.lock().limit
+    }
+
+    pub(crate) fn set_limit(&self, limit: u64) {
+        let mut level = self.level.lock();
+        level.limit = limit;
+        level.left = level.left.min(limit);
+    }
+}
+
+const SECOND: u128 = 1_000_000_000;
+
+impl Level {
+    fn fill(&mut self, now: u64) {
+        let passed = now.saturating_sub(self.filled);
+        let gained = u128::from(passed) * u128::from(self.limit) / SECOND;
+        if self.left == self.limit {
+            self.filled = now;
+        } else if gained > 0 {
+            // Only as much time is used up as made whole units, so that nothing is lost to rounding.
+            self.filled += u64::try_from(gained * SECOND / u128::from(self.limit)).unwrap_or(passed).min(passed);
+            self.left = self.left.saturating_add(u64::try_from(gained).unwrap_or(u64::MAX)).min(self.limit);
+        }
+    }
+
+    fn until(&self, amount: u64) -> u64 {
+        let missing = u128::from(amount.saturating_sub(self.left));
+        u64::try_from((missing * SECOND).div_ceil(u128::from(self.limit))).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_seconds_worth_is_in_hand_and_no_more() {
+        let rate = Rate::new(1000, 0);
+        assert_eq!(rate.take(1000, 0), Ok(()));
+        assert_eq!(rate.take(1, 0), Err(Exceeded { after: Some(1_000_000) }));
+        assert_eq!(rate.take(1000, 10 * S), Ok(()));
+        assert_eq!(rate.left(10 * S), 0, "a long rest saves up no more");
+    }
+
+    #[test]
+    fn the_rate_holds_however_it_is_asked() {
+        let rate = Rate::new(1000, 0);
+        let mut used = 0;
+        for now in (0..10 * S).step_by(777_777) {
+            used += u64::from(rate.take(1, now).is_ok()) + u64::from(rate.take(1, now).is_ok());
+        }
+        assert!((10_900..=11_000).contains(&used), "{used}");
+    }
+
+    #[test]
+    fn what_can_never_pass_says_so() {
+        assert_eq!(Rate::new(10, 0).take(11, 0), Err(Exceeded { after: None }));
+    }
+}

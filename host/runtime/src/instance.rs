@@ -1,0 +1,171 @@
+//! A version of an agent, and its instances.
+
+use crate::contract::{Card, Exports, ExportsPre, Failure, Message, Reply};
+use crate::engine::{Engine, Error};
+use crate::fault::Fault;
+use crate::limiter::Limiter;
+use crate::quota::Quota;
+use crate::shape::{Kind, Shape};
+use base::Digest;
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+/// The state of a guest, as far as the runtime needs to know it.
+pub trait Guest: Send + 'static {
+    /// Counts what this guest holds.
+    fn limiter(&mut self) -> &mut Limiter;
+
+    /// A turn begins: `until` is its deadline, by [`clock::now`](crate::clock::now).
+    fn begin(&mut self, until: u64);
+
+    /// The turn has ended well: what it did takes effect, all together.
+    fn commit(&mut self);
+}
+
+/// An immutable version of an agent: compiled, linked, ready to be instantiated.
+pub struct Version<T: 'static> {
+    pre: InstancePre<T>,
+    agent: Option<ExportsPre<T>>,
+    digest: Digest,
+    shape: Shape,
+    kind: Kind,
+}
+
+impl<T: Guest> Version<T> {
+    /// Links a component against what `linker` offers.
+    ///
+    /// `offered` names the interfaces that it offers, so that a component which wants another is told all of those at once.
+    pub async fn load(engine: &Engine, linker: &Linker<T>, offered: &dyn Fn(&str) -> bool, bytes: &[u8]) -> Result<Version<T>, Error> {
+        let mut problems = Vec::new();
+        let shape = Shape::read(bytes)?;
+        if shape.kind().is_none() {
+            problems.push("it exports neither village:agent/agent@0.1.0 (an agent) nor wasi:cli/run@0.2 (a command)".into());
+        }
+        problems.extend(
+            shape.imports.iter().filter(|import| !offered(import)).map(|import| format!("it imports {import}, which is not offered here")),
+        );
+        let (Some(kind), true) = (shape.kind(), problems.is_empty()) else {
+            return Err(Error::Unfit { problems });
+        };
+        let (component, digest, shape) = engine.load(bytes).await?;
+        Self::link(linker, &component, digest, shape, kind)
+    }
+
+    fn link(linker: &Linker<T>, component: &Component, digest: Digest, shape: Shape, kind: Kind) -> Result<Version<T>, Error> {
+        let unfit = |error: wasmtime::Error| Error::Unfit { problems: vec![format!("{error:#}")] };
+        let pre = linker.instantiate_pre(component).map_err(unfit)?;
+        let agent = match kind {
+            Kind::Agent => Some(ExportsPre::new(pre.clone()).map_err(unfit)?),
+            Kind::Command => None,
+        };
+        Ok(Version { pre, agent, digest, shape, kind })
+    }
+
+    /// The digest of the component's bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Its imports and exports.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// How it wants to be run.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// For what is not an agent: the linked component itself.
+    pub fn pre(&self) -> &InstancePre<T> {
+        &self.pre
+    }
+}
+
+/// A store that is bounded as every guest's must be.
+pub fn store<T: Guest>(engine: &wasmtime::Engine, data: T) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(|data| data.limiter());
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    let limiter = store.data_mut().limiter();
+    let (handles, limit) = (limiter.handles(), limiter.memory().limit());
+    store.set_max_component_handles(handles);
+    store.set_hostcall_fuel(arguments(limit));
+    store
+}
+
+/// The most that one call may copy between guest and host. It is beside what is held, and only while the call lasts.
+fn arguments(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).clamp(256 << 10, 128 << 20)
+}
+
+/// A version in memory, with a store of its own. It handles one message at a time.
+pub struct Instance<T: 'static> {
+    store: Store<T>,
+    exports: Exports,
+    memory: Arc<Quota>,
+}
+
+impl<T: Guest> Instance<T> {
+    /// Makes an instance. Guest code may run: this belongs into a turn.
+    pub async fn start(version: &Version<T>, mut data: T) -> Result<Instance<T>, Fault> {
+        let memory = data.limiter().memory().clone();
+        memory.take_refused();
+        let mut store = store(version.pre.engine(), data);
+        let Some(agent) = &version.agent else {
+            return Err(Fault::Refused { what: "a command can't be asked as an agent".into() });
+        };
+        match agent.instantiate_async(&mut store).await {
+            Ok(exports) => Ok(Instance { store, exports, memory }),
+            Err(error) => Err(fault(&memory, &error)),
+        }
+    }
+
+    /// What the agent says of itself.
+    pub async fn describe(&mut self) -> Result<Card, Fault> {
+        self.begin();
+        let card = self.exports.village_agent_agent().call_describe(&mut self.store).await;
+        card.map_err(|error| fault(&self.memory, &error))
+    }
+
+    /// Hands it a message. After a fault the instance can't be used again.
+    pub async fn handle(&mut self, message: &Message) -> Result<Result<Reply, Failure>, Fault> {
+        self.begin();
+        let outcome = self.exports.village_agent_agent().call_handle(&mut self.store, message).await;
+        outcome.map_err(|error| fault(&self.memory, &error))
+    }
+
+    /// What it wants to keep.
+    pub async fn snapshot(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        self.begin();
+        let state = self.exports.village_agent_agent().call_snapshot(&mut self.store).await;
+        state.map_err(|error| fault(&self.memory, &error))
+    }
+
+    /// Gives it what another instance kept.
+    pub async fn restore(&mut self, state: &[u8], version: &str) -> Result<Result<(), Failure>, Fault> {
+        self.begin();
+        let outcome = self.exports.village_agent_agent().call_restore(&mut self.store, state, version).await;
+        outcome.map_err(|error| fault(&self.memory, &error))
+    }
+
+    /// The guest's state.
+    pub fn data(&mut self) -> &mut T {
+        self.store.data_mut()
+    }
+
+    fn begin(&mut self) {
+        // Ticks that passed while nothing ran don't count.
+        self.store.set_epoch_deadline(1);
+        if self.memory.refused() {
+            self.memory.take_refused();
+        }
+    }
+}
+
+/// What an error out of the engine means for the guest whose account this is.
+pub fn fault(memory: &Quota, error: &wasmtime::Error) -> Fault {
+    Fault::of(error, memory.take_refused(), memory.limit())
+}

@@ -1,0 +1,272 @@
+//! The threads that guests run on, and who goes next.
+//!
+//! Guests never run on the threads that serve I/O. Among those that are ready, the one that has used least goes first,
+//! where "used" is CPU time weighted by share: so whoever rests stays quick, whoever spins moves behind, and shares
+//! that add up to too much divide what there is. An agent whose CPU account is empty waits until it has filled.
+//!
+//! A guest gives way at each tick of the engine's epoch. Ticks come from an OS thread, and at once when somebody who
+//! goes first becomes ready while every worker is busy.
+
+mod queue;
+mod task;
+mod ticker;
+
+use crate::clock;
+use crate::cpu::Cpu;
+use parking_lot::{Condvar, Mutex};
+use queue::Queue;
+use std::collections::HashMap;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+pub use task::Task;
+use task::Polled;
+use ticker::Ticker;
+
+/// Polls shorter than this share one reading of the CPU clock; a future that has more to do gives way after it.
+const BATCH: u64 = 100_000;
+
+/// Somebody ready interrupts the workers only if it is this far ahead of them in the order of who goes next.
+const AHEAD: u64 = 2_000_000;
+
+/// And not more often than this.
+const INTERRUPTS: u64 = 50_000;
+
+/// The threads that guests run on. Dropping it stops them; what has not ended by then is dropped unfinished.
+pub struct Workers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    ticker: Option<Ticker>,
+}
+
+pub(crate) struct Shared {
+    /// Who is ready and who waits for a time change together.
+    queue: Mutex<Queue>,
+    idle: Condvar,
+    /// Of each worker, where what it runs stands in the order; `u64::MAX` while it runs nothing.
+    running: Box<[AtomicU64]>,
+    /// When the workers were last interrupted.
+    interrupted: AtomicU64,
+    engine: wasmtime::Engine,
+    ticks: ticker::Ticks,
+    /// Every task that has not ended, so that none outlives the workers.
+    tasks: Mutex<HashMap<u64, Weak<Task>>>,
+    ids: AtomicU64,
+}
+
+impl Workers {
+    /// Starts `count` threads. Imports that wait do so on `io`.
+    pub fn start(engine: &wasmtime::Engine, count: NonZeroUsize, io: &tokio::runtime::Handle) -> std::io::Result<Workers> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new()),
+            idle: Condvar::new(),
+            running: (0..count.get()).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            interrupted: AtomicU64::new(0),
+            engine: engine.clone(),
+            ticks: ticker::Ticks::default(),
+            tasks: Mutex::new(HashMap::new()),
+            ids: AtomicU64::new(0),
+        });
+        let ticker = Ticker::start(shared.clone())?;
+        let mut workers = Workers { shared, threads: Vec::new(), ticker: Some(ticker) };
+        for seat in 0..count.get() {
+            let (shared, io) = (workers.shared.clone(), io.clone());
+            let thread = std::thread::Builder::new().name(format!("guest-{seat}")).spawn(move || {
+                let _io = io.enter();
+                give_way_to_io();
+                Worker { shared: &shared, seat, batch: Vec::new(), cpu: clock::thread_cpu(), wall: 0 }.run();
+            })?;
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Runs a future that polls a guest, on the account `cpu`. `make` is given the task that it will run as.
+    pub fn spawn<F>(&self, cpu: Arc<Cpu>, make: impl FnOnce(Arc<Task>) -> F) -> Arc<Task>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let id = self.shared.ids.fetch_add(1, Relaxed);
+        let task = Task::new(id, cpu, Arc::downgrade(&self.shared));
+        self.shared.tasks.lock().insert(id, Arc::downgrade(&task));
+        task.begin(Box::pin(make(task.clone())));
+        task
+    }
+
+    /// How many threads there are.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.queue.lock().stop();
+        self.shared.idle.notify_all();
+        // A spinning guest leaves its thread at the next tick, so the ticker goes last.
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        if let Some(ticker) = self.ticker.take() {
+            ticker.stop(&self.shared.ticks);
+        }
+        self.shared.queue.lock().clear();
+        let left: Vec<_> = self.shared.tasks.lock().drain().collect();
+        for task in left.into_iter().filter_map(|(_, task)| task.upgrade()) {
+            task.end();
+        }
+    }
+}
+
+impl Shared {
+    /// Puts a task among those that are ready.
+    fn ready(&self, task: Arc<Task>) {
+        let mut queue = self.queue.lock();
+        let place = queue.ready(task);
+        let idle = queue.idle > 0;
+        drop(queue);
+        if idle {
+            self.idle.notify_one();
+        } else {
+            self.interrupt_for(place);
+        }
+    }
+
+    /// Puts a task that gave way back among those that are ready, for the worker that polled it.
+    fn requeue(&self, task: Arc<Task>) {
+        self.queue.lock().ready(task);
+    }
+
+    /// Makes sure that a resting task's alarm is in the queue.
+    fn arm(&self, task: Arc<Task>) {
+        task.arm(&mut self.queue.lock());
+    }
+
+    /// Makes the workers give way now if somebody at `place` should go before what they run.
+    fn interrupt_for(&self, place: u64) {
+        let last = self.running.iter().map(|place| place.load(Relaxed)).filter(|&place| place != u64::MAX).max();
+        if last.is_none_or(|last| last < place.saturating_add(AHEAD)) {
+            return;
+        }
+        let (now, before) = (clock::now(), self.interrupted.load(Relaxed));
+        if now.saturating_sub(before) >= INTERRUPTS
+            && self.interrupted.compare_exchange(before, now, Relaxed, Relaxed).is_ok()
+        {
+            self.engine.increment_epoch();
+        }
+    }
+}
+
+/// One thread's view.
+struct Worker<'a> {
+    shared: &'a Shared,
+    seat: usize,
+    /// Who ran since the CPU clock was last read, and for how long by the wall clock.
+    batch: Vec<(Arc<Task>, u64)>,
+    /// The CPU clock when it was last read.
+    cpu: u64,
+    /// The sum of the batch.
+    wall: u64,
+}
+
+impl Worker<'_> {
+    fn run(&mut self) {
+        self.shared.ticks.worker_awake();
+        while let Some(task) = self.next() {
+            let now = clock::now();
+            let at = task.may_run_at(now);
+            if at > now {
+                self.shared.queue.lock().throttle(task, at);
+            } else {
+                self.poll(task, now);
+            }
+        }
+        self.settle();
+        self.shared.ticks.worker_asleep();
+    }
+
+    fn poll(&mut self, task: Arc<Task>, start: u64) {
+        self.shared.running[self.seat].store(task.place(), Relaxed);
+        let polled = task.poll(start);
+        let took = clock::now().saturating_sub(start);
+        self.wall += took;
+        self.batch.push((task.clone(), took));
+        if self.wall >= BATCH || self.batch.len() >= 64 {
+            self.settle();
+        }
+        match polled {
+            Polled::Pending => task.rest(self.shared),
+            Polled::Ended => drop(self.shared.tasks.lock().remove(&task.id())),
+            Polled::Stale => {}
+        }
+    }
+
+    /// The next task, once there is one; none when the workers stop.
+    fn next(&mut self) -> Option<Arc<Task>> {
+        let shared = self.shared;
+        let mut queue = shared.queue.lock();
+        loop {
+            if queue.stopped() {
+                return None;
+            }
+            let until = queue.release(clock::now());
+            if let Some(task) = queue.next() {
+                if queue.idle > 0 && queue.has_ready() {
+                    shared.idle.notify_one();
+                }
+                return Some(task);
+            }
+            shared.running[self.seat].store(u64::MAX, Relaxed);
+            if !self.batch.is_empty() {
+                drop(queue);
+                self.settle();
+                queue = shared.queue.lock();
+                continue;
+            }
+            shared.ticks.worker_asleep();
+            queue.idle += 1;
+            match until {
+                // One idle worker keeps the time for all; the others sleep on.
+                Some(at) if at < queue.kept => {
+                    queue.kept = at;
+                    shared.idle.wait_for(&mut queue, Duration::from_nanos(at.saturating_sub(clock::now())));
+                    if queue.kept == at {
+                        queue.kept = u64::MAX;
+                    }
+                }
+                _ => shared.idle.wait(&mut queue),
+            }
+            queue.idle -= 1;
+            shared.ticks.worker_awake();
+        }
+    }
+
+    /// Reads the CPU clock and charges what was used to those who ran since it was last read, by how long each ran.
+    fn settle(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let (cpu, now) = (clock::thread_cpu(), clock::now());
+        let used = cpu.saturating_sub(self.cpu);
+        self.cpu = cpu;
+        let wall = self.wall.max(1);
+        for (task, took) in self.batch.drain(..) {
+            let part = u128::from(used) * u128::from(took) / u128::from(wall);
+            task.charge(part as u64, now);
+        }
+        self.wall = 0;
+    }
+}
+
+/// Threads that serve I/O run before threads that run guests, so that a spinning guest delays nobody's message.
+#[cfg(target_os = "linux")]
+fn give_way_to_io() {
+    // Without the right to do so everything still works, less promptly.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way_to_io() {}

@@ -1,0 +1,130 @@
+//! Who is ready, in the order in which they go, and who waits for a time.
+
+use super::task::Task;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+/// A task that comes back from a rest goes before those that kept running, but not further than this.
+const LEAD: u64 = 8_000_000;
+
+pub(super) struct Queue {
+    ready: BinaryHeap<Entry>,
+    waiting: BinaryHeap<Entry>,
+    /// Where the last one that went stood. Never goes back.
+    front: u64,
+    /// Breaks ties: first come, first served.
+    entries: u64,
+    /// How many workers wait for something to do.
+    pub(super) idle: usize,
+    /// The earliest time at which an idle worker wakes by itself.
+    pub(super) kept: u64,
+    stopped: bool,
+}
+
+/// A task under a key: a place in the order, or a time.
+struct Entry {
+    key: Reverse<(u64, u64)>,
+    task: Arc<Task>,
+    /// The task's ticket when it lined up. Of an alarm, its time.
+    ticket: u64,
+    alarm: bool,
+}
+
+impl Queue {
+    pub(super) fn new() -> Queue {
+        let (ready, waiting) = (BinaryHeap::new(), BinaryHeap::new());
+        Queue { ready, waiting, front: 0, entries: 0, idle: 0, kept: u64::MAX, stopped: false }
+    }
+
+    /// Lines a task up; answers its place. A former entry of the task no longer counts.
+    pub(super) fn ready(&mut self, task: Arc<Task>) -> u64 {
+        let place = if task.overdue() { 0 } else { task.line_up(self.front.saturating_sub(LEAD)) };
+        let ticket = task.draw();
+        let entry = self.entry(place, task, ticket, false);
+        self.ready.push(entry);
+        place
+    }
+
+    /// Lets a task wait until `at` to be ready again. A former entry of the task no longer counts.
+    pub(super) fn throttle(&mut self, task: Arc<Task>, at: u64) {
+        let ticket = task.draw();
+        let entry = self.entry(at, task, ticket, false);
+        self.waiting.push(entry);
+    }
+
+    /// Wakes a task at `at`, whatever else becomes of it.
+    pub(super) fn alarm(&mut self, task: Arc<Task>, at: u64) {
+        let entry = self.entry(at, task, at, true);
+        self.waiting.push(entry);
+    }
+
+    /// Makes ready whoever has waited long enough; answers when the next one will have.
+    pub(super) fn release(&mut self, now: u64) -> Option<u64> {
+        loop {
+            let Reverse((at, _)) = self.waiting.peek()?.key;
+            if at > now {
+                return Some(at);
+            }
+            let entry = self.waiting.pop()?;
+            if entry.alarm {
+                entry.task.alarmed(entry.ticket, now, self);
+            } else if entry.task.holds(entry.ticket) {
+                self.ready(entry.task);
+            }
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Arc<Task>> {
+        loop {
+            let entry = self.ready.pop()?;
+            if entry.task.holds(entry.ticket) {
+                let Reverse((place, _)) = entry.key;
+                self.front = self.front.max(place);
+                return Some(entry.task);
+            }
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.ready.clear();
+        self.waiting.clear();
+    }
+
+    fn entry(&mut self, key: u64, task: Arc<Task>, ticket: u64, alarm: bool) -> Entry {
+        self.entries += 1;
+        Entry { key: Reverse((key, self.entries)), task, ticket, alarm }
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Entry {}

@@ -1,0 +1,253 @@
+//! One future that polls a guest, with its place in the order, its CPU account and its alarm.
+
+use super::Shared;
+use super::queue::Queue;
+use crate::clock;
+use crate::cpu::Cpu;
+use parking_lot::Mutex;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A future that polls a guest, as the workers see it.
+pub struct Task {
+    state: AtomicU8,
+    future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    cpu: Arc<Cpu>,
+    /// CPU time used, weighted by share: who has least goes first.
+    place: AtomicU64,
+    /// Only the entry in the queue that carries it counts. Written under the queue's lock.
+    ticket: AtomicU64,
+    /// When the future wants to be polled whatever happens; `NEVER` if it doesn't.
+    alarm: AtomicU64,
+    /// The time of the alarm's entry in the queue; `NEVER` if there is none. Written under the queue's lock.
+    armed: AtomicU64,
+    /// When it was last polled.
+    polled: AtomicU64,
+    stopped: AtomicBool,
+    shared: Weak<Shared>,
+    id: u64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// Waits for its waker or its alarm.
+const RESTING: u8 = 0;
+/// In the queue, ready or throttled.
+const QUEUED: u8 = 1;
+const RUNNING: u8 = 2;
+/// Running, and woken meanwhile.
+const WOKEN: u8 = 3;
+const ENDED: u8 = 4;
+
+/// How a poll ended.
+pub(super) enum Polled {
+    Pending,
+    Ended,
+    /// It was not polled: another entry was first.
+    Stale,
+}
+
+impl Task {
+    pub(super) fn new(id: u64, cpu: Arc<Cpu>, shared: Weak<Shared>) -> Arc<Task> {
+        Arc::new(Task {
+            state: AtomicU8::new(RESTING),
+            future: Mutex::new(None),
+            cpu,
+            place: AtomicU64::new(0),
+            ticket: AtomicU64::new(0),
+            alarm: AtomicU64::new(NEVER),
+            armed: AtomicU64::new(NEVER),
+            polled: AtomicU64::new(clock::now()),
+            stopped: AtomicBool::new(false),
+            shared,
+            id,
+        })
+    }
+
+    pub(super) fn begin(self: &Arc<Task>, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        *self.future.lock() = Some(future);
+        self.wake_by_ref();
+    }
+
+    /// The account that it is charged to.
+    pub fn cpu(&self) -> &Arc<Cpu> {
+        &self.cpu
+    }
+
+    /// When it was last polled: the present, as far as the future is concerned.
+    pub fn polled(&self) -> u64 {
+        self.polled.load(Ordering::Relaxed)
+    }
+
+    /// Sets the time at which the future is polled even if nothing woke it, and even if its account is empty.
+    pub(crate) fn set_alarm(&self, at: u64) {
+        // Once it was told to stop, it stays overdue.
+        if !self.stopping() {
+            self.alarm.store(at, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the alarm back.
+    pub(crate) fn clear_alarm(&self) {
+        self.set_alarm(NEVER);
+    }
+
+    /// Asks the future to end. It is polled soon, however empty its account, and sees [`Task::stopping`].
+    pub fn stop(self: &Arc<Task>) {
+        self.alarm.store(0, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Release);
+        self.alarm.store(0, Ordering::Relaxed);
+        self.reconsider();
+    }
+
+    /// Whether [`Task::stop`] was called.
+    pub fn stopping(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether the future has ended.
+    pub fn ended(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ENDED
+    }
+
+    /// Looks again whether it may run, because its account or its alarm was changed from outside.
+    pub fn reconsider(self: &Arc<Task>) {
+        self.wake_by_ref();
+        // If it was throttled, waking did nothing; lining up anew makes its former entry stale.
+        if self.state.load(Ordering::Acquire) == QUEUED
+            && let Some(shared) = self.shared.upgrade()
+        {
+            shared.ready(self.clone());
+        }
+    }
+
+    /// Between two turns: gives way if this poll has lasted as long as a slice may, so that a full mailbox holds nobody up.
+    pub async fn give_way(&self) {
+        let mut given = clock::now().saturating_sub(self.polled()) < super::BATCH;
+        std::future::poll_fn(|cx| {
+            if std::mem::replace(&mut given, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(super) fn place(&self) -> u64 {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn line_up(&self, least: u64) -> u64 {
+        self.place.fetch_max(least, Ordering::Relaxed).max(least)
+    }
+
+    /// A new ticket, which makes entries with the former one stale.
+    pub(super) fn draw(&self) -> u64 {
+        self.ticket.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn holds(&self, ticket: u64) -> bool {
+        self.ticket.load(Ordering::Relaxed) == ticket
+    }
+
+    pub(super) fn overdue(&self) -> bool {
+        let alarm = self.alarm.load(Ordering::Relaxed);
+        alarm != NEVER && alarm <= clock::now()
+    }
+
+    pub(super) fn charge(&self, nanos: u64, now: u64) {
+        self.cpu.charge(nanos, now);
+        self.place.fetch_add(self.cpu.weighted(nanos), Ordering::Relaxed);
+    }
+
+    /// When it may run: `now`, or a time to come.
+    pub(super) fn may_run_at(&self, now: u64) -> u64 {
+        self.cpu.ready_at(now).min(self.alarm.load(Ordering::Relaxed)).max(now)
+    }
+
+    pub(super) fn poll(self: &Arc<Task>, now: u64) -> Polled {
+        if self.state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return Polled::Stale;
+        }
+        let waker = Waker::from(self.clone());
+        let mut future = self.future.lock();
+        self.polled.store(now, Ordering::Relaxed);
+        let poll = future.as_mut().map(|future| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        if matches!(poll, Some(Poll::Pending)) {
+            return Polled::Pending;
+        }
+        *future = None;
+        self.state.store(ENDED, Ordering::Release);
+        Polled::Ended
+    }
+
+    /// After a poll that did not end it: back into the queue if it was woken meanwhile, else to rest.
+    pub(super) fn rest(self: Arc<Task>, shared: &Shared) {
+        if self.state.compare_exchange(RUNNING, RESTING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            self.state.store(QUEUED, Ordering::Release);
+            shared.requeue(self);
+        } else if self.alarm.load(Ordering::Relaxed) < self.armed.load(Ordering::Relaxed) {
+            shared.arm(self);
+        }
+    }
+
+    /// Puts an entry for the alarm into the queue, unless one is there that comes no later.
+    pub(super) fn arm(self: Arc<Task>, queue: &mut Queue) {
+        let alarm = self.alarm.load(Ordering::Relaxed);
+        if alarm < self.armed.load(Ordering::Relaxed) {
+            self.armed.store(alarm, Ordering::Relaxed);
+            queue.alarm(self, alarm);
+        }
+    }
+
+    /// The alarm's entry for `at` has come up.
+    pub(super) fn alarmed(self: Arc<Task>, at: u64, now: u64, queue: &mut Queue) {
+        if self.armed.load(Ordering::Relaxed) != at {
+            return;
+        }
+        self.armed.store(NEVER, Ordering::Relaxed);
+        if self.alarm.load(Ordering::Relaxed) > now {
+            // The turn that it was set for has ended; another may have begun.
+            self.arm(queue);
+            return;
+        }
+        let state = self.state.compare_exchange(RESTING, QUEUED, Ordering::AcqRel, Ordering::Acquire);
+        if matches!(state, Ok(_) | Err(QUEUED)) {
+            queue.ready(self);
+        }
+    }
+
+    /// Drops the future unfinished. It must not be running.
+    pub(super) fn end(&self) {
+        self.state.store(ENDED, Ordering::Release);
+        let unfinished = self.future.lock().take();
+        drop(unfinished);
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let woken = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
+            RESTING => Some(QUEUED),
+            RUNNING => Some(WOKEN),
+            _ => None,
+        });
+        if woken == Ok(RESTING)
+            && let Some(shared) = self.shared.upgrade()
+        {
+            shared.ready(self.clone());
+        }
+    }
+}
