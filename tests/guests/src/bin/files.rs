@@ -8,7 +8,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use guests::{Agent, Answer, FailureKind, failure, text, unsupported};
 use wasip2::filesystem::preopens;
-use wasip2::filesystem::types::{Descriptor, ErrorCode};
+use wasip2::filesystem::types::Descriptor;
 
 struct Files;
 
@@ -107,7 +107,7 @@ fn symlink(target: &str, path: &str) -> String {
     };
     match folder.symlink_at(target, path) {
         Ok(()) => "linked".to_owned(),
-        Err(error) => format!("error: {}", code(error)),
+        Err(error) => format!("error: {}", error.name()),
     }
 }
 
@@ -121,11 +121,6 @@ fn granted(path: &str) -> Option<(Descriptor, &str)> {
         .into_iter()
         .filter_map(|(at, name)| Some((at, below(&name)?)));
     found.min_by_key(|(_, rest)| rest.len())
-}
-
-/// The error as WIT spells it, `not-permitted`.
-fn code(error: ErrorCode) -> String {
-    error.name().to_owned()
 }
 
 fn stat(path: &str) -> io::Result<String> {

@@ -1,4 +1,4 @@
-//! Never gets as far as being an instance: a constructor that the linker runs first spins.
+//! Never gets as far as being an instance: the start function, which a component calls on its way in, spins.
 
 use std::hint::black_box;
 
@@ -15,14 +15,11 @@ impl Agent for StartLoop {
     }
 }
 
+#[unsafe(export_name = "_initialize")]
 extern "C" fn spin() {
     loop {
         black_box(());
     }
 }
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static FIRST: extern "C" fn() = spin;
 
 guests::export!(StartLoop with_types_in guests::bindings);

@@ -1,6 +1,6 @@
 //! The rest of the world: clock, chance, environment, standard streams, sockets, and every import of the contract.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use guests::bindings::village::agent::{
     agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks,
 };
 use guests::{Agent, Answer, Error, number, shown, text, unsupported, word};
-use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
+use wasip2::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 
 struct World;
@@ -207,11 +207,11 @@ fn socket(port: &str) -> String {
     )
 }
 
-fn opened<E: Debug>(result: Result<(), E>) -> String {
-    result.map_or_else(
-        |error| format!("error: {error:?}"),
-        |()| "opened".to_owned(),
-    )
+fn opened(result: Result<(), ErrorCode>) -> String {
+    match result {
+        Ok(()) => "opened".to_owned(),
+        Err(error) => format!("error: {}", error.name()),
+    }
 }
 
 /// Calls one function of each import, and more where more than one grant is behind it; answers a line each.
