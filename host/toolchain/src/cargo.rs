@@ -316,4 +316,77 @@ mod tests {
         drop(held);
         again.try_lock().expect("it was given back");
     }
+
+    /// A distribution's Rust whose cargo is this script.
+    #[cfg(unix)]
+    fn fake(script: &str) -> (tempfile::TempDir, Toolchain) {
+        let root = tempfile::TempDir::new().expect("a temporary folder can be made");
+        let cargo = root.path().join("usr/bin/cargo");
+        // A shell writes it: were the file open for writing here, a process forked meanwhile could keep it from running.
+        let write = r#"mkdir -p "$(dirname "$0")" && printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod +x "$0""#;
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(write)
+            .arg(&cargo)
+            .arg(script)
+            .status();
+        assert!(status.expect("there is a shell").success());
+        let toolchain = Toolchain::Distribution(root.path().to_owned());
+        (root, toolchain)
+    }
+
+    #[cfg(unix)]
+    fn build(script: &str) -> Result<Vec<Component>, Error> {
+        let (root, toolchain) = fake(script);
+        toolchain.build(root.path(), Wanted::Example(&["one"]), Progress::Kept)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_failed_build_is_told_in_cargos_words() {
+        let error = build("echo 'error: mismatched types' >&2; exit 101").expect_err("cargo fails");
+
+        assert!(
+            matches!(&error, Error::Build { output, .. } if output.contains("mismatched types")),
+            "{error}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_build_without_a_component_is_told_so() {
+        assert!(matches!(build("exit 0"), Err(Error::Nothing { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_build_that_says_much_on_both_streams_does_not_stall() {
+        let script = "i=0; while [ $i -lt 20000 ]; do echo 'a line that fills a pipe'; echo 'and one that fills the other' >&2; i=$((i+1)); done; exit 1";
+
+        assert!(
+            matches!(build(script), Err(Error::Build { output, .. }) if output.len() > 500_000)
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_distributions_cargo_is_told_which_compiler_to_use_and_what_to_build() {
+        let error =
+            build(r#"echo "$RUSTC|$RUSTC_BOOTSTRAP|$RUSTFLAGS|$CARGO_PKG_NAME|$*" >&2; exit 1"#)
+                .expect_err("it fails");
+
+        let text = error.to_string();
+        assert!(
+            text.contains("/usr/bin/rustc|1|-Clink-self-contained=no -Clink-arg=-L"),
+            "{text}"
+        );
+        assert!(
+            text.contains("/usr/lib/wasm32-wasi||build --release --locked --target wasm32-wasip2"),
+            "{text}"
+        );
+        assert!(
+            text.contains("--example one -Zbuild-std=std,panic_abort"),
+            "{text}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use toolchain::{Component, Error, Progress, Wanted};
+use toolchain::{Component, Progress, Wanted};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 static GUESTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
@@ -130,45 +130,4 @@ fn a_guest_imports_only_what_it_uses() {
             .iter()
             .any(|import| import.starts_with("wasi:sockets/"))
     );
-}
-
-#[test]
-fn source_that_does_not_compile_is_told_in_cargos_words() {
-    let folder = package("pub fn broken() -> u32 { \"no number\" }");
-
-    let error = toolchain::build(folder.path(), Wanted::Workspace, Progress::Kept)
-        .expect_err("it does not compile");
-
-    assert!(
-        matches!(&error, Error::Build { output, .. } if output.contains("mismatched types")),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_package_that_is_no_component_is_told_so() {
-    let folder = package("pub fn sound() -> u32 { 1 }");
-
-    let error = toolchain::build(folder.path(), Wanted::Workspace, Progress::Kept)
-        .expect_err("it is a plain library");
-
-    assert!(matches!(error, Error::Nothing { .. }), "{error}");
-}
-
-/// A package with a lock and no dependencies.
-fn package(source: &str) -> tempfile::TempDir {
-    let folder = tempfile::TempDir::new().expect("a temporary folder can be made");
-    let write = |name: &str, text: &str| {
-        fs::write(folder.path().join(name), text).expect("it can be written")
-    };
-    write(
-        "Cargo.toml",
-        "[workspace]\n[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n",
-    );
-    write(
-        "Cargo.lock",
-        "version = 4\n\n[[package]]\nname = \"small\"\nversion = \"0.1.0\"\n",
-    );
-    write("lib.rs", source);
-    folder
 }
