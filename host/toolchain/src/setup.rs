@@ -137,7 +137,7 @@ fn cargo_home() -> Option<PathBuf> {
     home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
 }
 
-/// Runs a command to its end, for `limit` at most, and answers the last of its words if it fails.
+/// Runs a command to its end, for `limit` at most, and quotes it if it fails.
 fn run(mut command: Command, limit: Duration) -> Step {
     clear(&mut command);
     let words: Vec<_> = std::iter::once(command.get_program())
@@ -185,13 +185,15 @@ fn run(mut command: Command, limit: Duration) -> Step {
     if status.success() {
         return Ok(());
     }
-    attempt(last_line(&reader.join().unwrap_or_default()).unwrap_or_else(|| status.to_string()))
+    attempt(told(&reader.join().unwrap_or_default()).unwrap_or_else(|| status.to_string()))
 }
 
-/// The last line of a program's errors that says anything.
-fn last_line(errors: &[u8]) -> Option<String> {
+/// Of a program's errors: the first line that calls itself one, as rustup and apt do, else the last that says anything.
+fn told(errors: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(errors);
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let called = |line: &&str| line.starts_with("error:") || line.starts_with("E: ");
+    let line = lines.clone().find(called).or_else(|| lines.next_back())?;
     Some(line.to_owned())
 }
 
@@ -217,6 +219,16 @@ mod tests {
         );
 
         assert_eq!(said(step), "no such target");
+    }
+
+    #[test]
+    fn a_command_that_names_its_error_is_quoted_with_that() {
+        let script = "echo info: trying >&2; echo error: no network >&2; echo 1: a frame of a stack >&2; exit 1";
+
+        assert_eq!(
+            said(run(shell(script), Duration::from_secs(60))),
+            "error: no network"
+        );
     }
 
     #[test]
