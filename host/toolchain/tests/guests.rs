@@ -1,4 +1,4 @@
-//! Builds the test guests as everybody does, and looks at what came out.
+//! Builds the test guests and the agents as everybody does, and looks at what came out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +11,12 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 static GUESTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests");
     toolchain::build(&workspace, Wanted::Examples, Progress::Kept).expect("the guests can be built")
+});
+
+static AGENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    toolchain::build(&workspace, Wanted::Workspace, Progress::Kept)
+        .expect("the agents can be built")
 });
 
 /// What a component imports and exports at its surface.
@@ -45,12 +51,12 @@ fn surface(bytes: &[u8]) -> Surface {
     surface
 }
 
-fn surfaces() -> BTreeMap<&'static str, Surface> {
+fn surfaces(components: &'static [Component]) -> BTreeMap<&'static str, Surface> {
     let read = |guest: &'static Component| {
         let bytes = fs::read(&guest.path).expect("the file is there");
         (guest.name.as_str(), surface(&bytes))
     };
-    GUESTS.iter().map(read).collect()
+    components.iter().map(read).collect()
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn every_guest_is_a_valid_component() {
 
 #[test]
 fn every_guest_but_the_command_exports_the_contract() {
-    for (name, surface) in surfaces() {
+    for (name, surface) in surfaces(&GUESTS) {
         match name {
             "command" => assert!(
                 surface
@@ -93,7 +99,7 @@ fn every_guest_but_the_command_exports_the_contract() {
 
 #[test]
 fn guests_import_nothing_but_the_contract_and_wasi() {
-    for (name, surface) in surfaces() {
+    for (name, surface) in surfaces(&GUESTS) {
         for import in surface.imports {
             assert!(
                 import.starts_with("village:agent/") || import.starts_with("wasi:"),
@@ -105,7 +111,7 @@ fn guests_import_nothing_but_the_contract_and_wasi() {
 
 #[test]
 fn the_guest_of_all_imports_imports_the_whole_contract() {
-    let surfaces = surfaces();
+    let surfaces = surfaces(&GUESTS);
     for name in [
         "log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks",
         "ledger", "device",
@@ -117,7 +123,7 @@ fn the_guest_of_all_imports_imports_the_whole_contract() {
 
 #[test]
 fn a_guest_imports_only_what_it_uses() {
-    let surfaces = surfaces();
+    let surfaces = surfaces(&GUESTS);
     assert!(
         !surfaces["cpu"]
             .imports
@@ -130,4 +136,13 @@ fn a_guest_imports_only_what_it_uses() {
             .iter()
             .any(|import| import.starts_with("wasi:sockets/"))
     );
+}
+
+#[test]
+fn every_agent_exports_the_contract_and_has_its_manifest_beside_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    for (name, surface) in surfaces(&AGENTS) {
+        assert_eq!(surface.exports, ["village:agent/agent@0.1.0"], "{name}");
+        assert!(folder.join(name).join("agent.toml").is_file(), "{name}");
+    }
 }

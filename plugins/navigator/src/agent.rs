@@ -67,7 +67,7 @@ impl Guest for Navigator {
 
 /// Whether to go on looking: until half of the turn's time is used, or for so many rounds where we may not know it.
 fn effort() -> impl FnMut() -> bool {
-    // A round is some ten thousand moves looked at, so these take about a second.
+    // A round is some ten thousand moves looked at, so these take some two seconds of computing.
     let mut rounds = 5_000u32;
     let half = budget::remaining().map(|time| time / 2).unwrap_or(0);
     move || {

@@ -185,7 +185,7 @@ impl Request {
 }
 
 fn grid() -> Vec<f64> {
-    (1..=20).map(|step| f64::from(step) * 0.05).collect()
+    (1..=20).map(|step| f64::from(step) / 20.0).collect()
 }
 
 /// The first of those with the least squared error one step ahead.

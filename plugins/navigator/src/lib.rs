@@ -39,12 +39,27 @@ pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Er
 /// Reads a request; an error names the field that is wrong.
 pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| invalid(error.path().to_string(), error.inner().to_string()))?;
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let reason = error.inner().to_string();
+        invalid(field(&error.path().to_string(), &reason), reason)
+    })?;
     reader
         .end()
-        .map_err(|error| invalid(".", error.to_string()))?;
+        .map_err(|error| invalid("request", error.to_string()))?;
     Ok(value)
+}
+
+/// The path to a field. That of one that is missing ends where it should be, and only the reason has its name.
+fn field(path: &str, reason: &str) -> String {
+    let missing = reason
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        (".", None) => "request".to_owned(),
+        (".", Some(missing)) => missing.to_owned(),
+        (path, None) => path.to_owned(),
+        (path, Some(missing)) => format!("{path}.{missing}"),
+    }
 }
 
 pub(crate) fn write<T: Serialize>(answer: &T) -> Vec<u8> {
