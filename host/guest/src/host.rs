@@ -165,6 +165,13 @@ impl Host {
         Ok(Agent::start(&self.workers, version, accounts, Arc::new(grants), seat))
     }
 
+    /// An instance without a life: on the caller's thread and time, bounded in memory and not in CPU. For measuring.
+    pub async fn instantiate(&self, version: &Version, budget: Budget, grants: Grants) -> Result<runtime::Instance<Ctx>, Error> {
+        let accounts = Accounts::new(budget, &grants, None)?;
+        let ctx = Ctx::new(Arc::new(grants), accounts, None)?;
+        Ok(runtime::Instance::start(&version.0, ctx).await?)
+    }
+
     /// A group of agents that share a budget, within another group if there is one.
     pub fn group(&self, budget: &Group, within: Option<&Parent>) -> Parent {
         Parent::new(budget, within)

@@ -1,0 +1,63 @@
+//! The program as a whole, from outside.
+
+use crate::report::{Bar, Row, percentile, sorted};
+use crate::village::ECHO;
+use crate::{Error, Plan, Rows};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+pub(crate) fn measure(plan: &Plan) -> Rows {
+    let runs = if plan.quick { 5 } else { 40 };
+    let folder = tempfile::tempdir()?;
+    let component = folder.path().join("echo.wasm");
+    std::fs::write(&component, ECHO)?;
+    let cache = folder.path().join("cache");
+    let mut times = Vec::new();
+    for run in 0..=runs {
+        let begun = Instant::now();
+        let status = Command::new(&plan.program)
+            .args(["run", "--skill", "echo", "--input", "hello"])
+            .arg(&component)
+            .env("VILLAGE_CACHE", &cache)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
+        if !status.success() {
+            return Err(format!("village run: {status}").into());
+        }
+        // The first run compiles.
+        if run > 0 {
+            times.push(begun.elapsed().as_nanos() as f64 / 1e6);
+        }
+    }
+    let bare = sorted((0..runs).map(|_| bare(&plan.program)).collect::<Result<_, _>>()?);
+    let mut rows = vec![Row::of(
+        "program: village run, version cached, start to exit",
+        "ms",
+        times,
+        format!("village --version takes {:.1} ms", percentile(&bare, 0.5)),
+        Bar::AtMost(25.0),
+    )];
+    rows.push(Row::judged("program: resident memory of an idle host", "MiB", idle()?, "an engine for as many agents as the machine allows", Bar::AtMost(40.0)));
+    let size = std::fs::metadata(&plan.program)?.len() as f64 / f64::from(1 << 20);
+    rows.push(Row::judged("program: size of this build", "MiB", size, "the dist profile's is smaller", Bar::Stated));
+    Ok(rows)
+}
+
+fn bare(program: &Path) -> Result<f64, Error> {
+    let begun = Instant::now();
+    Command::new(program).arg("--version").stdout(Stdio::null()).status()?;
+    Ok(begun.elapsed().as_nanos() as f64 / 1e6)
+}
+
+/// The argument that makes the program an idle host that says what it takes, and ends.
+pub const IDLE: &str = "--idle-host";
+
+/// Resident MiB of a host that was made and does nothing.
+fn idle() -> Result<f64, Error> {
+    let program = std::env::current_exe()?;
+    let output = Command::new(program).arg(IDLE).stdin(Stdio::null()).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
