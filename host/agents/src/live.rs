@@ -1,7 +1,7 @@
 //! An agent's life: one message after the other.
 
 use crate::agent::{Answer, Error, Receipt, Spec};
-use runtime::{Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, clock, turn};
+use runtime::{Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, turn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) async fn live<T: Guest>(
     deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::Receiver<Work>,
 ) {
-    let mut life = Life { task, spec, deadline, instance: None };
+    let mut life = Life { instance: None, task, spec, deadline, ended: 0 };
     while let Some(work) = life.next(&mut mailbox).await {
         // Nobody may be waiting for the answer any more; the turn stands all the same.
         match work {
@@ -29,15 +29,18 @@ pub(crate) async fn live<T: Guest>(
             Work::Warm(done) => drop(done.send(life.warm().await)),
             Work::Describe(done) => drop(done.send(life.describe().await)),
         }
-        life.task.give_way().await;
+        life.task.give_way(life.ended).await;
     }
 }
 
 struct Life<T: 'static> {
+    /// Dropped first: what the spec holds for it outlives it.
+    instance: Option<Instance<T>>,
     task: Arc<Task>,
     spec: Spec<T>,
     deadline: Arc<AtomicU64>,
-    instance: Option<Instance<T>>,
+    /// When the last turn ended.
+    ended: u64,
 }
 
 impl<T: Guest> Life<T> {
@@ -54,9 +57,7 @@ impl<T: Guest> Life<T> {
         let (memory, cpu) = (self.spec.memory.clone(), self.task.cpu().used());
         memory.take_peak();
         let (instance, spec) = (&mut self.instance, &self.spec);
-        let begun = clock::now();
-        let until = begun.saturating_add(limit.as_nanos() as u64);
-        let turn = turn(&self.task, limit, async {
+        let turn = turn(&self.task, limit, async |until| {
             let instance = ready(instance, spec).await?;
             instance.data().begin(until);
             let reply = instance.handle(message).await?.map_err(Error::Failed)?;
@@ -64,6 +65,8 @@ impl<T: Guest> Life<T> {
             Ok(reply)
         })
         .await;
+        let (wall, ended) = (turn.wall(), turn.ended);
+        let slice = ended.saturating_sub(turn.begun.max(self.task.polled()));
         let outcome: Result<Reply, Error> = match turn.outcome {
             Ok(outcome) => outcome,
             Err(interrupted) => Err(Error::Broke(fault(interrupted, limit))),
@@ -73,9 +76,9 @@ impl<T: Guest> Life<T> {
             self.instance = None;
         }
         // What ran since the last slice is charged when this one ends.
-        let slice = clock::now().saturating_sub(begun.max(self.task.polled()));
-        let cpu = Duration::from_nanos((self.task.cpu().used() - cpu).saturating_add(slice)).min(turn.wall);
-        Answer { outcome, receipt: Receipt { cpu, wall: turn.wall, memory: memory.take_peak() } }
+        let cpu = Duration::from_nanos((self.task.cpu().used() - cpu).saturating_add(slice)).min(wall);
+        self.ended = ended;
+        Answer { outcome, receipt: Receipt { cpu, wall, memory: memory.take_peak() } }
     }
 
     async fn warm(&mut self) -> Result<(), Fault> {
@@ -89,14 +92,14 @@ impl<T: Guest> Life<T> {
     /// Does something with the instance that is no message, under the same deadline.
     async fn outside<O>(&mut self, work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>) -> Result<O, Fault> {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
-        let until = clock::now().saturating_add(limit.as_nanos() as u64);
         let (instance, spec) = (&mut self.instance, &self.spec);
-        let turn = turn(&self.task, limit, async {
+        let turn = turn(&self.task, limit, async |until| {
             let instance = ready(instance, spec).await?;
             instance.data().begin(until);
             work(instance).await
         })
         .await;
+        self.ended = turn.ended;
         let outcome = turn.outcome.unwrap_or_else(|interrupted| Err(fault(interrupted, limit)));
         if outcome.is_err() {
             self.instance = None;

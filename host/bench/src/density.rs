@@ -29,7 +29,12 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
         }
         let full = agents.len() as u32 == all;
         agents.pop();
-        let again = village.host.start(&version, Budget::default(), Grants::default(), None).is_ok();
+        let begun = std::time::Instant::now();
+        let mut again = false;
+        while !again && begun.elapsed() < std::time::Duration::from_secs(1) {
+            tokio::task::yield_now().await;
+            again = village.host.start(&version, Budget::default(), Grants::default(), None).is_ok();
+        }
         Ok(vec![
             Row::judged("density: idle agents alive at once", "agents", live, format!("room for {all} on this machine's settings"), Bar::AtLeast(f64::from(count))),
             Row::judged("density: resident memory of each", "KiB", each, "", Bar::AtMost(48.0)),

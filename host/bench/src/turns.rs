@@ -7,12 +7,12 @@ use crate::village::{ECHO, Village, io, message};
 use crate::{Error, Plan, Rows, process_cpu};
 use guest::{Agent, Pool};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
 const SKILL: &str = "remaining";
-const BODY: &[u8] = b"sixteen bytes ok";
+const BODY: &str = "sixteen bytes ok";
 
 pub(crate) fn measure(plan: &Plan) -> Rows {
     let mut rows = few(plan)?;
@@ -34,18 +34,20 @@ fn few(plan: &Plan) -> Rows {
         let village = Village::new(Pool::Slots(AGENTS as u32 + 8), None)?;
         let ours = agents(&village, AGENTS).await?;
         let natives: Vec<_> = (0..AGENTS).map(|_| Arc::new(Actor::start())).collect();
-        let (mut to_bare, mut to_native, mut costs) = (vec![], vec![], vec![]);
+        let (mut to_bare, mut to_native, mut costs, mut outside) = (vec![], vec![], vec![], vec![]);
         for _ in 0..rounds {
-            let bare = cost(&bare, each, |mailbox| async move { mailbox.ask().await.is_some() }).await?;
-            let our = cost(&ours, each, ask).await?;
-            let native = cost(&natives, each, |actor| async move { actor.ask(BODY).await.is_some() }).await?;
+            let bare = cost(&on_tokio, &bare, each, |mailbox| async move { mailbox.ask().await.is_some() }).await?;
+            let our = cost(&|asker| village.host.among_guests(asker), &ours, each, ask).await?;
+            let native = cost(&on_tokio, &natives, each, |actor| async move { actor.ask(message(SKILL, BODY)).await.is_some() }).await?;
             to_bare.push(bare / our * 100.0);
             to_native.push(native / our * 100.0);
             costs.push(our);
+            outside.push(bare / cost(&on_tokio, &ours, each, ask).await? * 100.0);
         }
         let cost = format!("bare mailbox and call_async; ours costs {:.2} µs of CPU", percentile(&sorted(costs), 0.5));
         Ok(vec![
             Row::of("turn: 1 000 agents, of the bare mailbox's throughput per CPU", "%", to_bare, cost, Bar::AtLeast(80.0)),
+            Row::of("turn: the same, asked from the I/O threads", "%", outside, "bare mailbox and call_async", Bar::Stated),
             Row::of("turn: 1 000 agents, of a native actor's", "%", to_native, "native tokio actor", Bar::AtLeast(18.0)),
         ])
     })
@@ -60,8 +62,8 @@ fn many(plan: &Plan) -> Rows {
         let natives: Vec<_> = (0..agents_count).map(|_| Arc::new(Actor::start())).collect();
         let mut to_native = vec![];
         for _ in 0..rounds {
-            let our = cost(&ours, each, ask).await?;
-            let native = cost(&natives, each, |actor| async move { actor.ask(BODY).await.is_some() }).await?;
+            let our = cost(&|asker| village.host.among_guests(asker), &ours, each, ask).await?;
+            let native = cost(&on_tokio, &natives, each, |actor| async move { actor.ask(message(SKILL, BODY)).await.is_some() }).await?;
             to_native.push(native / our * 100.0);
         }
         let name = format!("turn: {agents_count} agents, of a native actor's");
@@ -79,33 +81,47 @@ async fn agents(village: &Village, count: usize) -> Result<Vec<Arc<Agent>>, Erro
 }
 
 async fn ask(agent: Arc<Agent>) -> bool {
-    let message = message(SKILL, "sixteen bytes ok");
+    let message = message(SKILL, BODY);
     agent.ask(message).await.is_ok_and(|answer| answer.outcome.is_ok())
 }
 
+/// Where those who ask run: on the threads that those who answer run on, as one agent that asks another does.
+type Spawn<'a> = &'a dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+fn on_tokio(asker: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    tokio::spawn(asker);
+}
+
 /// Microseconds of CPU for each message, when each agent is asked `each` times in a row and all of them at once.
-async fn cost<A, F>(agents: &[Arc<A>], each: usize, ask: impl Fn(Arc<A>) -> F + Copy + Send + 'static) -> Result<f64, Error>
+async fn cost<A, F>(
+    spawn: Spawn<'_>,
+    agents: &[Arc<A>],
+    each: usize,
+    ask: impl Fn(Arc<A>) -> F + Copy + Send + 'static,
+) -> Result<f64, Error>
 where
     A: Send + Sync + 'static,
     F: Future<Output = bool> + Send + 'static,
 {
+    let (done, mut all) = mpsc::channel::<bool>(agents.len());
     let before = process_cpu();
-    let mut askers = JoinSet::new();
     for agent in agents {
-        let agent = agent.clone();
-        askers.spawn(async move {
+        let (agent, done) = (agent.clone(), done.clone());
+        spawn(Box::pin(async move {
+            let mut good = true;
             for _ in 0..each {
-                if !ask(agent.clone()).await {
-                    return false;
-                }
+                good &= ask(agent.clone()).await;
             }
-            true
-        });
+            let _ = done.send(good).await;
+        }));
     }
-    while let Some(good) = askers.join_next().await {
-        if !good? {
-            return Err("an agent did not answer".into());
-        }
+    drop(done);
+    let mut answered = 0;
+    while let Some(good) = all.recv().await {
+        answered += usize::from(good);
+    }
+    if answered < agents.len() {
+        return Err("an agent did not answer".into());
     }
     Ok((process_cpu() - before) as f64 / 1e3 / (agents.len() * each) as f64)
 }
@@ -118,7 +134,7 @@ impl Mailbox {
         let (sender, mut mailbox) = mpsc::channel::<oneshot::Sender<Vec<u8>>>(256);
         tokio::spawn(async move {
             while let Some(reply) = mailbox.recv().await {
-                if let Ok(answer) = instance.handle(SKILL, BODY).await {
+                if let Ok(answer) = instance.handle(SKILL, BODY.as_bytes()).await {
                     let _ = reply.send(answer);
                 }
             }
@@ -131,4 +147,14 @@ impl Mailbox {
         self.0.send(reply).await.ok()?;
         answer.await.ok()
     }
+}
+pub fn ours() {
+    io(2).unwrap().block_on(async {
+        let village = Village::new(Pool::Slots(1008), None).unwrap();
+        let ours = agents(&village, 1000).await.unwrap();
+        for _ in 0..20 {
+            let c = cost(&|asker| village.host.among_guests(asker), &ours, 50, ask).await.unwrap();
+            eprintln!("{c:.2}");
+        }
+    });
 }

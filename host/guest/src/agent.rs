@@ -15,14 +15,13 @@ use std::time::Duration;
 pub struct Agent {
     inner: agents::Agent,
     accounts: Arc<Accounts>,
-    _seat: Seat,
 }
 
 /// Messages that may wait.
 const MAILBOX: usize = 1000;
 
 impl Agent {
-    pub(crate) fn start(workers: &Arc<Workers>, version: &Version, accounts: Arc<Accounts>, grants: Arc<Grants>, seat: Seat) -> Agent {
+    pub(crate) fn start(workers: &Workers, version: &Version, accounts: Arc<Accounts>, grants: Arc<Grants>, seat: Seat) -> Agent {
         let behind = accounts.clone();
         let spec = Spec {
             version: version.0.clone(),
@@ -30,9 +29,13 @@ impl Agent {
             cpu: accounts.cpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: MAILBOX,
-            data: Box::new(move || Ctx::new(grants.clone(), behind.clone(), None)),
+            data: Box::new(move || {
+                // The seat is taken for as long as there may be an instance.
+                let Seat { .. } = &seat;
+                Ctx::new(grants.clone(), behind.clone(), None)
+            }),
         };
-        Agent { inner: agents::Agent::start(workers, spec), accounts, _seat: seat }
+        Agent { inner: agents::Agent::start(workers, spec), accounts }
     }
 
     /// Hands it a message, and waits for what comes of it.

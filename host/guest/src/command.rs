@@ -6,7 +6,7 @@ use crate::grants::Grants;
 use crate::host::{Error, Host, Version};
 use crate::imports::streams::{Input, Output};
 use base::Budget;
-use runtime::{Fault, Guest, Interrupted, clock, turn};
+use runtime::{Fault, Guest, Interrupted, turn};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi::I32Exit;
@@ -61,7 +61,7 @@ impl Host {
         let (done, waiting) = tokio::sync::oneshot::channel();
         let (memory, cpu) = (accounts.memory.clone(), accounts.cpu.clone());
         let task = self.workers().spawn(accounts.cpu.clone(), |task| async move {
-            let turn = turn(&task, budget.deadline, execute(pre, ctx)).await;
+            let turn = turn(&task, budget.deadline, |until| execute(pre, ctx, until)).await;
             drop(done.send(turn));
         });
         let turn = waiting.await.map_err(|_| Fault::Stopped)?;
@@ -72,7 +72,7 @@ impl Host {
         drop(seat);
         let receipt = agents::Receipt {
             cpu: Duration::from_nanos(cpu.used()),
-            wall: turn.wall,
+            wall: turn.wall(),
             memory: memory.take_peak(),
         };
         let outcome = match turn.outcome {
@@ -84,8 +84,8 @@ impl Host {
     }
 }
 
-async fn execute(pre: CommandPre<Ctx>, mut ctx: Ctx) -> Result<i32, Fault> {
-    ctx.begin(clock::now());
+async fn execute(pre: CommandPre<Ctx>, mut ctx: Ctx, until: u64) -> Result<i32, Fault> {
+    ctx.begin(until);
     let memory = ctx.limiter().memory().clone();
     let mut store = runtime::store(pre.engine(), ctx);
     let broke = |error: wasmtime::Error| match error.downcast_ref::<I32Exit>() {

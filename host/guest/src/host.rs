@@ -19,7 +19,7 @@ pub struct Host {
     linker: Linker<Ctx>,
     /// Interfaces that the embedding program offers beside ours.
     own: Vec<String>,
-    workers: Arc<Workers>,
+    workers: Workers,
     seats: Arc<Seats>,
 }
 
@@ -124,7 +124,7 @@ impl Builder {
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let seats = Arc::new(Seats { taken: AtomicU32::new(0), all: engine.slots() });
-        Ok(Host { engine, linker, own, workers: Arc::new(workers), seats })
+        Ok(Host { engine, linker, own, workers, seats })
     }
 }
 
@@ -172,6 +172,11 @@ impl Host {
         Ok(runtime::Instance::start(&version.0, ctx).await?)
     }
 
+    /// Runs a future of the host's own among the guests, as an agent that asks others would. For measuring.
+    pub fn among_guests(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.workers.spawn(runtime::Cpu::new(base::Share::CORE, std::time::Duration::from_secs(3600)), |_| work);
+    }
+
     /// A group of agents that share a budget, within another group if there is one.
     pub fn group(&self, budget: &Group, within: Option<&Parent>) -> Parent {
         Parent::new(budget, within)
@@ -187,7 +192,7 @@ impl Host {
         self.seats.all
     }
 
-    pub(crate) fn workers(&self) -> &Arc<Workers> {
+    pub(crate) fn workers(&self) -> &Workers {
         &self.workers
     }
 
@@ -203,12 +208,14 @@ pub(crate) struct Seats {
 }
 
 /// The right to one instance.
-pub(crate) struct Seat(Arc<Seats>);
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+}
 
 impl Seats {
     fn take(self: Arc<Seats>) -> Result<Seat, Fault> {
         match self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < self.all).then_some(taken + 1)) {
-            Ok(_) => Ok(Seat(self)),
+            Ok(_) => Ok(Seat { seats: self }),
             Err(_) => Err(Fault::Refused { what: format!("this host has room for {} agents, and all are taken", self.all) }),
         }
     }
@@ -216,7 +223,7 @@ impl Seats {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Relaxed);
+        self.seats.taken.fetch_sub(1, Relaxed);
     }
 }
 

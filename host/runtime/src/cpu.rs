@@ -97,27 +97,31 @@ impl Cpu {
 
     /// How much further a charge of `nanos` moves this account in the order of who goes next: the smaller its share, the further.
     pub(crate) fn weighted(&self, nanos: u64) -> u64 {
-        let share = self.bucket.lock().share;
-        u64::try_from(u128::from(nanos) * 1_000_000 / u128::from(share)).unwrap_or(u64::MAX)
+        nanos.saturating_mul(1_000_000) / self.bucket.lock().share
     }
 }
 
 impl Bucket {
     fn fill(&mut self, now: u64) {
-        let passed = u128::from(now.saturating_sub(self.filled));
+        let passed = now.saturating_sub(self.filled);
         self.filled = self.filled.max(now);
-        let gained = passed * u128::from(self.share) + u128::from(self.rest);
-        self.rest = (gained % 1_000_000) as u64;
-        let gained = i64::try_from(gained / 1_000_000).unwrap_or(i64::MAX);
-        self.level = self.level.saturating_add(gained).min(self.burst);
+        if self.level == self.burst {
+            return;
+        }
+        // After a long rest the product would not fit; a bucket that is full anyway needs no precision.
+        let Some(gained) = passed.checked_mul(self.share).and_then(|gained| gained.checked_add(self.rest)) else {
+            self.level = self.burst;
+            return;
+        };
+        self.rest = gained % 1_000_000;
+        self.level = self.level.saturating_add_unsigned(gained / 1_000_000).min(self.burst);
     }
 
     fn ready_at(&mut self, now: u64) -> u64 {
         self.fill(now);
         match u64::try_from(-self.level) {
             Ok(debt) => {
-                let wait = (u128::from(debt) + 1) * 1_000_000 / u128::from(self.share);
-                now.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))
+                now.saturating_add(debt.saturating_add(1).saturating_mul(1_000_000) / self.share)
             }
             Err(_) => now,
         }

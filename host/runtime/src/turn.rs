@@ -16,25 +16,36 @@ pub enum Interrupted {
     Stopped,
 }
 
-/// Work that was done, and how long it took.
+/// Work that was done, and when. Times are of [`clock::now`](crate::clock::now).
 #[derive(Debug)]
 pub struct Turn<O> {
     /// What came of it.
     pub outcome: Result<O, Interrupted>,
-    /// Wall time, waiting included.
-    pub wall: Duration,
+    /// When it began.
+    pub begun: u64,
+    /// When it ended.
+    pub ended: u64,
+}
+
+impl<O> Turn<O> {
+    /// How long it took, waiting included.
+    pub fn wall(&self) -> Duration {
+        Duration::from_nanos(self.ended.saturating_sub(self.begun))
+    }
 }
 
 /// Does `work` as part of `task`, until `deadline` at most. Work that is given up is dropped where it stands.
 ///
 /// The deadline runs from the first poll; being throttled and waiting count.
-pub async fn turn<F: Future>(task: &Task, deadline: Duration, work: F) -> Turn<F::Output> {
+///
+/// `work` is told when it must have ended.
+pub async fn turn<F: Future>(task: &Task, deadline: Duration, work: impl FnOnce(u64) -> F) -> Turn<F::Output> {
     let begun = clock::now();
     let until = begun.saturating_add(clock::nanos(deadline));
     task.set_alarm(until);
-    let outcome = Bounded { task, until, now: begun, work: pin!(work) }.await;
+    let outcome = Bounded { task, until, now: begun, work: pin!(work(until)) }.await;
     task.clear_alarm();
-    Turn { outcome, wall: Duration::from_nanos(clock::now().saturating_sub(begun)) }
+    Turn { outcome, begun, ended: clock::now() }
 }
 
 struct Bounded<'a, F> {

@@ -175,44 +175,47 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn run(&mut self) {
         self.shared.ticks.worker_awake();
-        while let Some(task) = self.next() {
-            let now = clock::now();
+        let mut now = clock::now();
+        while let Some(task) = self.next(&mut now) {
             let at = task.may_run_at(now);
             if at > now {
                 self.shared.queue.lock().throttle(task, at);
             } else {
-                self.poll(task, now);
+                now = self.poll(task, now);
             }
         }
-        self.settle();
+        self.settle(now);
         self.shared.ticks.worker_asleep();
     }
 
-    fn poll(&mut self, task: Arc<Task>, start: u64) {
+    /// Polls a task from `start` on; answers when that ended.
+    fn poll(&mut self, task: Arc<Task>, start: u64) -> u64 {
         self.shared.running[self.seat].store(task.place(), Relaxed);
         let polled = task.poll(start);
-        let took = clock::now().saturating_sub(start);
+        let end = clock::now();
+        let took = end.saturating_sub(start);
         self.wall += took;
         self.batch.push((task.clone(), took));
         if self.wall >= BATCH || self.batch.len() >= 64 {
-            self.settle();
+            self.settle(end);
         }
         match polled {
             Polled::Pending => task.rest(self.shared),
             Polled::Ended => drop(self.shared.tasks.lock().remove(&task.id())),
             Polled::Stale => {}
         }
+        end
     }
 
-    /// The next task, once there is one; none when the workers stop.
-    fn next(&mut self) -> Option<Arc<Task>> {
+    /// The next task, once there is one; none when the workers stop. Keeps `now` up to date.
+    fn next(&mut self, now: &mut u64) -> Option<Arc<Task>> {
         let shared = self.shared;
         let mut queue = shared.queue.lock();
         loop {
             if queue.stopped() {
                 return None;
             }
-            let until = queue.release(clock::now());
+            let until = queue.release(*now);
             if let Some(task) = queue.next() {
                 if queue.idle > 0 && queue.has_ready() {
                     shared.idle.notify_one();
@@ -222,7 +225,8 @@ impl Worker<'_> {
             shared.running[self.seat].store(u64::MAX, Relaxed);
             if !self.batch.is_empty() {
                 drop(queue);
-                self.settle();
+                *now = clock::now();
+                self.settle(*now);
                 queue = shared.queue.lock();
                 continue;
             }
@@ -241,21 +245,21 @@ impl Worker<'_> {
             }
             queue.idle -= 1;
             shared.ticks.worker_awake();
+            *now = clock::now();
         }
     }
 
     /// Reads the CPU clock and charges what was used to those who ran since it was last read, by how long each ran.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: u64) {
         if self.batch.is_empty() {
             return;
         }
-        let (cpu, now) = (clock::thread_cpu(), clock::now());
+        let cpu = clock::thread_cpu();
         let used = cpu.saturating_sub(self.cpu);
         self.cpu = cpu;
-        let wall = self.wall.max(1);
+        let rate = used as f64 / self.wall.max(1) as f64;
         for (task, took) in self.batch.drain(..) {
-            let part = u128::from(used) * u128::from(took) / u128::from(wall);
-            task.charge(part as u64, now);
+            task.charge((took as f64 * rate) as u64, now);
         }
         self.wall = 0;
     }

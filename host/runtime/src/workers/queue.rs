@@ -2,14 +2,20 @@
 
 use super::task::Task;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 /// A task that comes back from a rest goes before those that kept running, but not further than this.
 const LEAD: u64 = 8_000_000;
 
+/// Places that are nearer than this count as one: there, first come is first served.
+const NEAR: u32 = 19;
+
 pub(super) struct Queue {
-    ready: BinaryHeap<Entry>,
+    /// By place. A bucket that is emptied is taken out.
+    ready: BTreeMap<u64, VecDeque<(Arc<Task>, u64)>>,
+    /// An empty bucket, for the next one that is needed.
+    spare: VecDeque<(Arc<Task>, u64)>,
     waiting: BinaryHeap<Entry>,
     /// Where the last one that went stood. Never goes back.
     front: u64,
@@ -22,7 +28,7 @@ pub(super) struct Queue {
     stopped: bool,
 }
 
-/// A task under a key: a place in the order, or a time.
+/// A task that waits for a time.
 struct Entry {
     key: Reverse<(u64, u64)>,
     task: Arc<Task>,
@@ -33,16 +39,16 @@ struct Entry {
 
 impl Queue {
     pub(super) fn new() -> Queue {
-        let (ready, waiting) = (BinaryHeap::new(), BinaryHeap::new());
-        Queue { ready, waiting, front: 0, entries: 0, idle: 0, kept: u64::MAX, stopped: false }
+        let (ready, spare, waiting) = (BTreeMap::new(), VecDeque::new(), BinaryHeap::new());
+        Queue { ready, spare, waiting, front: 0, entries: 0, idle: 0, kept: u64::MAX, stopped: false }
     }
 
     /// Lines a task up; answers its place. A former entry of the task no longer counts.
     pub(super) fn ready(&mut self, task: Arc<Task>) -> u64 {
         let place = if task.overdue() { 0 } else { task.line_up(self.front.saturating_sub(LEAD)) };
         let ticket = task.draw();
-        let entry = self.entry(place, task, ticket, false);
-        self.ready.push(entry);
+        let spare = &mut self.spare;
+        self.ready.entry(place >> NEAR).or_insert_with(|| std::mem::take(spare)).push_back((task, ticket));
         place
     }
 
@@ -77,17 +83,20 @@ impl Queue {
 
     pub(super) fn next(&mut self) -> Option<Arc<Task>> {
         loop {
-            let entry = self.ready.pop()?;
-            if entry.task.holds(entry.ticket) {
-                let Reverse((place, _)) = entry.key;
-                self.front = self.front.max(place);
-                return Some(entry.task);
+            let mut first = self.ready.first_entry()?;
+            let Some((task, ticket)) = first.get_mut().pop_front() else {
+                self.spare = first.remove();
+                continue;
+            };
+            if task.holds(ticket) {
+                self.front = self.front.max(task.place());
+                return Some(task);
             }
         }
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        self.ready.values().any(|bucket| !bucket.is_empty())
     }
 
     pub(super) fn stop(&mut self) {

@@ -125,8 +125,8 @@ impl Task {
     }
 
     /// Between two turns: gives way if this poll has lasted as long as a slice may, so that a full mailbox holds nobody up.
-    pub async fn give_way(&self) {
-        let mut given = clock::now().saturating_sub(self.polled()) < super::BATCH;
+    pub async fn give_way(&self, now: u64) {
+        let mut given = now.saturating_sub(self.polled()) < super::BATCH;
         std::future::poll_fn(|cx| {
             if std::mem::replace(&mut given, true) {
                 return Poll::Ready(());
