@@ -70,7 +70,7 @@ const SECOND: f64 = 1.0;
 fn used(field: &str, receipt: &Receipt) -> Option<String> {
     match field {
         "cpu" => Some(format!("{:.1}%", receipt.cpu.as_secs_f64() / receipt.wall.as_secs_f64().max(SECOND) * 100.0)),
-        "deadline" => Some(base::span_text(receipt.wall)),
+        "deadline" => Some(format!("{}ms", ms(receipt.wall))),
         "memory" => Some(base::Size::bytes(receipt.memory).to_string()),
         _ => None,
     }

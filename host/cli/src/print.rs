@@ -29,6 +29,16 @@ pub(crate) fn err_bytes(bytes: &[u8]) {
     let _ = std::io::stderr().lock().write_all(bytes);
 }
 
+/// A guest's words as one line that can't command a terminal.
+pub(crate) fn tame(text: &str) -> String {
+    let escaped = |letter: char| match letter {
+        '\t' => "\t".into(),
+        letter if letter.is_control() => letter.escape_default().to_string(),
+        letter => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Lays out rows in columns, two spaces between them.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();

@@ -47,9 +47,9 @@ impl Problem {
             print::json(&self.object());
             return code;
         }
-        print::err(&format!("village: {}: {}", self.kind, one_line(&self.message)));
+        print::err(&print::tame(&format!("village: {}: {}", self.kind, one_line(&self.message))));
         for frame in &self.frames {
-            print::err(&format!("    in {frame}"));
+            print::err(&print::tame(&format!("    in {frame}")));
         }
         code
     }

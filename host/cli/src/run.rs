@@ -152,7 +152,7 @@ fn show(lines: &[Line], lost: u64) {
         print::err(&format!("village: {lost} earlier lines of the log had to go"));
     }
     for line in lines {
-        print::err(&format!("{:<5} {}", line.source.word(), line.text));
+        print::err(&format!("{:<5} {}", line.source.word(), print::tame(&line.text)));
     }
 }
 
