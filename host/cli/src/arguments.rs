@@ -89,10 +89,10 @@ pub(crate) fn explain(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = said(ContextKind::InvalidSubcommand);
-            format!("there is no `{word}`{}; {}", hint(ContextKind::SuggestedSubcommand, &word), help::WHICH)
+            format!("there is no `{word}`{}; {}", hint(ContextKind::SuggestedSubcommand, &word), commands())
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            format!("which command? {}", help::WHICH)
+            format!("which command? {}", commands())
         }
         ErrorKind::UnknownArgument => {
             let hint = hint(ContextKind::SuggestedArg, &argument);
@@ -107,6 +107,12 @@ pub(crate) fn explain(error: &clap::Error) -> String {
             first.trim_start_matches("error: ").to_string()
         }
     }
+}
+
+fn commands() -> String {
+    let call = Call::command();
+    let names: Vec<_> = call.get_subcommands().map(clap::Command::get_name).collect();
+    format!("there are {}; `village --help` says what each does", names.join(", "))
 }
 
 fn nearest(kind: ContextKind, word: &str) -> Option<String> {

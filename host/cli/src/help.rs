@@ -3,9 +3,6 @@
 use base::{Budget, Size};
 use std::fmt::Write;
 
-/// The commands, for whoever named none of them.
-pub(crate) const WHICH: &str = "there are inspect, run, doctor, demo; `village --help` says what each does";
-
 pub(crate) const VILLAGE: &str = "\
 To begin with:
   village doctor                     what this machine has, and what to do about what it lacks

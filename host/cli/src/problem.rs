@@ -21,6 +21,9 @@ pub(crate) struct Problem {
 /// The command was called wrongly.
 const USAGE: &str = "usage";
 
+/// Agents can't be built. What cargo said of that is for people too.
+const TOOLCHAIN: &str = "toolchain";
+
 impl Problem {
     pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Problem {
         Problem { kind, message: message.into(), details: Value::Null, frames: Vec::new(), beside: Map::new() }
@@ -48,6 +51,9 @@ impl Problem {
             return code;
         }
         print::err(&print::tame(&format!("village: {}: {}", self.kind, one_line(&self.message))));
+        if let (Value::String(output), TOOLCHAIN) = (&self.details, self.kind) {
+            print::err(output.trim_end());
+        }
         for frame in &self.frames {
             print::err(&print::tame(&format!("    in {frame}")));
         }
@@ -130,7 +136,12 @@ impl From<ManifestError> for Problem {
 
 impl From<toolchain::Error> for Problem {
     fn from(error: toolchain::Error) -> Problem {
-        Problem::new("toolchain", error.to_string())
+        if let toolchain::Error::Build { workspace, output } = error {
+            let message = format!("cargo could not build {}", workspace.display());
+            return Problem { details: json::or_text(&output), ..Problem::new(TOOLCHAIN, message) };
+        }
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Problem::new(TOOLCHAIN, format!("{error}{cause}"))
     }
 }
 
@@ -143,6 +154,16 @@ mod tests {
     fn a_panic_is_one_line() {
         let said = "\nthread '<unnamed>' panicked at src/a.rs:1:2:\noh no\nnote: run with `RUST_BACKTRACE=1` …";
         assert_eq!(one_line(said), "thread '<unnamed>' panicked at src/a.rs:1:2: oh no");
+    }
+
+    #[test]
+    fn what_cargo_said_is_apart_from_the_one_line() {
+        let error = toolchain::Error::Build { workspace: "agents".into(), output: "error: no\n --> here\n".into() };
+        let error = &Problem::from(error).object()["error"];
+        assert_eq!(
+            (&error["message"], &error["details"]),
+            (&json!("cargo could not build agents"), &json!("error: no\n --> here\n"))
+        );
     }
 
     #[test]

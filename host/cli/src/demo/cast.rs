@@ -249,47 +249,48 @@ fn computed(spun: &Spun, budget: Budget) -> Row {
 }
 
 /// A turn is stopped within a tick; the rest is for a machine that is busy with other things.
-const OVERSHOOT: Duration = Duration::from_millis(250);
+const OVERSHOOT: Duration = Duration::from_millis(500);
 
 fn overran(answers: &[Answer]) -> Row {
     let longest = answers.iter().map(|answer| answer.receipt.wall).max().unwrap_or_default();
-    let held = all(answers, |fault| matches!(fault, Fault::Deadline { .. }));
+    let stopped = broke(answers, |fault| matches!(fault, Fault::Deadline { .. }));
     Row {
         agent: "latecomer",
         tried: format!("to take longer than it may, {} times", answers.len()),
         budget: LATE,
-        got: format!("stopped each time (deadline), at the latest after {:.3} s", longest.as_secs_f64()),
-        held: held && longest <= Duration::from_secs(1) + OVERSHOOT,
+        got: format!("stopped {stopped} times (deadline), at the latest after {:.3} s", longest.as_secs_f64()),
+        held: stopped == answers.len() && longest <= Duration::from_secs(1) + OVERSHOOT,
         figures: json!({ "times": answers.len(), "longest_ms": crate::json::ms(longest) }),
     }
 }
 
 fn took(answers: &[Answer]) -> Row {
     let peak = answers.iter().map(|answer| answer.receipt.memory).max().unwrap_or_default();
-    let held = all(answers, |fault| matches!(fault, Fault::Memory { .. }));
+    let refused = broke(answers, |fault| matches!(fault, Fault::Memory { .. }));
     Row {
         agent: "hog",
         tried: format!("to take all memory, {} times", answers.len()),
         budget: HOG,
-        got: format!("{} at most, and was refused more (memory)", Size::bytes(peak)),
-        held: held && peak <= Size::mib(16).get(),
+        got: format!("{} at most, refused more {refused} times (memory)", Size::bytes(peak)),
+        held: refused == answers.len() && peak <= Size::mib(16).get(),
         figures: json!({ "times": answers.len(), "memory_peak_bytes": peak }),
     }
 }
 
 fn looked(answers: &[Answer]) -> Row {
+    let refused = broke(answers, |fault| matches!(fault, Fault::Denied { .. }));
     Row {
         agent: "curious",
         tried: format!("to read the clock, {} times", answers.len()),
         budget: "no grants",
-        got: "refused each time (denied)".into(),
-        held: all(answers, |fault| matches!(fault, Fault::Denied { .. })),
+        got: format!("refused {refused} times (denied)"),
+        held: refused == answers.len(),
         figures: json!({ "times": answers.len() }),
     }
 }
 
-/// Whether each turn broke, and in this way.
-fn all(answers: &[Answer], expected: impl Fn(&Fault) -> bool) -> bool {
-    let broke = |answer: &Answer| matches!(&answer.outcome, Err(Failed::Broke(fault)) if expected(fault));
-    !answers.is_empty() && answers.iter().all(broke)
+/// How many turns broke in this way.
+fn broke(answers: &[Answer], expected: impl Fn(&Fault) -> bool) -> usize {
+    let broke = |answer: &&Answer| matches!(&answer.outcome, Err(Failed::Broke(fault)) if expected(fault));
+    answers.iter().filter(broke).count()
 }
