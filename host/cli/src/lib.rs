@@ -1,1 +1,46 @@
-//! Not begun.
+//! The program `village`: from arguments to what they ask for, and from what came of it to text or JSON.
+//!
+//! Exit codes: 0 it is done; 1 the agent or the village said no; 2 it was called wrongly.
+
+mod arguments;
+mod demo;
+mod doctor;
+mod help;
+mod inspect;
+mod json;
+mod node;
+mod print;
+mod problem;
+mod run;
+mod source;
+
+use arguments::{Call, Command};
+use clap::Parser;
+use problem::Problem;
+use std::process::ExitCode;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let call = match Call::try_parse_from(&arguments) {
+        Ok(call) => call,
+        Err(error) => return wrong(&error, arguments::wants_json(&arguments)),
+    };
+    let json = call.json;
+    let done = match call.command {
+        Command::Inspect(options) => inspect::inspect(&options, json),
+        Command::Run(options) => run::run(&options, json),
+        Command::Doctor(options) => doctor::doctor(&options, json),
+        Command::Demo => demo::demo(json),
+    };
+    done.unwrap_or_else(|problem| problem.report(json))
+}
+
+/// Shows the help that was asked for, or says what is wrong with the command line.
+fn wrong(error: &clap::Error, json: bool) -> ExitCode {
+    if error.use_stderr() {
+        return Problem::usage(arguments::explain(error)).report(json);
+    }
+    print::out(error.render().to_string().as_bytes());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,167 @@
+//! What the command line may say, and what is wrong with one that says something else.
+
+use crate::help;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A host for AI agents: each in its own sandbox, held to a budget, with only the abilities that it is granted.
+#[derive(Parser)]
+#[command(name = "village", version, after_help = help::VILLAGE, disable_help_subcommand = true)]
+pub(crate) struct Call {
+    /// Answer with one JSON object on the standard output, errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Say what a component is: imports, exports, the grants that it may need, size, digest
+    Inspect(Inspect),
+    /// Hand one message to an agent, or run a command, held to a budget
+    Run(Run),
+    /// Look at what this machine has for building and running agents, and say what to do about what it lacks
+    Doctor(Doctor),
+    /// Run a real agent beside hostile ones, and show that each is held to its budget
+    #[command(after_help = help::DEMO)]
+    Demo,
+}
+
+#[derive(Args)]
+#[command(after_long_help = help::INSPECT)]
+pub(crate) struct Inspect {
+    /// A component, an agent.toml, or a folder with one
+    pub(crate) file: PathBuf,
+    /// Don't ask an agent what it is: run nothing of it
+    #[arg(long)]
+    pub(crate) no_run: bool,
+}
+
+#[derive(Args)]
+#[command(after_long_help = help::run())]
+pub(crate) struct Run {
+    /// A component, an agent.toml, or a folder with one
+    pub(crate) file: PathBuf,
+    /// The skill that the agent is asked for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) skill: Option<String>,
+    /// What it is given: TEXT as it is, @FILE for what is in a file, - for the standard input
+    #[arg(long, value_name = "TEXT|@FILE|-", allow_negative_numbers = true)]
+    pub(crate) input: Option<String>,
+    /// What it may use, such as cpu=10%,memory=32MiB
+    #[arg(long, value_name = "FIELD=VALUE,…")]
+    pub(crate) budget: Vec<String>,
+    /// What it may reach, such as log, env=LANG or files=./notes:/notes:ro
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) grant: Vec<String>,
+    /// Take budget and grants from this agent.toml
+    #[arg(long, value_name = "agent.toml")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// What a command is given as its arguments
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Set up what agents are built with, if it isn't there
+    #[arg(long)]
+    pub(crate) fix: bool,
+}
+
+/// Whether JSON is wanted, of a command line that can't be understood.
+pub(crate) fn wants_json(arguments: &[OsString]) -> bool {
+    arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json")
+}
+
+/// What is wrong with a command line, in one line.
+pub(crate) fn explain(error: &clap::Error) -> String {
+    let said = |kind| error.get(kind).map(text).unwrap_or_default();
+    let hint = |kind, word: &str| {
+        let near = error.get(kind).map(text).filter(|text| !text.is_empty());
+        near.or_else(|| nearest(kind, word)).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default()
+    };
+    let argument = said(ContextKind::InvalidArg);
+    let value = said(ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = said(ContextKind::InvalidSubcommand);
+            format!("there is no `{word}`{}; {}", hint(ContextKind::SuggestedSubcommand, &word), commands())
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            format!("which command? {}", commands())
+        }
+        ErrorKind::UnknownArgument => {
+            let hint = hint(ContextKind::SuggestedArg, &argument);
+            format!("`{argument}` is not expected here{hint}; --help says what is")
+        }
+        ErrorKind::MissingRequiredArgument => format!("{argument} is missing; --help says what is needed"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{argument} needs a value; --help says which"),
+        ErrorKind::ArgumentConflict => format!("{argument} may be given once, and not with what excludes it"),
+        _ => {
+            let all = error.to_string();
+            let first = all.lines().next().unwrap_or_default();
+            first.trim_start_matches("error: ").to_string()
+        }
+    }
+}
+
+fn commands() -> String {
+    let call = Call::command();
+    let names: Vec<_> = call.get_subcommands().map(clap::Command::get_name).collect();
+    format!("there are {}; `village --help` says what each does", names.join(", "))
+}
+
+fn nearest(kind: ContextKind, word: &str) -> Option<String> {
+    let call = Call::command();
+    let names = call.get_subcommands().map(clap::Command::get_name);
+    (kind == ContextKind::SuggestedSubcommand).then(|| base::nearest(word, names))?.map(Into::into)
+}
+
+fn text(value: &ContextValue) -> String {
+    match value {
+        ContextValue::Strings(all) => all.join(", "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(line: &str) -> String {
+        let words = line.split(' ').filter(|word| !word.is_empty());
+        let error = Call::try_parse_from(std::iter::once("village").chain(words)).err().expect("it is refused");
+        explain(&error)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Call::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_with_the_nearest_word() {
+        assert!(refusal("rnu x.wasm").starts_with("there is no `rnu`, did you mean `run`?"));
+        assert!(refusal("elephant").starts_with("there is no `elephant`; there are inspect,"));
+        assert!(refusal("").starts_with("which command? there are inspect,"));
+        assert!(
+            refusal("run x.wasm --budgte cpu=1%")
+                .starts_with("`--budgte` is not expected here, did you mean `--budget`?")
+        );
+        assert!(refusal("run").starts_with("<FILE> is missing"));
+        assert!(refusal("run x.wasm --skill").contains("--skill <NAME> needs a value"));
+        assert!(refusal("run x.wasm --skill a --skill b").contains("--skill <NAME> may be given once"));
+        assert!(refusal("inspect x.wasm y.wasm").starts_with("`y.wasm` is not expected here"));
+    }
+
+    #[test]
+    fn json_after_the_double_dash_is_the_commands_own() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(wants_json(&words("village run x --json -- a")));
+        assert!(!wants_json(&words("village run x -- --json")));
+    }
+}

@@ -1,0 +1,22 @@
+//! One node: the threads for input and output, and the host on them.
+
+use crate::problem::Problem;
+use guest::{Host, Pool};
+
+/// Makes a host with room for as many agents as `pool` says, and does `work` with it.
+pub(crate) fn with<O>(pool: Pool, work: impl AsyncFnOnce(&Host) -> Result<O, Problem>) -> Result<O, Problem> {
+    // Guests have threads of their own; one for input and output is enough beside this one.
+    let io = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new("internal", format!("no threads can be had: {error}")))?;
+    let done = io.block_on(async {
+        let host = Host::builder().pool(pool).build()?;
+        work(&host).await
+    });
+    // A thread that waits for the standard input must not keep the program from ending.
+    io.shutdown_background();
+    done
+}

@@ -1,0 +1,178 @@
+//! Why something was not done: one line for people, an object for programs.
+
+use crate::{json, print};
+use guest::{Failed, Fault, ManifestError, Refusal};
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+
+/// Why something was not done.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    kind: &'static str,
+    message: String,
+    /// Null if there is nothing to add.
+    details: Value,
+    /// Where a guest broke, the innermost frame first.
+    frames: Vec<String>,
+    /// What else is known, for programs: beside the error.
+    beside: Map<String, Value>,
+}
+
+/// The command was called wrongly.
+const USAGE: &str = "usage";
+
+/// Agents can't be built. What cargo said of that is for people too.
+const TOOLCHAIN: &str = "toolchain";
+
+impl Problem {
+    pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Problem {
+        Problem { kind, message: message.into(), details: Value::Null, frames: Vec::new(), beside: Map::new() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Problem {
+        Problem::new(USAGE, message)
+    }
+
+    pub(crate) fn file(path: &std::path::Path, reason: impl std::fmt::Display) -> Problem {
+        Problem::new("file", format!("{}: {reason}", path.display()))
+    }
+
+    /// Adds what else is known, for programs.
+    pub(crate) fn beside(mut self, known: Map<String, Value>) -> Problem {
+        self.beside.extend(known);
+        self
+    }
+
+    /// Says it: to programs on the standard output, to people on the standard error.
+    pub(crate) fn report(self, json: bool) -> ExitCode {
+        let code = if self.kind == USAGE { ExitCode::from(2) } else { ExitCode::FAILURE };
+        if json {
+            print::json(&self.object());
+            return code;
+        }
+        print::err(&print::tame(&format!("village: {}: {}", self.kind, one_line(&self.message))));
+        if let (Value::String(output), TOOLCHAIN) = (&self.details, self.kind) {
+            print::err(output.trim_end());
+        }
+        for frame in &self.frames {
+            print::err(&print::tame(&format!("    in {frame}")));
+        }
+        code
+    }
+
+    fn object(mut self) -> Value {
+        let mut error = json!({ "kind": self.kind, "message": one_line(&self.message) });
+        if !self.frames.is_empty() {
+            error["details"] = json!({ "frames": self.frames });
+        } else if !self.details.is_null() {
+            error["details"] = self.details;
+        }
+        self.beside.insert("error".into(), error);
+        Value::Object(self.beside)
+    }
+}
+
+/// What a guest says may have several lines; a panic adds advice that is of no use to whoever runs it.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said: Vec<_> = lines.map(|line| line.split("note: run with `RUST_BACKTRACE").next().unwrap_or(line)).collect();
+    said.join(" ").trim_end().into()
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&one_line(&self.message))
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Problem {
+        let frames = fault.frames().iter().map(ToString::to_string).collect();
+        Problem { frames, ..Problem::new(fault.kind(), fault.to_string()) }
+    }
+}
+
+impl From<guest::Error> for Problem {
+    fn from(error: guest::Error) -> Problem {
+        match error {
+            guest::Error::Broke(fault) => fault.into(),
+            error => Problem::new(error.kind(), error.to_string()),
+        }
+    }
+}
+
+impl From<Failed> for Problem {
+    fn from(error: Failed) -> Problem {
+        let kind = error.kind();
+        match error {
+            Failed::Broke(fault) => fault.into(),
+            Failed::Failed(failure) => {
+                let message = match failure.message.as_str() {
+                    "" => "the agent did not say why".into(),
+                    said => said.to_string(),
+                };
+                Problem { details: json::or_text(&failure.details), ..Problem::new(kind, message) }
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        let kind = match refusal {
+            Refusal::Full => "refused",
+            Refusal::Stopped => "stopped",
+        };
+        Problem::new(kind, refusal.to_string())
+    }
+}
+
+impl From<ManifestError> for Problem {
+    fn from(error: ManifestError) -> Problem {
+        let details = json!({ "path": error.path.display().to_string(), "line": error.line });
+        Problem { details, ..Problem::new("manifest", error.to_string()) }
+    }
+}
+
+impl From<toolchain::Error> for Problem {
+    fn from(error: toolchain::Error) -> Problem {
+        if let toolchain::Error::Build { workspace, output } = error {
+            let message = format!("cargo could not build {}", workspace.display());
+            return Problem { details: json::or_text(&output), ..Problem::new(TOOLCHAIN, message) };
+        }
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Problem::new(TOOLCHAIN, format!("{error}{cause}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use guest::{Failure, FailureKind};
+
+    #[test]
+    fn a_panic_is_one_line() {
+        let said = "\nthread '<unnamed>' panicked at src/a.rs:1:2:\noh no\nnote: run with `RUST_BACKTRACE=1` …";
+        assert_eq!(one_line(said), "thread '<unnamed>' panicked at src/a.rs:1:2: oh no");
+    }
+
+    #[test]
+    fn what_cargo_said_is_apart_from_the_one_line() {
+        let error = toolchain::Error::Build { workspace: "agents".into(), output: "error: no\n --> here\n".into() };
+        let error = &Problem::from(error).object()["error"];
+        assert_eq!(
+            (&error["message"], &error["details"]),
+            (&json!("cargo could not build agents"), &json!("error: no\n --> here\n"))
+        );
+    }
+
+    #[test]
+    fn what_an_agent_adds_to_a_failure_stays_json() {
+        let failure =
+            |details: &str| Failure { kind: FailureKind::Invalid, message: "no".into(), details: details.into() };
+        let object = |details: &str| Problem::from(Failed::Failed(failure(details))).object();
+        assert_eq!(object(r#"{"field":"from"}"#)["error"]["details"]["field"], "from");
+        assert_eq!(object("words")["error"]["details"], "words");
+        assert_eq!(object("")["error"], json!({ "kind": "invalid", "message": "no" }));
+    }
+}

@@ -1,0 +1,217 @@
+//! `village run`: one message to an agent, or one run of a command.
+
+use crate::arguments::Run;
+use crate::problem::Problem;
+use crate::source::{Source, read, read_file};
+use crate::{json, node, print};
+use base::Budget;
+use guest::{Agent, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A little more than the one that is run.
+const POOL: Pool = Pool::Slots(4);
+
+pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
+    // What is wrong with the command line is said before any file is looked at.
+    allow(options, Budget::default(), Grants::default())?;
+    let source = Source::open(&options.file, options.manifest.as_deref())?;
+    let (budget, grants) = allow(options, source.budget(), source.grants())?;
+    if let (Some((path, _)), false) = (&source.manifest, json) {
+        print::err(&format!("village: budget and grants as {} says", path.display()));
+    }
+    node::with(POOL, async |host| {
+        let version = load(host, &source).await?;
+        let job = Job { options, source: &source, version: &version, budget, grants, json };
+        match version.kind() {
+            Kind::Agent => job.ask(host).await,
+            Kind::Command => job.execute(host).await,
+        }
+    })
+}
+
+/// Loads a component; a problem names its file.
+pub(crate) async fn load(host: &Host, source: &Source) -> Result<Version, Problem> {
+    let loaded = host.load(&source.bytes).await;
+    loaded.map_err(|error| Problem::new(error.kind(), format!("{}: {error}", source.component.display())))
+}
+
+/// What the command line adds to a budget and to grants.
+fn allow(options: &Run, mut budget: Budget, mut grants: Grants) -> Result<(Budget, Grants), Problem> {
+    for field in options.budget.iter().flat_map(|fields| fields.split(',')) {
+        let Some((name, value)) = field.split_once('=') else {
+            let fields = base::BUDGET_FIELDS.join(", ");
+            return Err(Problem::usage(format!(
+                "--budget `{field}` is not FIELD=VALUE, such as cpu=10%; there are {fields}"
+            )));
+        };
+        budget.set(name.trim(), value.trim()).map_err(|error| Problem::usage(error.to_string()))?;
+    }
+    for grant in &options.grant {
+        grants.open(grant).map_err(|error| Problem::usage(error.to_string()))?;
+    }
+    Ok((budget, grants))
+}
+
+/// One component, and how it is to be run.
+struct Job<'a> {
+    options: &'a Run,
+    source: &'a Source,
+    version: &'a Version,
+    budget: Budget,
+    grants: Grants,
+    json: bool,
+}
+
+impl Job<'_> {
+    async fn ask(self, host: &Host) -> Result<ExitCode, Problem> {
+        if !self.options.arguments.is_empty() {
+            return Err(Problem::usage("an agent takes no arguments: give it its message with --input"));
+        }
+        let message = message(self.options)?;
+        let agent = host.start(self.version, self.budget, self.grants.clone(), None)?;
+        let card = match agent.describe().await? {
+            Ok(card) => card,
+            Err(fault) => return Err(Problem::from(fault).beside(self.known(&agent, None, None))),
+        };
+        let answer = agent.ask(message).await?;
+        let known = self.known(&agent, Some(&card), Some(&answer.receipt));
+        match answer.outcome {
+            Err(error) => Err(Problem::from(error).beside(known)),
+            Ok(reply) if self.json => {
+                let mut object = known;
+                object.insert("reply".into(), json::payload(&reply.payload));
+                print::json(&Value::Object(object));
+                Ok(ExitCode::SUCCESS)
+            }
+            Ok(reply) => {
+                print::out(&ended(reply.payload.body));
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+
+    async fn execute(self, host: &Host) -> Result<ExitCode, Problem> {
+        if self.options.skill.is_some() {
+            return Err(Problem::usage("a command has no skills: give it arguments after --"));
+        }
+        let stdin = match input(self.options)? {
+            Some(bytes) => Stdin::Bytes(bytes),
+            None => Stdin::Host,
+        };
+        let name = self.source.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let arguments = std::iter::once(name).chain(self.options.arguments.iter().cloned()).collect();
+        let finished = host.run(self.version, arguments, stdin, self.budget, self.grants).await?;
+        let mut known = Map::new();
+        if self.json {
+            json::stream(&mut known, "stdout", &finished.stdout);
+            json::stream(&mut known, "stderr", &finished.stderr);
+            known.insert("usage".into(), json::usage(&finished.receipt));
+            known.insert("budget".into(), json::budget(&self.budget, &finished.receipt));
+            known.insert("digest".into(), self.version.digest().to_string().into());
+        } else {
+            print::out(&finished.stdout);
+            print::err_bytes(&finished.stderr);
+        }
+        let code = finished.outcome.map_err(|fault| Problem::from(fault).beside(known.clone()))?;
+        if self.json {
+            known.insert("exit".into(), code.into());
+            print::json(&Value::Object(known));
+        }
+        Ok(if code == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// What is known of a turn beside its reply. Lines of the log are shown to people at once.
+    fn known(&self, agent: &Agent, card: Option<&Card>, receipt: Option<&Receipt>) -> Map<String, Value> {
+        let (lines, lost) = agent.log();
+        let mut known = Map::new();
+        if !self.json {
+            show(&lines, lost);
+            return known;
+        }
+        known.insert("log".into(), json::log(&lines));
+        if lost > 0 {
+            known.insert("log-lost".into(), lost.into());
+        }
+        if let Some(receipt) = receipt {
+            known.insert("usage".into(), json::usage(receipt));
+        }
+        if let Some(card) = card {
+            known.insert("agent".into(), json!({ "name": card.name, "version": card.version }));
+        }
+        known.insert("budget".into(), json::budget_of(agent, receipt));
+        known.insert("digest".into(), self.version.digest().to_string().into());
+        known
+    }
+}
+
+fn show(lines: &[Line], lost: u64) {
+    if lost > 0 {
+        print::err(&format!("village: {lost} earlier lines of the log had to go"));
+    }
+    for line in lines {
+        print::err(&format!("{:<5} {}", line.source.word(), print::tame(&line.text)));
+    }
+}
+
+/// Text on a terminal ends with a line break; anywhere else the body is given as it is.
+fn ended(mut body: Vec<u8>) -> Vec<u8> {
+    let text = std::str::from_utf8(&body).is_ok_and(|text| !text.is_empty() && !text.ends_with('\n'));
+    if text && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        body.push(b'\n');
+    }
+    body
+}
+
+fn message(options: &Run) -> Result<Message, Problem> {
+    let body = input(options)?.unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Ok(Message {
+        id: format!("run-{}-{now}", std::process::id()),
+        sender: Sender::Client(String::new()),
+        skill: options.skill.clone().unwrap_or_default(),
+        payload: Payload { content_type: content_type(&body).into(), body },
+        priority: Priority::Normal,
+        attempt: 1,
+        accepted: u64::try_from(now).unwrap_or(u64::MAX),
+    })
+}
+
+/// What bytes on a command line or in a file probably are.
+fn content_type(body: &[u8]) -> &'static str {
+    let record = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    match std::str::from_utf8(body) {
+        Ok("") => "",
+        Ok(text) if record && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => "application/json",
+        Ok(_) => "text/plain; charset=utf-8",
+        Err(_) => "application/octet-stream",
+    }
+}
+
+/// What `--input` says.
+fn input(options: &Run) -> Result<Option<Vec<u8>>, Problem> {
+    Ok(match options.input.as_deref() {
+        None => None,
+        Some("-") => Some(read(Path::new("the standard input"), std::io::stdin().lock())?),
+        Some(text) => match text.strip_prefix('@') {
+            Some(path) => Some(read_file(Path::new(path))?),
+            None => Some(text.into()),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_known_by_its_bytes() {
+        assert_eq!(content_type(b""), "");
+        assert_eq!(content_type(b" {\"a\": [1]}"), "application/json");
+        assert_eq!(content_type(b"{nearly"), "text/plain; charset=utf-8");
+        assert_eq!(content_type(b"12"), "text/plain; charset=utf-8");
+        assert_eq!(content_type(&[0xff]), "application/octet-stream");
+    }
+}

@@ -1,0 +1,121 @@
+//! What is to be run: a component, and the manifest that says what it may use.
+
+use crate::problem::Problem;
+use base::Budget;
+use guest::{Grants, Manifest};
+use std::io::{Error, Read};
+use std::path::{Path, PathBuf};
+
+/// A component or an input is no larger than this.
+pub(crate) const MOST: u64 = 256 << 20;
+
+/// A component, with what its manifest says.
+pub(crate) struct Source {
+    pub(crate) component: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    /// The manifest, and where it lies.
+    pub(crate) manifest: Option<(PathBuf, Manifest)>,
+}
+
+impl Source {
+    /// Opens a component, a manifest or a folder with one. A manifest beside a component is its own if it names it.
+    pub(crate) fn open(file: &Path, manifest: Option<&Path>) -> Result<Source, Problem> {
+        let of_folder = file.is_dir().then(|| file.join(MANIFEST));
+        let is_manifest = file.extension().is_some_and(|extension| extension == "toml");
+        let (component, manifest) = match (of_folder.or_else(|| is_manifest.then(|| file.into())), manifest) {
+            (Some(own), Some(_)) => {
+                return Err(Problem::usage(format!(
+                    "--manifest is for a component; {} is a manifest already",
+                    own.display()
+                )));
+            }
+            (Some(own), None) => {
+                let manifest = load(&own)?;
+                (component(&own, &manifest)?, Some((own, manifest)))
+            }
+            (None, Some(given)) => (file.into(), Some((given.into(), load(given)?))),
+            (None, None) => (file.into(), beside(file)?),
+        };
+        Ok(Source { bytes: read_file(&component)?, component, manifest })
+    }
+
+    /// The manifest's budget, or the default.
+    pub(crate) fn budget(&self) -> Budget {
+        self.manifest.as_ref().map(|(_, manifest)| manifest.budget).unwrap_or_default()
+    }
+
+    /// The manifest's grants, or none.
+    pub(crate) fn grants(&self) -> Grants {
+        self.manifest.as_ref().map(|(_, manifest)| manifest.grants.clone()).unwrap_or_default()
+    }
+}
+
+const MANIFEST: &str = "agent.toml";
+
+fn load(path: &Path) -> Result<Manifest, Problem> {
+    let bytes = read_file(path)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Problem::new("manifest", format!("{}: it is not text", path.display())))?;
+    Ok(Manifest::parse(&text, path)?)
+}
+
+/// The manifest in the same folder, if it names this component.
+fn beside(component: &Path) -> Result<Option<(PathBuf, Manifest)>, Problem> {
+    let path = component.with_file_name(MANIFEST);
+    if !path.is_file() || !component.is_file() {
+        return Ok(None);
+    }
+    let manifest = load(&path)?;
+    let named = path.with_file_name("").join(&manifest.component);
+    let same = match (named.canonicalize(), component.canonicalize()) {
+        (Ok(named), Ok(component)) => named == component,
+        _ => false,
+    };
+    Ok(same.then_some((path, manifest)))
+}
+
+/// The component that a manifest names: where it says, or else where cargo puts what it builds.
+fn component(path: &Path, manifest: &Manifest) -> Result<PathBuf, Problem> {
+    let named = path.with_file_name("").join(&manifest.component);
+    if named.exists() {
+        return Ok(named);
+    }
+    let built = Path::new("target")
+        .join(toolchain::TARGET)
+        .join("release")
+        .join(manifest.component.file_name().unwrap_or_default());
+    let folder = std::path::absolute(path).map_err(|error| Problem::file(path, reason(&error)))?;
+    let found = folder.ancestors().skip(1).map(|folder| folder.join(&built)).find(|file| file.is_file());
+    found.ok_or_else(|| {
+        let build = format!("cargo build --release --target {}", toolchain::TARGET);
+        Problem::file(
+            &named,
+            format!("there is no such file, and {} says that it is the component; `{build}` makes it", path.display()),
+        )
+    })
+}
+
+/// All that is in a file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
+    let file = std::fs::File::open(path).map_err(|error| Problem::file(path, reason(&error)))?;
+    read(path, file)
+}
+
+/// All that can be read. `path` is for messages.
+pub(crate) fn read(path: &Path, from: impl Read) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    from.take(MOST + 1).read_to_end(&mut bytes).map_err(|error| Problem::file(path, reason(&error)))?;
+    match bytes.len() as u64 > MOST {
+        true => Err(Problem::file(path, format!("it is larger than {}", base::Size::bytes(MOST)))),
+        false => Ok(bytes),
+    }
+}
+
+/// What the system says, without the number that only programmers know.
+fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}

@@ -1,0 +1,9 @@
+//! The program as its users call it: arguments in, output and exit code out.
+
+#![allow(missing_docs, reason = "a test is documented by its name")]
+
+mod agents;
+mod commands;
+mod harness;
+mod looks;
+mod refusals;
