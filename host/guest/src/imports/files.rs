@@ -1,10 +1,11 @@
 //! `wasi:filesystem/types`: wasmtime's, with what a guest adds to granted folders taken from its `storage`.
 //!
-//! What it truncates is given back at once. What it deletes is given back when its instance ends, since until then it
-//! may hold the file open. Neither gives back more than it added.
+//! What it truncates is given back at once. What it deletes is given back when it has no file open, since until then it
+//! may be one of those that were deleted. Neither gives back more than it added.
 
 use super::streams::{self, Filling};
 use crate::ctx::Ctx;
+use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
@@ -24,13 +25,24 @@ impl Host for Ctx {
     }
 
     fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        if self.table.get(&error)?.is::<runtime::Full>() {
+            return Ok(Some(ErrorCode::InsufficientSpace));
+        }
         self.filesystem().filesystem_error_code(error)
     }
 }
 
 impl Ctx {
-    fn grow(&self, bytes: u64) -> FsResult<()> {
+    fn grow(&mut self, bytes: u64) -> FsResult<()> {
+        self.settle();
         self.accounts.files.grow(bytes).map_err(|_| ErrorCode::InsufficientSpace.into())
+    }
+
+    /// Gives back what was deleted, if none of it can be open any more.
+    fn settle(&mut self) {
+        if self.open == 0 && Arc::strong_count(&self.streams) == 1 {
+            self.accounts.files.shrink(std::mem::take(&mut self.deleted));
+        }
     }
 
     /// Makes a new name, which counts if it could be made.
@@ -44,7 +56,7 @@ impl Ctx {
     }
 
     /// The file behind a descriptor, with its size; none for a folder.
-    fn file(&self, fd: &Fd) -> FsResult<Option<(std::sync::Arc<std::fs::File>, u64)>> {
+    fn file(&self, fd: &Fd) -> FsResult<Option<(Arc<std::fs::File>, u64)>> {
         match self.table.get(fd)? {
             Descriptor::Dir(_) => Ok(None),
             Descriptor::File(file) => {
@@ -53,6 +65,42 @@ impl Ctx {
             }
         }
     }
+
+    fn is_file(&self, fd: &Fd) -> bool {
+        matches!(self.table.get(fd), Ok(Descriptor::File(_)))
+    }
+
+    /// What deleting the name `path`, or putting another file in its place, will free; nothing if it isn't there.
+    async fn freed_by(&mut self, fd: &Fd, path: &str) -> u64 {
+        match self.filesystem().stat_at(borrow(fd), PathFlags::empty(), path.into()).await {
+            Ok(stat) if stat.link_count <= 1 => stat.size + NAME,
+            Ok(_) => NAME,
+            Err(_) => 0,
+        }
+    }
+
+    /// Whether two names are of one file; so it is taken to be where that can't be found out.
+    async fn same(&mut self, fd: &Fd, path: &str, other_fd: &Fd, other: &str) -> bool {
+        let one = self.filesystem().metadata_hash_at(borrow(fd), PathFlags::empty(), path.into()).await;
+        let two = self.filesystem().metadata_hash_at(borrow(other_fd), PathFlags::empty(), other.into()).await;
+        match (one, two) {
+            (Ok(one), Ok(two)) => (one.lower, one.upper) == (two.lower, two.upper),
+            _ => true,
+        }
+    }
+}
+
+/// Whether a file that is open has no name any more: its bytes are among those that were deleted.
+#[cfg(unix)]
+fn nameless(file: &std::fs::File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().is_ok_and(|about| about.nlink() == 0)
+}
+
+/// Where a file can't lose its name while it is open.
+#[cfg(not(unix))]
+fn nameless(_file: &std::fs::File) -> bool {
+    false
 }
 
 impl HostDescriptor for Ctx {
@@ -67,11 +115,13 @@ impl HostDescriptor for Ctx {
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
-        let before = self.file(&fd)?.map_or(0, |(_, size)| size);
+        let file = self.file(&fd)?;
+        let before = file.as_ref().map_or(0, |(_, size)| *size);
         let growth = size.saturating_sub(before);
         self.grow(growth)?;
         let done = self.filesystem().set_size(fd, size).await;
         match done {
+            Ok(()) if file.is_some_and(|(file, _)| nameless(&file)) => {}
             Ok(()) => self.accounts.files.shrink(before.saturating_sub(size)),
             Err(_) => self.accounts.files.shrink(growth),
         }
@@ -93,7 +143,7 @@ impl HostDescriptor for Ctx {
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
         let stream = self.filesystem().read_via_stream(fd, offset)?;
         let inner = self.table.delete(stream)?;
-        let stream = streams::reading(inner, &self.accounts.memory).map_err(|_| ErrorCode::InsufficientMemory)?;
+        let stream = streams::reading(inner, &self.accounts.memory, self.streams.clone()).map_err(|_| ErrorCode::InsufficientMemory)?;
         Ok(self.table.push(stream)?)
     }
 
@@ -113,7 +163,9 @@ impl HostDescriptor for Ctx {
             (Err(_), _) if named => self.accounts.files.shrink(NAME),
             _ => {}
         }
-        opened
+        let opened = opened?;
+        self.open += usize::from(self.is_file(&opened));
+        Ok(opened)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
@@ -129,12 +181,9 @@ impl HostDescriptor for Ctx {
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let stat = self.filesystem().stat_at(borrow(&fd), PathFlags::empty(), path.clone()).await;
+        let freed = self.freed_by(&fd, &path).await;
         self.filesystem().unlink_file_at(fd, path).await?;
-        if let Ok(stat) = stat {
-            let freed = if stat.link_count <= 1 { stat.size } else { 0 };
-            self.deleted += freed + NAME;
-        }
+        self.deleted += freed;
         Ok(())
     }
 
@@ -145,7 +194,14 @@ impl HostDescriptor for Ctx {
     }
 
     async fn rename_at(&mut self, fd: Fd, from: String, to_fd: Fd, to: String) -> FsResult<()> {
-        self.filesystem().rename_at(fd, from, to_fd, to).await
+        // Between two names of one file a rename changes nothing.
+        let replaced = match self.same(&fd, &from, &to_fd, &to).await {
+            true => 0,
+            false => self.freed_by(&to_fd, &to).await,
+        };
+        self.filesystem().rename_at(fd, from, to_fd, to).await?;
+        self.deleted += replaced;
+        Ok(())
     }
 
     async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
@@ -209,6 +265,7 @@ impl HostDescriptor for Ctx {
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        self.open -= usize::from(self.is_file(&fd));
         HostDescriptor::drop(&mut self.filesystem(), fd)
     }
 }
@@ -217,12 +274,12 @@ impl Ctx {
     fn filling(
         &mut self,
         stream: Resource<DynOutputStream>,
-        file: Option<(std::sync::Arc<std::fs::File>, u64)>,
+        file: Option<(Arc<std::fs::File>, u64)>,
         position: Option<u64>,
     ) -> FsResult<Resource<DynOutputStream>> {
         let inner = self.table.delete(stream)?;
         let Some((file, _)) = file else { return Err(ErrorCode::IsDirectory.into()) };
-        let filling = Filling::new(inner, file, self.accounts.clone(), position);
+        let filling = Filling::new(inner, file, self.accounts.clone(), position, self.streams.clone());
         let stream: DynOutputStream = Box::new(filling.map_err(|_| ErrorCode::InsufficientMemory)?);
         Ok(self.table.push(stream)?)
     }
