@@ -8,7 +8,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use guests::{Agent, Answer, FailureKind, failure, text, unsupported};
 use wasip2::filesystem::preopens;
-use wasip2::filesystem::types::Descriptor;
+use wasip2::filesystem::types::{self, Descriptor, DescriptorFlags, OpenFlags, PathFlags};
+use wasip2::io::streams::StreamError;
 
 struct Files;
 
@@ -27,11 +28,14 @@ impl Agent for Files {
         "readlink",
         "rename",
         "unlink",
+        "unlink-truncate",
         "stat",
         "fill",
+        "stream",
         "fill-many",
         "sparse",
         "open-many",
+        "list-many",
         "preopens",
     ];
 
@@ -55,8 +59,11 @@ impl Agent for Files {
             "readlink" => fs::read_link(path).map(|target| target.display().to_string()),
             "rename" => fs::rename(path, rest).map(|()| "renamed".to_owned()),
             "unlink" => fs::remove_file(path).map(|()| "removed".to_owned()),
+            "unlink-truncate" => unlink_truncate(path, most(rest)?).map(|()| "done".to_owned()),
+            "list-many" => Ok(list_many(path, most(rest)?)),
             "stat" => stat(path),
             "fill" => Ok(fill(path, most(rest)?)),
+            "stream" => Ok(stream(path)),
             "fill-many" => Ok(fill_many(path, most(rest)?)),
             "sparse" => sparse(path, most(rest)?),
             "open-many" => Ok(open_many(path, most(rest)?)),
@@ -151,6 +158,31 @@ fn fill(path: &str, most: u64) -> String {
     sum.to_string()
 }
 
+/// Writes blocks of 4 KiB to a stream of the host's until it is refused; answers how many bytes were taken, and the code.
+fn stream(path: &str) -> String {
+    let Some((folder, path)) = granted(path) else {
+        return "error: no granted folder holds it".to_owned();
+    };
+    let opened = folder
+        .open_at(PathFlags::empty(), path, OpenFlags::CREATE, DescriptorFlags::WRITE)
+        .and_then(|file| Ok((file.write_via_stream(0)?, file)));
+    let (stream, _file) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return format!("error: {}", error.name()),
+    };
+    let mut sum = 0;
+    loop {
+        match stream.blocking_write_and_flush(&[b'x'; 4096]) {
+            Ok(()) => sum += 4096,
+            Err(StreamError::Closed) => return format!("{sum} closed"),
+            Err(StreamError::LastOperationFailed(error)) => {
+                let code = types::filesystem_error_code(&error);
+                return format!("{sum} {}", code.map_or("unknown", |code| code.name()));
+            }
+        }
+    }
+}
+
 /// Makes empty files until it is refused; answers how many, and the error.
 fn fill_many(folder: &str, most: u64) -> String {
     for count in 0..most {
@@ -175,6 +207,26 @@ fn sparse(path: &str, size: u64) -> io::Result<String> {
         word(claimed),
         word(written)
     ))
+}
+
+/// Deletes a file of `size` bytes that it holds open, and truncates it then.
+fn unlink_truncate(path: &str, size: u64) -> io::Result<()> {
+    let file = File::create(path)?;
+    file.set_len(size)?;
+    fs::remove_file(path)?;
+    file.set_len(0)
+}
+
+/// Begins to list a folder until that is refused; answers how often it began, and the error.
+fn list_many(path: &str, most: u64) -> String {
+    let mut open = Vec::new();
+    while (open.len() as u64) < most {
+        match fs::read_dir(path) {
+            Ok(listing) => open.push(listing),
+            Err(error) => return format!("{} {}", open.len(), said(&error)),
+        }
+    }
+    open.len().to_string()
 }
 
 /// Opens a file until it is refused; answers how often it was opened, and the error.
