@@ -21,6 +21,10 @@ pub struct Ctx {
     pub(crate) until: u64,
     /// Bytes of files that this instance deleted, and may still hold open.
     pub(crate) deleted: u64,
+    /// How many descriptors of files it has.
+    pub(crate) open: usize,
+    /// Shared with every stream of a file that it has.
+    pub(crate) streams: Arc<()>,
     /// Most agents never use it, so it is made when it is first used.
     wasi: Option<Box<WasiCtx>>,
     program: Option<Arc<Program>>,
@@ -41,7 +45,7 @@ impl Ctx {
         let writes = accounts.state.begin().map_err(full)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limiter.handles());
-        Ok(Ctx { limiter, table, grants, writes, until: u64::MAX, accounts: accounts.clone(), deleted: 0, wasi: None, program })
+        Ok(Ctx { limiter, table, grants, writes, until: u64::MAX, accounts: accounts.clone(), deleted: 0, open: 0, streams: Arc::new(()), wasi: None, program })
     }
 
     /// Ends the turn unless `open`: for what has no way to answer `denied`.
@@ -83,6 +87,7 @@ impl Guest for Ctx {
 
     fn begin(&mut self, until: u64) {
         self.until = until;
+        self.accounts.state.discard(&mut self.writes);
     }
 
     fn commit(&mut self) {

@@ -9,6 +9,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// More than this is not kept: the oldest go first.
@@ -59,7 +60,7 @@ impl Cache {
     pub(crate) fn put(&self, name: &str, native: &[u8]) -> Result<(), Error> {
         let problem = |error: std::io::Error| Error::Cache { path: self.path.clone(), reason: error.to_string() };
         self.make_room(native.len() as u64);
-        let unfinished = format!("{name}.{}", std::process::id());
+        let unfinished = unfinished(name);
         let write = || {
             let mut file = self.folder.open_with(&unfinished, &mine_alone())?;
             file.write_all(native)?;
@@ -134,6 +135,12 @@ fn open_folder(path: &Path) -> std::io::Result<Dir> {
     }
 }
 
+/// A name that nobody else uses, in this process or another, for a file that is being written.
+fn unfinished(name: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}.{}.{}", std::process::id(), COUNT.fetch_add(1, Relaxed))
+}
+
 /// The key that seals are made with; made when it is first needed.
 fn key(folder: &Dir) -> std::io::Result<[u8; 32]> {
     loop {
@@ -148,7 +155,7 @@ fn key(folder: &Dir) -> std::io::Result<[u8; 32]> {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(std::io::Error::other)?;
-        let unfinished = format!("key.{}", std::process::id());
+        let unfinished = unfinished("key");
         let mut file = folder.open_with(&unfinished, &mine_alone())?;
         file.write_all(&key)?;
         file.sync_all()?;
@@ -261,6 +268,17 @@ mod tests {
         std::fs::remove_file(folder.path().join("native/key")).expect("removed");
         let other = Cache::open(&folder.path().join("native")).expect("a cache");
         assert_eq!(other.get("a"), None);
+    }
+
+    #[test]
+    fn one_folder_may_be_opened_many_times_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("native");
+        let keys = std::thread::scope(|scope| {
+            let open: Vec<_> = (0..16).map(|_| scope.spawn(|| Cache::open(&path).map(|cache| cache.key))).collect();
+            open.into_iter().map(|one| one.join().expect("it ends").expect("a cache")).collect::<Vec<_>>()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
     }
 
     #[cfg(unix)]

@@ -129,7 +129,7 @@ fn too_many_handles(cause: &(dyn std::error::Error + 'static)) -> bool {
     matches!(
         cause.downcast_ref::<wasmtime::component::ResourceTableError>(),
         Some(wasmtime::component::ResourceTableError::Full)
-    ) || cause.to_string().contains("handle table")
+    ) || cause.to_string().contains("handle limit exceeded")
 }
 
 fn reason(error: &wasmtime::Error) -> String {

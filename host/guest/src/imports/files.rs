@@ -1,10 +1,12 @@
 //! `wasi:filesystem/types`: wasmtime's, with what a guest adds to granted folders taken from its `storage`.
 //!
-//! What it truncates is given back at once. What it deletes is given back when its instance ends, since until then it
-//! may hold the file open. Neither gives back more than it added.
+//! What it truncates is given back at once. What it deletes is given back when it has no file open, since until then it
+//! may be one of those that were deleted. Neither gives back more than it added.
 
 use super::streams::{self, Filling};
 use crate::ctx::Ctx;
+use runtime::Held;
+use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
@@ -16,7 +18,17 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 /// What a name in a folder is counted as.
 const NAME: u64 = 256;
 
+/// What an entry of a listing is counted as beside its name.
+const ENTRY: u64 = 64;
+
 type Fd = Resource<Descriptor>;
+
+/// What a folder held when it was read: a copy in the host's memory, which counts. It stands behind the handle of a
+/// [`DirectoryEntryStream`].
+struct Listing {
+    entries: std::vec::IntoIter<FsResult<DirectoryEntry>>,
+    _held: Held,
+}
 
 impl Host for Ctx {
     fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
@@ -24,13 +36,24 @@ impl Host for Ctx {
     }
 
     fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        if self.table.get(&error)?.is::<runtime::Full>() {
+            return Ok(Some(ErrorCode::InsufficientSpace));
+        }
         self.filesystem().filesystem_error_code(error)
     }
 }
 
 impl Ctx {
-    fn grow(&self, bytes: u64) -> FsResult<()> {
+    fn grow(&mut self, bytes: u64) -> FsResult<()> {
+        self.settle();
         self.accounts.files.grow(bytes).map_err(|_| ErrorCode::InsufficientSpace.into())
+    }
+
+    /// Gives back what was deleted, if none of it can be open any more.
+    fn settle(&mut self) {
+        if self.open == 0 && Arc::strong_count(&self.streams) == 1 {
+            self.accounts.files.shrink(std::mem::take(&mut self.deleted));
+        }
     }
 
     /// Makes a new name, which counts if it could be made.
@@ -44,7 +67,7 @@ impl Ctx {
     }
 
     /// The file behind a descriptor, with its size; none for a folder.
-    fn file(&self, fd: &Fd) -> FsResult<Option<(std::sync::Arc<std::fs::File>, u64)>> {
+    fn file(&self, fd: &Fd) -> FsResult<Option<(Arc<std::fs::File>, u64)>> {
         match self.table.get(fd)? {
             Descriptor::Dir(_) => Ok(None),
             Descriptor::File(file) => {
@@ -53,6 +76,42 @@ impl Ctx {
             }
         }
     }
+
+    fn is_file(&self, fd: &Fd) -> bool {
+        matches!(self.table.get(fd), Ok(Descriptor::File(_)))
+    }
+
+    /// What deleting the name `path`, or putting another file in its place, will free; nothing if it isn't there.
+    async fn freed_by(&mut self, fd: &Fd, path: &str) -> u64 {
+        match self.filesystem().stat_at(borrow(fd), PathFlags::empty(), path.into()).await {
+            Ok(stat) if stat.link_count <= 1 => stat.size + NAME,
+            Ok(_) => NAME,
+            Err(_) => 0,
+        }
+    }
+
+    /// Whether two names are of one file; so it is taken to be where that can't be found out.
+    async fn same(&mut self, fd: &Fd, path: &str, other_fd: &Fd, other: &str) -> bool {
+        let one = self.filesystem().metadata_hash_at(borrow(fd), PathFlags::empty(), path.into()).await;
+        let two = self.filesystem().metadata_hash_at(borrow(other_fd), PathFlags::empty(), other.into()).await;
+        match (one, two) {
+            (Ok(one), Ok(two)) => (one.lower, one.upper) == (two.lower, two.upper),
+            _ => true,
+        }
+    }
+}
+
+/// Whether a file that is open has no name any more: its bytes are among those that were deleted.
+#[cfg(unix)]
+fn nameless(file: &std::fs::File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().is_ok_and(|about| about.nlink() == 0)
+}
+
+/// Where a file can't lose its name while it is open.
+#[cfg(not(unix))]
+fn nameless(_file: &std::fs::File) -> bool {
+    false
 }
 
 impl HostDescriptor for Ctx {
@@ -67,11 +126,13 @@ impl HostDescriptor for Ctx {
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
-        let before = self.file(&fd)?.map_or(0, |(_, size)| size);
+        let file = self.file(&fd)?;
+        let before = file.as_ref().map_or(0, |(_, size)| *size);
         let growth = size.saturating_sub(before);
         self.grow(growth)?;
         let done = self.filesystem().set_size(fd, size).await;
         match done {
+            Ok(()) if file.is_some_and(|(file, _)| nameless(&file)) => {}
             Ok(()) => self.accounts.files.shrink(before.saturating_sub(size)),
             Err(_) => self.accounts.files.shrink(growth),
         }
@@ -93,7 +154,7 @@ impl HostDescriptor for Ctx {
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
         let stream = self.filesystem().read_via_stream(fd, offset)?;
         let inner = self.table.delete(stream)?;
-        let stream = streams::reading(inner, &self.accounts.memory).map_err(|_| ErrorCode::InsufficientMemory)?;
+        let stream = streams::reading(inner, &self.accounts.memory, self.streams.clone()).map_err(|_| ErrorCode::InsufficientMemory)?;
         Ok(self.table.push(stream)?)
     }
 
@@ -113,7 +174,9 @@ impl HostDescriptor for Ctx {
             (Err(_), _) if named => self.accounts.files.shrink(NAME),
             _ => {}
         }
-        opened
+        let opened = opened?;
+        self.open += usize::from(self.is_file(&opened));
+        Ok(opened)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
@@ -129,12 +192,9 @@ impl HostDescriptor for Ctx {
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let stat = self.filesystem().stat_at(borrow(&fd), PathFlags::empty(), path.clone()).await;
+        let freed = self.freed_by(&fd, &path).await;
         self.filesystem().unlink_file_at(fd, path).await?;
-        if let Ok(stat) = stat {
-            let freed = if stat.link_count <= 1 { stat.size } else { 0 };
-            self.deleted += freed + NAME;
-        }
+        self.deleted += freed;
         Ok(())
     }
 
@@ -145,7 +205,14 @@ impl HostDescriptor for Ctx {
     }
 
     async fn rename_at(&mut self, fd: Fd, from: String, to_fd: Fd, to: String) -> FsResult<()> {
-        self.filesystem().rename_at(fd, from, to_fd, to).await
+        // Between two names of one file a rename changes nothing.
+        let replaced = match self.same(&fd, &from, &to_fd, &to).await {
+            true => 0,
+            false => self.freed_by(&to_fd, &to).await,
+        };
+        self.filesystem().rename_at(fd, from, to_fd, to).await?;
+        self.deleted += replaced;
+        Ok(())
     }
 
     async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
@@ -181,7 +248,12 @@ impl HostDescriptor for Ctx {
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<DirectoryEntryStream>> {
-        self.filesystem().read_directory(fd).await
+        let stream = self.filesystem().read_directory(fd).await?;
+        let entries: Vec<_> = self.table.delete(stream)?.into_iter().collect();
+        let bytes = entries.iter().map(|entry| ENTRY + entry.as_ref().map_or(0, |entry| entry.name.len() as u64)).sum();
+        let held = self.accounts.memory.hold(bytes).map_err(|_| ErrorCode::InsufficientMemory)?;
+        let listing = self.table.push(Listing { entries: entries.into_iter(), _held: held })?;
+        Ok(Resource::new_own(listing.rep()))
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
@@ -209,6 +281,7 @@ impl HostDescriptor for Ctx {
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        self.open -= usize::from(self.is_file(&fd));
         HostDescriptor::drop(&mut self.filesystem(), fd)
     }
 }
@@ -217,12 +290,12 @@ impl Ctx {
     fn filling(
         &mut self,
         stream: Resource<DynOutputStream>,
-        file: Option<(std::sync::Arc<std::fs::File>, u64)>,
+        file: Option<(Arc<std::fs::File>, u64)>,
         position: Option<u64>,
     ) -> FsResult<Resource<DynOutputStream>> {
         let inner = self.table.delete(stream)?;
         let Some((file, _)) = file else { return Err(ErrorCode::IsDirectory.into()) };
-        let filling = Filling::new(inner, file, self.accounts.clone(), position);
+        let filling = Filling::new(inner, file, self.accounts.clone(), position, self.streams.clone());
         let stream: DynOutputStream = Box::new(filling.map_err(|_| ErrorCode::InsufficientMemory)?);
         Ok(self.table.push(stream)?)
     }
@@ -234,10 +307,12 @@ fn borrow(fd: &Fd) -> Fd {
 
 impl HostDirectoryEntryStream for Ctx {
     async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
-        self.filesystem().read_directory_entry(stream).await
+        let listing: Resource<Listing> = Resource::new_borrow(stream.rep());
+        self.table.get_mut(&listing)?.entries.next().transpose()
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
-        HostDirectoryEntryStream::drop(&mut self.filesystem(), stream)
+        self.table.delete(Resource::<Listing>::new_own(stream.rep()))?;
+        Ok(())
     }
 }

@@ -163,13 +163,14 @@ fn beyond(wrote: usize, permit: usize) -> StreamError {
 const BUFFER: u64 = CHUNK as u64;
 
 /// Reads a file.
-pub(crate) fn reading(inner: DynInputStream, memory: &Arc<Quota>) -> Result<DynInputStream, runtime::Full> {
-    Ok(Box::new(Reading { inner, _held: memory.hold(BUFFER)? }))
+pub(crate) fn reading(inner: DynInputStream, memory: &Arc<Quota>, open: Arc<()>) -> Result<DynInputStream, runtime::Full> {
+    Ok(Box::new(Reading { inner, _held: memory.hold(BUFFER)?, _open: open }))
 }
 
 struct Reading {
     inner: DynInputStream,
     _held: Held,
+    _open: Arc<()>,
 }
 
 #[async_trait::async_trait]
@@ -198,6 +199,8 @@ pub(crate) struct Filling {
     /// Where the next byte goes; none is the end.
     pub(crate) position: Option<u64>,
     held: Held,
+    /// Tells that a file is open.
+    _open: Arc<()>,
 }
 
 impl Filling {
@@ -206,9 +209,10 @@ impl Filling {
         file: Arc<std::fs::File>,
         accounts: Arc<Accounts>,
         position: Option<u64>,
+        open: Arc<()>,
     ) -> Result<Filling, runtime::Full> {
         let held = accounts.memory.hold(BUFFER)?;
-        Ok(Filling { inner, file, accounts, position, held })
+        Ok(Filling { inner, file, accounts, position, held, _open: open })
     }
 
     /// Takes what the file grows by from the storage allowance.
@@ -219,7 +223,7 @@ impl Filling {
         let failed = |error: std::io::Error| StreamError::LastOperationFailed(error.into());
         let size = self.file.metadata().map_err(failed)?.len();
         let end = self.position.unwrap_or(size).saturating_add(bytes as u64);
-        let full = |_| failed(std::io::ErrorKind::StorageFull.into());
+        let full = |full: runtime::Full| StreamError::LastOperationFailed(full.into());
         self.accounts.files.grow(end.saturating_sub(size)).map_err(full)?;
         self.position = self.position.map(|_| end);
         Ok(())

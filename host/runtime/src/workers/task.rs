@@ -6,6 +6,7 @@ use crate::clock;
 use crate::cpu::Cpu;
 use parking_lot::Mutex;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -180,7 +181,11 @@ impl Task {
         let waker = Waker::from(self.clone());
         let mut future = self.future.lock();
         self.polled.store(now, Ordering::Relaxed);
-        let poll = future.as_mut().map(|future| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        let poll = future.as_mut().map(|future| {
+            // An import that panics ends its own guest, not the thread and everybody on it.
+            let poll = AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+            catch_unwind(poll).unwrap_or(Poll::Ready(()))
+        });
         if matches!(poll, Some(Poll::Pending)) {
             return Polled::Pending;
         }

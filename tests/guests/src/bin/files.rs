@@ -8,7 +8,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use guests::{Agent, Answer, FailureKind, failure, text, unsupported};
 use wasip2::filesystem::preopens;
-use wasip2::filesystem::types::Descriptor;
+use wasip2::filesystem::types::{self, Descriptor, DescriptorFlags, OpenFlags, PathFlags};
+use wasip2::io::streams::StreamError;
 
 struct Files;
 
@@ -27,11 +28,15 @@ impl Agent for Files {
         "readlink",
         "rename",
         "unlink",
+        "unlink-truncate",
         "stat",
         "fill",
+        "stream",
         "fill-many",
         "sparse",
         "open-many",
+        "tamper",
+        "list-many",
         "preopens",
     ];
 
@@ -55,8 +60,12 @@ impl Agent for Files {
             "readlink" => fs::read_link(path).map(|target| target.display().to_string()),
             "rename" => fs::rename(path, rest).map(|()| "renamed".to_owned()),
             "unlink" => fs::remove_file(path).map(|()| "removed".to_owned()),
+            "unlink-truncate" => unlink_truncate(path, most(rest)?).map(|()| "done".to_owned()),
+            "list-many" => Ok(list_many(path, most(rest)?)),
+            "tamper" => Ok(tamper(path)),
             "stat" => stat(path),
             "fill" => Ok(fill(path, most(rest)?)),
+            "stream" => Ok(stream(path)),
             "fill-many" => Ok(fill_many(path, most(rest)?)),
             "sparse" => sparse(path, most(rest)?),
             "open-many" => Ok(open_many(path, most(rest)?)),
@@ -151,6 +160,72 @@ fn fill(path: &str, most: u64) -> String {
     sum.to_string()
 }
 
+/// Writes blocks of 4 KiB to a stream of the host's until it is refused; answers how many bytes were taken, and the code.
+fn stream(path: &str) -> String {
+    let Some((folder, path)) = granted(path) else {
+        return "error: no granted folder holds it".to_owned();
+    };
+    let opened = folder
+        .open_at(PathFlags::empty(), path, OpenFlags::CREATE, DescriptorFlags::WRITE)
+        .and_then(|file| Ok((file.write_via_stream(0)?, file)));
+    let (stream, _file) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return format!("error: {}", error.name()),
+    };
+    let mut sum = 0;
+    loop {
+        match stream.blocking_write_and_flush(&[b'x'; 4096]) {
+            Ok(()) => sum += 4096,
+            Err(StreamError::Closed) => return format!("{sum} closed"),
+            Err(StreamError::LastOperationFailed(error)) => {
+                let code = types::filesystem_error_code(&error);
+                return format!("{sum} {}", code.map_or("unknown", |code| code.name()));
+            }
+        }
+    }
+}
+
+/// Tries every way to change a file through a descriptor that may only read it, and to get one that may do more.
+fn tamper(path: &str) -> String {
+    let Some((folder, path)) = granted(path) else {
+        return "error: no granted folder holds it".to_owned();
+    };
+    let open = |how, flags| folder.open_at(PathFlags::empty(), path, how, flags);
+    let file = match open(OpenFlags::empty(), DescriptorFlags::READ) {
+        Ok(file) => file,
+        Err(error) => return format!("error: {}", error.name()),
+    };
+    let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
+    let tried = [
+        ("write", file.write(b"mine", 0).map(drop)),
+        ("set-size", file.set_size(0)),
+        ("write-via-stream", file.write_via_stream(0).and_then(|stream| stuffed(&stream))),
+        ("append-via-stream", file.append_via_stream().and_then(|stream| stuffed(&stream))),
+        ("open for writing", open(OpenFlags::empty(), DescriptorFlags::WRITE).map(drop)),
+        ("open and truncate", open(OpenFlags::TRUNCATE, DescriptorFlags::READ).map(drop)),
+        ("open and make", open(OpenFlags::CREATE | OpenFlags::TRUNCATE, flags).map(drop)),
+        (
+            "open a folder that may be changed",
+            folder
+                .open_at(PathFlags::empty(), ".", OpenFlags::DIRECTORY, flags)
+                .and_then(|folder| folder.create_directory_at("new")),
+        ),
+        ("set-times", file.set_times(types::NewTimestamp::Now, types::NewTimestamp::Now)),
+        (
+            "set-times-at",
+            folder.set_times_at(PathFlags::empty(), path, types::NewTimestamp::Now, types::NewTimestamp::Now),
+        ),
+    ];
+    match tried.iter().find(|(_, result)| result.is_ok()) {
+        Some((way, _)) => format!("done: {way}"),
+        None => "error: every way was refused".to_owned(),
+    }
+}
+
+fn stuffed(stream: &wasip2::io::streams::OutputStream) -> Result<(), types::ErrorCode> {
+    stream.blocking_write_and_flush(b"mine").map_err(|_| types::ErrorCode::Access)
+}
+
 /// Makes empty files until it is refused; answers how many, and the error.
 fn fill_many(folder: &str, most: u64) -> String {
     for count in 0..most {
@@ -175,6 +250,26 @@ fn sparse(path: &str, size: u64) -> io::Result<String> {
         word(claimed),
         word(written)
     ))
+}
+
+/// Deletes a file of `size` bytes that it holds open, and truncates it then.
+fn unlink_truncate(path: &str, size: u64) -> io::Result<()> {
+    let file = File::create(path)?;
+    file.set_len(size)?;
+    fs::remove_file(path)?;
+    file.set_len(0)
+}
+
+/// Begins to list a folder until that is refused; answers how often it began, and the error.
+fn list_many(path: &str, most: u64) -> String {
+    let mut open = Vec::new();
+    while (open.len() as u64) < most {
+        match fs::read_dir(path) {
+            Ok(listing) => open.push(listing),
+            Err(error) => return format!("{} {}", open.len(), said(&error)),
+        }
+    }
+    open.len().to_string()
 }
 
 /// Opens a file until it is refused; answers how often it was opened, and the error.
