@@ -45,7 +45,7 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
 }
 
 /// Resident bytes of this process.
-fn resident() -> Result<u64, Error> {
+pub(crate) fn resident() -> Result<u64, Error> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;

@@ -16,6 +16,7 @@ mod spawn;
 mod turns;
 mod village;
 
+pub use program::idle_host;
 pub use report::{Report, Row};
 
 use std::path::PathBuf;
@@ -30,7 +31,8 @@ pub struct Plan {
     pub program: PathBuf,
 }
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Why something could not be measured.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
@@ -66,4 +68,3 @@ fn process_cpu() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
-pub use turns::ours;

@@ -148,13 +148,3 @@ impl Mailbox {
         answer.await.ok()
     }
 }
-pub fn ours() {
-    io(2).unwrap().block_on(async {
-        let village = Village::new(Pool::Slots(1008), None).unwrap();
-        let ours = agents(&village, 1000).await.unwrap();
-        for _ in 0..20 {
-            let c = cost(&|asker| village.host.among_guests(asker), &ours, 50, ask).await.unwrap();
-            eprintln!("{c:.2}");
-        }
-    });
-}

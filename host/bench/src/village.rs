@@ -17,7 +17,7 @@ pub(crate) struct Village {
 impl Village {
     pub(crate) fn new(slots: Pool, workers: Option<NonZeroUsize>) -> Result<Village, Error> {
         let cache = tempfile::tempdir()?;
-        let mut builder = Host::builder().pool(slots).cache(cache.path().join("native")).compiler(Compiler::InProcess);
+        let mut builder = Host::builder().pool(slots).cache(cache.path().join("native")).compiler(Compiler::ThisProgram);
         if let Some(workers) = workers {
             builder = builder.workers(workers);
         }

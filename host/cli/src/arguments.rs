@@ -28,6 +28,22 @@ pub(crate) enum Command {
     /// Run a real agent beside hostile ones, and show that each is held to its budget
     #[command(after_help = help::DEMO)]
     Demo,
+    /// Measure this machine: what budgets, grants and turns cost, beside the plain engine in the same run
+    #[command(after_help = help::BENCH)]
+    Bench(Bench),
+    /// Make a host, say how many MiB are resident, and end
+    #[command(hide = true)]
+    IdleHost,
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Which measurements; all, unless some are named
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(::bench::GROUPS), value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// A look rather than a measurement: few repetitions
+    #[arg(long)]
+    pub(crate) quick: bool,
 }
 
 #[derive(Args)]
@@ -111,7 +127,8 @@ pub(crate) fn explain(error: &clap::Error) -> String {
 
 fn commands() -> String {
     let call = Call::command();
-    let names: Vec<_> = call.get_subcommands().map(clap::Command::get_name).collect();
+    let shown = call.get_subcommands().filter(|command| !command.is_hide_set());
+    let names: Vec<_> = shown.map(clap::Command::get_name).collect();
     format!("there are {}; `village --help` says what each does", names.join(", "))
 }
 

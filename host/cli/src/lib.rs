@@ -3,6 +3,7 @@
 //! Exit codes: 0 it is done; 1 the agent or the village said no; 2 it was called wrongly.
 
 mod arguments;
+mod bench;
 mod demo;
 mod doctor;
 mod help;
@@ -32,6 +33,8 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&options, json),
         Command::Doctor(options) => doctor::doctor(&options, json),
         Command::Demo => demo::demo(json),
+        Command::Bench(options) => bench::bench(&options, json),
+        Command::IdleHost => bench::idle_host(),
     };
     done.unwrap_or_else(|problem| problem.report(json))
 }
