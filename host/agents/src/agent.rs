@@ -125,11 +125,14 @@ impl Agent {
         Ok(answered)
     }
 
-    /// Makes its instance now, if there is none.
-    pub async fn warm(&self) -> Result<Result<(), Fault>, Refusal> {
+    /// Makes its instance, if there is none. It begins at once; the future is there to wait for it.
+    pub fn warm(&self) -> impl Future<Output = Result<Result<(), Fault>, Refusal>> + Send + use<> {
         let (done, waiting) = oneshot::channel();
-        self.put(Work::Warm(done))?;
-        waiting.await.map_err(|_| Refusal::Stopped)
+        let put = self.put(Work::Warm(done));
+        async move {
+            put?;
+            waiting.await.map_err(|_| Refusal::Stopped)
+        }
     }
 
     /// Asks it what it is.

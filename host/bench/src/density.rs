@@ -13,11 +13,14 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
         let version = village.load(ECHO).await?;
         let all = village.host.capacity();
         let (memory, cpu) = (resident()?, process_cpu());
-        let mut agents = Vec::new();
+        let (mut agents, mut warm) = (Vec::new(), Vec::new());
         for _ in 0..count.min(all) {
             let agent = village.host.start(&version, Budget::default(), Grants::default(), None)?;
-            agent.warm().await??;
+            warm.push(agent.warm());
             agents.push(agent);
+        }
+        for warm in warm {
+            warm.await??;
         }
         let cpu = (process_cpu() - cpu) as f64 / 1e9;
         let live = agents.len() as f64;

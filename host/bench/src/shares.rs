@@ -35,9 +35,13 @@ struct Got {
     rounds: Vec<f64>,
 }
 
+/// Long enough for twenty bursts to be spent on one core. A burst that is not tiny makes up for what other work on the
+/// machine takes in between.
+const SPEND: Duration = Duration::from_millis(2500);
+
 /// Spends the bursts, then lets all agents count rounds for the window, by their own clocks.
 async fn spin(agents: &[Arc<Agent>], window: Duration) -> Result<Got, Error> {
-    count(agents, Duration::from_millis(1500)).await?;
+    count(agents, SPEND).await?;
     let (begun, process) = (Instant::now(), process_cpu());
     let charged: Vec<_> = agents.iter().map(|agent| agent.cpu()).collect();
     let rounds = count(agents, window).await?;
@@ -74,7 +78,7 @@ async fn some(village: &Village, count: usize, budget: &str, group: Option<&gues
 
 async fn spinners(count: usize, percent: u32, window: Duration) -> Rows {
     let village = Village::new(Pool::Slots(32), None)?;
-    let agents = some(&village, count, &format!("cpu={percent}%,burst=20ms,deadline=60s"), None).await?;
+    let agents = some(&village, count, &format!("cpu={percent}%,burst=100ms,deadline=60s"), None).await?;
     let got = spin(&agents, window).await?;
     let wanted = f64::from(percent) / 100.0;
     let all = wanted * count as f64;
@@ -99,7 +103,7 @@ async fn spinners(count: usize, percent: u32, window: Duration) -> Rows {
 
 async fn too_many(window: Duration) -> Rows {
     let village = Village::new(Pool::Slots(32), None)?;
-    let agents = some(&village, 20, "cpu=50%,burst=20ms,deadline=60s", None).await?;
+    let agents = some(&village, 20, "cpu=50%,burst=100ms,deadline=60s", None).await?;
     let got = spin(&agents, window).await?;
     let mean = got.charged.iter().sum::<f64>() / 20.0;
     let off: Vec<_> = got.charged.iter().map(|share| (share / mean - 1.0).abs() * 100.0).collect();
@@ -111,7 +115,7 @@ async fn too_many(window: Duration) -> Rows {
 /// Turns far shorter than a tick, one after the other as fast as they are answered.
 async fn short_turns(window: Duration) -> Result<Row, Error> {
     let village = Village::new(Pool::Slots(4), None)?;
-    let agents = some(&village, 1, "cpu=10%,burst=20ms,deadline=60s", None).await?;
+    let agents = some(&village, 1, "cpu=10%,burst=100ms,deadline=60s", None).await?;
     let agent = &agents[0];
     let run = async |window: Duration| -> Result<(), Error> {
         let begun = Instant::now();
@@ -120,7 +124,7 @@ async fn short_turns(window: Duration) -> Result<Row, Error> {
         }
         Ok(())
     };
-    run(Duration::from_secs(1)).await?;
+    run(SPEND).await?;
     let (begun, before) = (Instant::now(), agent.cpu());
     run(window).await?;
     let share = (agent.cpu() - before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
@@ -132,10 +136,10 @@ async fn group(window: Duration) -> Result<Row, Error> {
     let village = Village::new(Pool::Slots(16), None)?;
     let mut limits = Group::default();
     limits.set("cpu", "20%")?;
-    limits.set("burst", "20ms")?;
+    limits.set("burst", "100ms")?;
     let parent = village.host.group(&limits, None);
-    let agents = some(&village, 10, "cpu=50%,burst=20ms,deadline=60s", Some(&parent)).await?;
-    count(&agents, Duration::from_millis(1500)).await?;
+    let agents = some(&village, 10, "cpu=50%,burst=100ms,deadline=60s", Some(&parent)).await?;
+    count(&agents, SPEND).await?;
     let (begun, before) = (Instant::now(), parent.cpu());
     count(&agents, window).await?;
     let share = (parent.cpu() - before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;

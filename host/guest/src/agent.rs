@@ -41,20 +41,22 @@ impl Agent {
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
         let mut answer = self.inner.ask(message).await?;
-        if let Err(Error::Broke(fault)) = &mut answer.outcome {
-            self.explain(fault);
-        }
+        answer.outcome = answer.outcome.map_err(|error| match error {
+            Error::Broke(fault) => Error::Broke(explained(&self.accounts, fault)),
+            failed => failed,
+        });
         Ok(answer)
     }
 
-    /// Makes its instance now, if there is none.
-    pub async fn warm(&self) -> Result<Result<(), Fault>, Refusal> {
-        Ok(self.inner.warm().await?.map_err(|fault| self.explained(fault)))
+    /// Makes its instance, if there is none. It begins at once; the future is there to wait for it.
+    pub fn warm(&self) -> impl Future<Output = Result<Result<(), Fault>, Refusal>> + Send + use<> {
+        let (warm, accounts) = (self.inner.warm(), self.accounts.clone());
+        async move { Ok(warm.await?.map_err(|fault| explained(&accounts, fault))) }
     }
 
     /// Asks it what it is.
     pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
-        Ok(self.inner.describe().await?.map_err(|fault| self.explained(fault)))
+        Ok(self.inner.describe().await?.map_err(|fault| explained(&self.accounts, fault)))
     }
 
     /// The lines of its log since this was last asked, and how many had to go.
@@ -88,21 +90,13 @@ impl Agent {
     pub fn stop(&self) {
         self.inner.stop();
     }
-
-    fn explained(&self, mut fault: Fault) -> Fault {
-        self.explain(&mut fault);
-        fault
-    }
-
-    /// A panic says why on the standard error, and then traps without a word.
-    fn explain(&self, fault: &mut Fault) {
-        explain(&self.accounts, fault);
-    }
 }
 
-pub(crate) fn explain(accounts: &Accounts, fault: &mut Fault) {
+/// A panic says why on the standard error, and then traps without a word.
+pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
     let said = accounts.log.take_tail();
-    if let (Fault::Trap { reason, .. }, false) = (fault, said.is_empty()) {
+    if let (Fault::Trap { reason, .. }, false) = (&mut fault, said.is_empty()) {
         *reason = format!("{said} ({reason})");
     }
+    fault
 }

@@ -268,8 +268,12 @@ impl Worker<'_> {
 /// Threads that serve I/O run before threads that run guests, so that a spinning guest delays nobody's message.
 #[cfg(target_os = "linux")]
 fn give_way_to_io() {
-    // Without the right to do so everything still works, less promptly.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5);
+    use rustix::process::{getpriority_process, setpriority_process};
+    let me = rustix::thread::gettid();
+    // If it can't be done everything still works, less promptly.
+    if let Ok(nice) = getpriority_process(Some(me)) {
+        let _ = setpriority_process(Some(me), (nice + 5).min(19));
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
