@@ -23,7 +23,8 @@ pub(crate) fn demo(json: bool) -> Result<ExitCode, Problem> {
     };
     let root = root()?;
     let components = build(&root, json, &say)?;
-    let rows = node::with(Pool::Slots(16), async |host| cast::play(host, &components, &say).await)?;
+    let live = std::io::stdout().is_terminal() && !json;
+    let rows = node::with(Pool::Slots(16), async |host| cast::play(host, &components, &say, live).await)?;
     let held = rows.iter().all(|row| row.held);
     if json {
         let agents: Vec<_> = rows.iter().map(Row::object).collect();
