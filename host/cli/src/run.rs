@@ -5,15 +5,20 @@ use crate::problem::Problem;
 use crate::source::{Source, read, read_file};
 use crate::{json, node, print};
 use base::Budget;
-use guest::{Agent, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version};
+use guest::{
+    Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version,
+};
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A little more than the one that is run.
-const POOL: Pool = Pool::Slots(4);
+/// A host for one guest, which is there soon: a little room, and one thread.
+pub(crate) fn small() -> Builder {
+    Host::builder().pool(Pool::Slots(4)).workers(NonZeroUsize::MIN)
+}
 
 pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     // What is wrong with the command line is said before any file is looked at.
@@ -23,7 +28,7 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     if let (Some((path, _)), false) = (&source.manifest, json) {
         print::err(&format!("village: budget and grants as {} says", path.display()));
     }
-    node::with(POOL, async |host| {
+    node::with(small(), async |host| {
         let version = load(host, &source).await?;
         let job = Job { options, source: &source, version: &version, budget, grants, json };
         match version.kind() {
