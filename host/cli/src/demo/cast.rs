@@ -87,7 +87,7 @@ pub(super) async fn play(
     let beside = beside?;
     Ok(vec![
         asked(&alone, &beside),
-        computed(&spun?, spinner.budget()),
+        computed(&spun?, budget(SPINNER)?),
         overran(&stopped?),
         took(&refused?),
         looked(&denied?),
@@ -100,11 +100,15 @@ const HOG: &str = "memory=16MiB";
 const CURIOUS: &str = "";
 
 fn start(host: &Host, version: &Version, fields: &str) -> Result<Agent, Problem> {
+    Ok(host.start(version, budget(fields)?, Grants::default(), None)?)
+}
+
+fn budget(fields: &str) -> Result<Budget, Problem> {
     let mut budget = Budget::default();
     for (field, value) in fields.split(',').filter_map(|field| field.split_once('=')) {
         budget.set(field, value).map_err(|error| Problem::new("internal", error.to_string()))?;
     }
-    Ok(host.start(version, budget, Grants::default(), None)?)
+    Ok(budget)
 }
 
 fn navigator(host: &Host, version: &Version, manifest: &Path) -> Result<Agent, Problem> {
