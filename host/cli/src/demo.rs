@@ -5,7 +5,7 @@ mod cast;
 use crate::problem::Problem;
 use crate::{node, print};
 use cast::{Components, Row};
-use guest::Pool;
+use guest::{Host, Pool};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,10 @@ pub(crate) fn demo(json: bool) -> Result<ExitCode, Problem> {
     };
     let root = root()?;
     let components = build(&root, json, &say)?;
-    let rows = node::with(Pool::Slots(16), async |host| cast::play(host, &components, &say).await)?;
+    let live = std::io::stdout().is_terminal() && !json;
+    let rows = node::with(Host::builder().pool(Pool::Slots(16)), async |host| {
+        cast::play(host, &components, &say, live).await
+    })?;
     let held = rows.iter().all(|row| row.held);
     if json {
         let agents: Vec<_> = rows.iter().map(Row::object).collect();

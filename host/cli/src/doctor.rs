@@ -4,7 +4,7 @@ use crate::arguments::Doctor;
 use crate::problem::Problem;
 use crate::{node, print};
 use base::Size;
-use guest::Pool;
+use guest::{Host, Pool};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,7 +59,8 @@ fn look() -> Vec<Finding> {
 
 /// Makes a host of the largest size: that needs the cache folder, address space and mappings.
 fn room() -> Finding {
-    let made = node::with(Pool::Machine, async |host| Ok((host.capacity(), host.engine().compact())));
+    let made =
+        node::with(Host::builder().pool(Pool::Machine), async |host| Ok((host.capacity(), host.engine().compact())));
     let (found, detail, fix) = match made {
         Ok((agents, false)) => (true, format!("room for {agents} agents at once; the cache folder can be used"), ""),
         Ok((agents, true)) => (

@@ -1,10 +1,10 @@
 //! One node: the threads for input and output, and the host on them.
 
 use crate::problem::Problem;
-use guest::{Host, Pool};
+use guest::{Builder, Host};
 
-/// Makes a host with room for as many agents as `pool` says, and does `work` with it.
-pub(crate) fn with<O>(pool: Pool, work: impl AsyncFnOnce(&Host) -> Result<O, Problem>) -> Result<O, Problem> {
+/// Makes a host, and does `work` with it.
+pub(crate) fn with<O>(builder: Builder, work: impl AsyncFnOnce(&Host) -> Result<O, Problem>) -> Result<O, Problem> {
     // Guests have threads of their own; one for input and output is enough beside this one.
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -13,7 +13,7 @@ pub(crate) fn with<O>(pool: Pool, work: impl AsyncFnOnce(&Host) -> Result<O, Pro
         .build()
         .map_err(|error| Problem::new("internal", format!("no threads can be had: {error}")))?;
     let done = io.block_on(async {
-        let host = Host::builder().pool(pool).build()?;
+        let host = builder.build()?;
         work(&host).await
     });
     // A thread that waits for the standard input must not keep the program from ending.

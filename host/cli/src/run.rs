@@ -5,14 +5,20 @@ use crate::problem::Problem;
 use crate::source::{Source, read, read_file};
 use crate::{json, node, print};
 use base::Budget;
-use guest::{Agent, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version};
+use guest::{
+    Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version,
+};
 use serde_json::{Map, Value, json};
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A little more than the one that is run.
-const POOL: Pool = Pool::Slots(4);
+/// A host for one guest, which is there soon: a little room, and one thread.
+pub(crate) fn small() -> Builder {
+    Host::builder().pool(Pool::Slots(4)).workers(NonZeroUsize::MIN)
+}
 
 pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     // What is wrong with the command line is said before any file is looked at.
@@ -22,7 +28,7 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     if let (Some((path, _)), false) = (&source.manifest, json) {
         print::err(&format!("village: budget and grants as {} says", path.display()));
     }
-    node::with(POOL, async |host| {
+    node::with(small(), async |host| {
         let version = load(host, &source).await?;
         let job = Job { options, source: &source, version: &version, budget, grants, json };
         match version.kind() {
@@ -32,9 +38,21 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     })
 }
 
+/// After this, whoever waits is told what for.
+const LONG: Duration = Duration::from_secs(1);
+
 /// Loads a component; a problem names its file.
 pub(crate) async fn load(host: &Host, source: &Source) -> Result<Version, Problem> {
-    let loaded = host.load(&source.bytes).await;
+    let mut loading = std::pin::pin!(host.load(&source.bytes));
+    let loaded = match tokio::time::timeout(LONG, &mut loading).await {
+        Ok(loaded) => loaded,
+        Err(_) => {
+            if std::io::stderr().is_terminal() {
+                print::err(&format!("village: compiling {}; this is done once", source.component.display()));
+            }
+            loading.await
+        }
+    };
     loaded.map_err(|error| Problem::new(error.kind(), format!("{}: {error}", source.component.display())))
 }
 
@@ -159,7 +177,7 @@ fn show(lines: &[Line], lost: u64) {
 /// Text on a terminal ends with a line break; anywhere else the body is given as it is.
 fn ended(mut body: Vec<u8>) -> Vec<u8> {
     let text = std::str::from_utf8(&body).is_ok_and(|text| !text.is_empty() && !text.ends_with('\n'));
-    if text && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+    if text && std::io::stdout().is_terminal() {
         body.push(b'\n');
     }
     body

@@ -98,12 +98,17 @@ fn component(path: &Path, manifest: &Manifest) -> Result<PathBuf, Problem> {
 /// All that is in a file.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     let file = std::fs::File::open(path).map_err(|error| Problem::file(path, reason(&error)))?;
-    read(path, file)
+    let size = file.metadata().map_or(0, |about| about.len());
+    // One byte more, to see the end of the file without growing.
+    read_into(Vec::with_capacity(size.min(MOST) as usize + 1), path, file)
 }
 
 /// All that can be read. `path` is for messages.
 pub(crate) fn read(path: &Path, from: impl Read) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
+    read_into(Vec::new(), path, from)
+}
+
+fn read_into(mut bytes: Vec<u8>, path: &Path, from: impl Read) -> Result<Vec<u8>, Problem> {
     from.take(MOST + 1).read_to_end(&mut bytes).map_err(|error| Problem::file(path, reason(&error)))?;
     match bytes.len() as u64 > MOST {
         true => Err(Problem::file(path, format!("it is larger than {}", base::Size::bytes(MOST)))),

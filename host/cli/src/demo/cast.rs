@@ -1,5 +1,6 @@
 //! Who plays in the demo, what each tries, and how it is told whether it was held.
 
+use crate::print;
 use crate::problem::Problem;
 use crate::source::read_file;
 use base::{Budget, Size};
@@ -53,8 +54,13 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How long the spinner runs before its share is measured, so that its burst is spent.
 const WARM: Duration = Duration::from_secs(1);
 
-/// Gives each agent its part, all at once.
-pub(super) async fn play(host: &Host, components: &Components, say: &dyn Fn(&str)) -> Result<Vec<Row>, Problem> {
+/// Gives each agent its part, all at once. `live` shows what they use meanwhile, on a terminal.
+pub(super) async fn play(
+    host: &Host,
+    components: &Components,
+    say: &dyn Fn(&str),
+    live: bool,
+) -> Result<Vec<Row>, Problem> {
     let load = async |path: &Path| Ok::<_, Problem>(host.load(&read_file(path)?).await?);
     let navigator = navigator(host, &load(&components.navigator).await?, &components.manifest)?;
     let cpu = load(&components.cpu).await?;
@@ -69,17 +75,19 @@ pub(super) async fn play(host: &Host, components: &Components, say: &dyn Fn(&str
     let alone = questions(&navigator, Instant::now() + ALONE).await?;
     say(&format!("Beside a spinner, a memory hog and two others, for {} s.", TOGETHER.as_secs()));
     let until = Instant::now() + TOGETHER;
-    let (beside, spun, stopped, refused, denied) = tokio::join!(
+    let all = [("navigator", &navigator), ("spinner", &spinner), ("latecomer", &late), ("hog", &hog)];
+    let (beside, spun, stopped, refused, denied, ()) = tokio::join!(
         questions(&navigator, until),
         spin(&spinner, until),
         repeat(&late, "spin", "", until),
         repeat(&hog, "abort", "1", until),
         repeat(&curious, "now", "", until),
+        meters(&all, until, live),
     );
     let beside = beside?;
     Ok(vec![
         asked(&alone, &beside),
-        computed(&spun?, spinner.budget()),
+        computed(&spun?, budget(SPINNER)?),
         overran(&stopped?),
         took(&refused?),
         looked(&denied?),
@@ -92,11 +100,15 @@ const HOG: &str = "memory=16MiB";
 const CURIOUS: &str = "";
 
 fn start(host: &Host, version: &Version, fields: &str) -> Result<Agent, Problem> {
+    Ok(host.start(version, budget(fields)?, Grants::default(), None)?)
+}
+
+fn budget(fields: &str) -> Result<Budget, Problem> {
     let mut budget = Budget::default();
     for (field, value) in fields.split(',').filter_map(|field| field.split_once('=')) {
         budget.set(field, value).map_err(|error| Problem::new("internal", error.to_string()))?;
     }
-    Ok(host.start(version, budget, Grants::default(), None)?)
+    Ok(budget)
 }
 
 fn navigator(host: &Host, version: &Version, manifest: &Path) -> Result<Agent, Problem> {
@@ -207,6 +219,28 @@ async fn repeat(agent: &Agent, skill: &str, body: &str, until: Instant) -> Resul
     }
     Ok(answers)
 }
+
+/// How often the meters are read.
+const METER: Duration = Duration::from_millis(250);
+
+/// Shows what each uses of core and memory, on one line that is written over.
+async fn meters(agents: &[(&str, &Agent)], until: Instant, live: bool) {
+    while live && Instant::now() < until {
+        tokio::time::sleep(METER).await;
+        let meters = agents.iter().map(|(name, agent)| {
+            let usage = agent.usage();
+            let used = |field| usage.iter().find(|usage| usage.field == field).map_or("", |usage| &usage.used);
+            format!("{name} {} {}", used("cpu"), used("memory"))
+        });
+        print::out(format!("\r{}{CLEAR}", meters.collect::<Vec<_>>().join(" | ")).as_bytes());
+    }
+    if live {
+        print::out(format!("\r{CLEAR}").as_bytes());
+    }
+}
+
+/// Clears the line from here on.
+const CLEAR: &str = "\x1b[K";
 
 fn asked(alone: &Answers, beside: &Answers) -> Row {
     let failed = alone.failed + beside.failed;
