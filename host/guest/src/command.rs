@@ -44,7 +44,7 @@ impl Host {
         budget: Budget,
         grants: Grants,
     ) -> Result<Finished, Error> {
-        let seat = self.seat()?;
+        let seat = self.seat(version)?;
         let accounts = Accounts::new(budget, &grants, None)?;
         let full = |_| Fault::Memory { limit: budget.memory.get(), frames: Vec::new() };
         let input = match stdin {

@@ -6,11 +6,11 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::imports;
 use base::{Budget, Group};
-use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
+use parking_lot::Mutex;
+use runtime::{Compiler, Engine, Fault, Pool, Room, Settings, Workers};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use wasmtime::component::{Linker, LinkerInstance};
 
 /// Loads components and gives them life.
@@ -123,7 +123,7 @@ impl Builder {
         }
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
-        let seats = Arc::new(Seats { taken: AtomicU32::new(0), all: engine.slots() });
+        let seats = Arc::new(Seats { left: Mutex::new(engine.room()), all: engine.room() });
         Ok(Host { engine, linker, own, workers: Arc::new(workers), seats })
     }
 }
@@ -160,7 +160,7 @@ impl Host {
     ///
     /// Refused when as many live as may.
     pub fn start(&self, version: &Version, budget: Budget, grants: Grants, group: Option<&Parent>) -> Result<Agent, Error> {
-        let seat = self.seats.clone().take()?;
+        let seat = self.seat(version)?;
         let accounts = Accounts::new(budget, &grants, group)?;
         Ok(Agent::start(&self.workers, version, accounts, Arc::new(grants), seat))
     }
@@ -177,39 +177,53 @@ impl Host {
 
     /// How many agents may live at once.
     pub fn capacity(&self) -> u32 {
-        self.seats.all
+        self.seats.all.slots
     }
 
     pub(crate) fn workers(&self) -> &Arc<Workers> {
         &self.workers
     }
 
-    pub(crate) fn seat(&self) -> Result<Seat, Fault> {
-        self.seats.clone().take()
+    pub(crate) fn seat(&self, version: &Version) -> Result<Seat, Fault> {
+        self.seats.clone().take(version.0.room())
     }
 }
 
-/// How many agents may live at once, and how many do. Beyond that the engine would have no slot for an instance.
+/// How much room there is for agents that live at once. Beyond that the engine would have no slot for an instance.
 pub(crate) struct Seats {
-    taken: AtomicU32,
-    all: u32,
+    left: Mutex<Room>,
+    all: Room,
 }
 
 /// The right to one instance.
-pub(crate) struct Seat(Arc<Seats>);
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    taken: Room,
+}
 
 impl Seats {
-    fn take(self: Arc<Seats>) -> Result<Seat, Fault> {
-        match self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < self.all).then_some(taken + 1)) {
-            Ok(_) => Ok(Seat(self)),
-            Err(_) => Err(Fault::Refused { what: format!("this host has room for {} agents, and all are taken", self.all) }),
+    fn take(self: Arc<Seats>, room: Room) -> Result<Seat, Fault> {
+        let mut left = self.left.lock();
+        match left.less(room) {
+            Some(less) => *left = less,
+            None if left.slots == 0 => {
+                let what = format!("this host has room for {} agents, and all are taken", self.all.slots);
+                return Err(Fault::Refused { what });
+            }
+            None => {
+                let what = "this agent has more memories or tables than this host has room for now".into();
+                return Err(Fault::Refused { what });
+            }
         }
+        drop(left);
+        Ok(Seat { seats: self, taken: room })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Relaxed);
+        let mut left = self.seats.left.lock();
+        *left = left.and(self.taken);
     }
 }
 

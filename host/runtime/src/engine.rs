@@ -18,6 +18,58 @@ pub enum Pool {
     Machine,
 }
 
+/// What instances take of the pool: each a slot, with an ordinary instance's memory and tables; what it has beyond
+/// those comes from a stock that all share, so that whoever has many takes nobody's slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Instances.
+    pub slots: u32,
+    /// Memories beyond the first.
+    pub memories: u32,
+    /// Tables beyond the first four.
+    pub tables: u32,
+}
+
+impl Room {
+    /// What one instance of a component takes.
+    pub(crate) fn of(component: &Component) -> Room {
+        // None is for components that import modules, which is not offered.
+        let (memories, tables) = component.resources_required().map_or((MOST_MEMORIES, MOST_TABLES), |needs| (needs.num_memories, needs.num_tables));
+        Room { slots: 1, memories: memories.saturating_sub(1), tables: tables.saturating_sub(TABLES) }
+    }
+
+    /// What there is where so many instances may live.
+    fn in_all(slots: u32) -> Room {
+        Room { slots, memories: slots / 8 + MOST_MEMORIES, tables: slots / 4 + MOST_TABLES }
+    }
+
+    /// What is left when `other` is taken from it; none if that is too much.
+    pub fn less(self, other: Room) -> Option<Room> {
+        Some(Room {
+            slots: self.slots.checked_sub(other.slots)?,
+            memories: self.memories.checked_sub(other.memories)?,
+            tables: self.tables.checked_sub(other.tables)?,
+        })
+    }
+
+    /// The same with what `other` took.
+    pub fn and(self, other: Room) -> Room {
+        Room {
+            slots: self.slots + other.slots,
+            memories: self.memories + other.memories,
+            tables: self.tables + other.tables,
+        }
+    }
+}
+
+/// Tables that come with a slot: a module's own, and those of the adapters that tools put around it.
+const TABLES: u32 = 4;
+
+/// The most that one component may have.
+const MOST_MEMORIES: u32 = 8;
+const MOST_TABLES: u32 = 32;
+const MOST_INSTANCES: u32 = 64;
+
 /// How to make an [`Engine`].
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -147,6 +199,11 @@ impl Engine {
         self.slots
     }
 
+    /// What instances may take, all together.
+    pub fn room(&self) -> Room {
+        Room::in_all(self.slots)
+    }
+
     /// Whether memories had to be laid out compactly, which makes guests slower.
     pub fn compact(&self) -> bool {
         self.layout == Layout::Compact
@@ -196,18 +253,23 @@ pub(crate) fn config(layout: Layout, slots: Option<u32>) -> Config {
 const KEEP: usize = 1 << 20;
 
 fn pool(slots: u32) -> PoolingAllocationConfig {
+    let room = Room::in_all(slots);
+    // An agent that is stopped gives its place back at once, and its instance once a worker has let go of it. The
+    // workers do that first, so there is one such instance for each at most.
+    let leaving = std::thread::available_parallelism().map_or(4, |count| (count.get() as u32).max(4));
+    let slots = slots + leaving;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(8))
-        // Few components have more than one memory.
-        .total_memories(slots + slots / 8 + 8)
-        .total_tables(slots.saturating_mul(4))
+        // Only a number: it reserves nothing.
+        .total_core_instances(slots.saturating_mul(MOST_INSTANCES))
+        .total_memories(slots + room.memories + leaving * MOST_MEMORIES)
+        .total_tables(slots.saturating_mul(TABLES) + room.tables + leaving * MOST_TABLES)
         .total_stacks(slots)
-        .max_core_instances_per_component(64)
-        .max_memories_per_component(8)
-        .max_memories_per_module(8)
-        .max_tables_per_component(32)
-        .max_tables_per_module(32)
+        .max_core_instances_per_component(MOST_INSTANCES)
+        .max_memories_per_component(MOST_MEMORIES)
+        .max_memories_per_module(MOST_MEMORIES)
+        .max_tables_per_component(MOST_TABLES)
+        .max_tables_per_module(MOST_TABLES)
         .max_memory_size(1 << 32)
         .table_elements(32 << 10)
         .max_unused_warm_slots(slots.min(64))

@@ -1,7 +1,7 @@
 //! A version of an agent, and its instances.
 
 use crate::contract::{Card, Exports, ExportsPre, Failure, Message, Reply};
-use crate::engine::{Engine, Error};
+use crate::engine::{Engine, Error, Room};
 use crate::fault::Fault;
 use crate::limiter::Limiter;
 use crate::quota::Quota;
@@ -30,6 +30,7 @@ pub struct Version<T: 'static> {
     digest: Digest,
     shape: Shape,
     kind: Kind,
+    room: Room,
 }
 
 impl<T: Guest> Version<T> {
@@ -59,7 +60,7 @@ impl<T: Guest> Version<T> {
             Kind::Agent => Some(ExportsPre::new(pre.clone()).map_err(unfit)?),
             Kind::Command => None,
         };
-        Ok(Version { pre, agent, digest, shape, kind })
+        Ok(Version { pre, agent, digest, shape, kind, room: Room::of(component) })
     }
 
     /// The digest of the component's bytes.
@@ -75,6 +76,11 @@ impl<T: Guest> Version<T> {
     /// How it wants to be run.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What an instance of it takes of the pool.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// For what is not an agent: the linked component itself.

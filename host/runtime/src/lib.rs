@@ -20,7 +20,7 @@ mod workers;
 pub use compiler::Compiler;
 pub use contract::{Card, Failure, FailureKind, Message, Payload, Priority, Reply, Sender, Skill};
 pub use cpu::Cpu;
-pub use engine::{Engine, Error, Pool, Settings};
+pub use engine::{Engine, Error, Pool, Room, Settings};
 pub use fault::{Denied, Exited, Fault, Frame};
 pub use instance::{Guest, Instance, Version, fault, store};
 pub use limiter::Limiter;
