@@ -87,6 +87,7 @@ impl Guest for Ctx {
 
     fn begin(&mut self, until: u64) {
         self.until = until;
+        self.accounts.state.discard(&mut self.writes);
     }
 
     fn commit(&mut self) {

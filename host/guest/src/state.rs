@@ -65,6 +65,20 @@ impl State {
         Ok(Writes { changed: BTreeMap::new(), held: self.memory.hold(0)?, bytes })
     }
 
+    /// Forgets what was written outside of a turn, while the agent was made or described itself.
+    pub(crate) fn discard(&self, writes: &mut Writes) {
+        if writes.changed.is_empty() {
+            return;
+        }
+        writes.changed.clear();
+        let mut kept = self.kept.lock();
+        writes.bytes = kept.bytes;
+        // Both only shrink.
+        let bytes = kept.bytes;
+        let _ = kept.storage.resize(bytes);
+        let _ = writes.held.resize(0);
+    }
+
     /// What the turn sees under `key`.
     pub(crate) fn get(&self, writes: &Writes, key: &str) -> Option<Value> {
         match writes.changed.get(key) {
@@ -156,8 +170,9 @@ impl State {
         }
         kept.bytes = writes.bytes;
         let (bytes, entries) = (kept.bytes, kept.values.len() as u64);
-        // The room was taken when the writes were made: what lasts now is no more than was held with them.
-        let _ = writes.held.resize(0);
+        // The room was taken when the writes were made, and what lasts now is no more than was held with them. It is
+        // handed over, not given back and taken again: meanwhile somebody else of the group could have it.
+        kept.memory.absorb(&mut writes.held);
         let _ = kept.storage.resize(bytes);
         let _ = kept.memory.resize(bytes + entries * ENTRY);
     }
@@ -198,6 +213,28 @@ mod tests {
         assert_eq!(state.get(&next, "a"), None);
         assert_eq!((storage.used(), memory.used()), (0, 0));
         state.put(&mut next, "b", Some(vec![1; 99])).expect("the room is free again");
+    }
+
+    #[test]
+    fn what_is_discarded_is_neither_seen_nor_counted() {
+        let (state, storage, memory) = state(100, 10_000);
+        let mut turn = state.begin().expect("room");
+        state.put(&mut turn, "a", Some(vec![1; 90])).expect("room");
+        state.discard(&mut turn);
+        assert_eq!((state.get(&turn, "a"), storage.used(), memory.used()), (None, 0, 0));
+        state.put(&mut turn, "b", Some(vec![1; 99])).expect("the room is free again");
+        state.commit(&mut turn);
+        assert_eq!(storage.used(), 100);
+    }
+
+    #[test]
+    fn what_lasts_stays_counted_when_memory_is_short_meanwhile() {
+        let (state, _, memory) = state(10_000, 1_000);
+        let mut turn = state.begin().expect("room");
+        state.put(&mut turn, "a", Some(vec![1; 800])).expect("room");
+        memory.set_limit(100);
+        state.commit(&mut turn);
+        assert_eq!(memory.used(), 801 + ENTRY);
     }
 
     #[test]

@@ -132,6 +132,12 @@ impl Held {
         self.bytes = bytes;
         Ok(())
     }
+
+    /// Takes over what `other` holds of the same quota.
+    pub fn absorb(&mut self, other: &mut Held) {
+        debug_assert!(Arc::ptr_eq(&self.quota, &other.quota), "bytes of one quota are not bytes of another");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
 }
 
 impl Drop for Held {
@@ -153,6 +159,17 @@ mod tests {
         drop(held);
         assert_eq!((quota.used(), quota.take_peak()), (0, 60));
         assert!(quota.hold(100).is_ok());
+    }
+
+    #[test]
+    fn what_is_taken_over_needs_no_room() {
+        let quota = Quota::new(100);
+        let (mut a, mut b) = (quota.hold(60).expect("room"), quota.hold(40).expect("room"));
+        quota.set_limit(10);
+        a.absorb(&mut b);
+        assert_eq!((a.bytes(), b.bytes(), quota.used()), (100, 0, 100));
+        drop((a, b));
+        assert_eq!(quota.used(), 0);
     }
 
     #[test]
