@@ -102,7 +102,8 @@ impl Log {
 
     /// Appends bytes of a standard stream whose room was asked for with [`Log::room`]. They become lines.
     pub(crate) fn stream(&self, source: Source, bytes: &[u8]) {
-        let _ = self.rate.take(bytes.len() as u64, clock::now());
+        // Several streams may have been told of the same room: what they write beyond it is owed.
+        self.rate.spend(bytes.len() as u64, clock::now());
         let mut kept = self.kept.lock();
         if source == Source::Stderr {
             kept.tail.extend(bytes);

@@ -13,7 +13,8 @@ pub(crate) struct Rate {
 #[derive(Debug)]
 struct Level {
     limit: u64,
-    left: u64,
+    /// Below zero is owed.
+    left: i64,
     filled: u64,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct Exceeded {
 
 impl Rate {
     pub(crate) fn new(limit: u64, now: u64) -> Rate {
-        Rate { level: Mutex::new(Level { limit, left: limit, filled: now }) }
+        Rate { level: Mutex::new(Level { limit, left: signed(limit), filled: now }) }
     }
 
     /// Uses `amount`, or none of it.
@@ -36,18 +37,25 @@ impl Rate {
         if amount > level.limit {
             return Err(Exceeded { after: None });
         }
-        match level.left.checked_sub(amount) {
-            Some(left) => level.left = left,
-            None => return Err(Exceeded { after: Some(level.until(amount)) }),
+        if level.left < signed(amount) {
+            return Err(Exceeded { after: Some(level.until(amount)) });
         }
+        level.left -= signed(amount);
         Ok(())
+    }
+
+    /// Uses `amount` whatever is left: what is used too much is owed, and has to be made up for before anything else.
+    pub(crate) fn spend(&self, amount: u64, now: u64) {
+        let mut level = self.level.lock();
+        level.fill(now);
+        level.left = level.left.saturating_sub_unsigned(amount);
     }
 
     /// What could be used now.
     pub(crate) fn left(&self, now: u64) -> u64 {
         let mut level = self.level.lock();
         level.fill(now);
-        level.left
+        u64::try_from(level.left).unwrap_or(0)
     }
 
     /// How long until `amount`, or a second's worth if that is less, could be used.
@@ -65,7 +73,7 @@ impl Rate {
     pub(crate) fn set_limit(&self, limit: u64) {
         let mut level = self.level.lock();
         level.limit = limit;
-        level.left = level.left.min(limit);
+        level.left = level.left.min(signed(limit));
     }
 }
 
@@ -75,19 +83,24 @@ impl Level {
     fn fill(&mut self, now: u64) {
         let passed = now.saturating_sub(self.filled);
         let gained = u128::from(passed) * u128::from(self.limit) / SECOND;
-        if self.left == self.limit {
+        if self.left == signed(self.limit) {
             self.filled = now;
         } else if gained > 0 {
             // Only as much time is used up as made whole units, so that nothing is lost to rounding.
             self.filled += u64::try_from(gained * SECOND / u128::from(self.limit)).unwrap_or(passed).min(passed);
-            self.left = self.left.saturating_add(u64::try_from(gained).unwrap_or(u64::MAX)).min(self.limit);
+            let gained = u64::try_from(gained).unwrap_or(u64::MAX);
+            self.left = self.left.saturating_add_unsigned(gained).min(signed(self.limit));
         }
     }
 
     fn until(&self, amount: u64) -> u64 {
-        let missing = u128::from(amount.saturating_sub(self.left));
+        let missing = u128::try_from(i128::from(amount) - i128::from(self.left)).unwrap_or(0);
         u64::try_from((missing * SECOND).div_ceil(u128::from(self.limit))).unwrap_or(u64::MAX)
     }
+}
+
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -113,6 +126,15 @@ mod tests {
             used += u64::from(rate.take(1, now).is_ok()) + u64::from(rate.take(1, now).is_ok());
         }
         assert!((10_900..=11_000).contains(&used), "{used}");
+    }
+
+    #[test]
+    fn what_is_spent_beyond_the_rate_is_owed() {
+        let rate = Rate::new(1000, 0);
+        rate.spend(5000, 0);
+        assert_eq!((rate.left(0), rate.take(1, 0)), (0, Err(Exceeded { after: Some(4_001_000_000) })));
+        assert_eq!(rate.take(1, 4 * S), Err(Exceeded { after: Some(1_000_000) }));
+        assert_eq!(rate.take(1000, 5 * S), Ok(()));
     }
 
     #[test]
