@@ -5,6 +5,7 @@
 
 use super::streams::{self, Filling};
 use crate::ctx::Ctx;
+use runtime::Held;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
@@ -17,7 +18,17 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 /// What a name in a folder is counted as.
 const NAME: u64 = 256;
 
+/// What an entry of a listing is counted as beside its name.
+const ENTRY: u64 = 64;
+
 type Fd = Resource<Descriptor>;
+
+/// What a folder held when it was read: a copy in the host's memory, which counts. It stands behind the handle of a
+/// [`DirectoryEntryStream`].
+struct Listing {
+    entries: std::vec::IntoIter<FsResult<DirectoryEntry>>,
+    _held: Held,
+}
 
 impl Host for Ctx {
     fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
@@ -237,7 +248,12 @@ impl HostDescriptor for Ctx {
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<DirectoryEntryStream>> {
-        self.filesystem().read_directory(fd).await
+        let stream = self.filesystem().read_directory(fd).await?;
+        let entries: Vec<_> = self.table.delete(stream)?.into_iter().collect();
+        let bytes = entries.iter().map(|entry| ENTRY + entry.as_ref().map_or(0, |entry| entry.name.len() as u64)).sum();
+        let held = self.accounts.memory.hold(bytes).map_err(|_| ErrorCode::InsufficientMemory)?;
+        let listing = self.table.push(Listing { entries: entries.into_iter(), _held: held })?;
+        Ok(Resource::new_own(listing.rep()))
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
@@ -291,10 +307,12 @@ fn borrow(fd: &Fd) -> Fd {
 
 impl HostDirectoryEntryStream for Ctx {
     async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
-        self.filesystem().read_directory_entry(stream).await
+        let listing: Resource<Listing> = Resource::new_borrow(stream.rep());
+        self.table.get_mut(&listing)?.entries.next().transpose()
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
-        HostDirectoryEntryStream::drop(&mut self.filesystem(), stream)
+        self.table.delete(Resource::<Listing>::new_own(stream.rep()))?;
+        Ok(())
     }
 }
