@@ -6,7 +6,7 @@ use crate::grants::Grants;
 use crate::host::{Error, Host, Version};
 use crate::imports::streams::{Input, Output};
 use base::Budget;
-use runtime::{Fault, Guest, Interrupted, clock, turn};
+use runtime::{Fault, Guest, Interrupted, Task, clock, turn};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi::I32Exit;
@@ -64,8 +64,10 @@ impl Host {
             let turn = turn(&task, budget.deadline, execute(pre, ctx)).await;
             drop(done.send(turn));
         });
+        // If nobody waits for it any more, it ends too.
+        let task = Stop(task);
         let turn = waiting.await.map_err(|_| Fault::Stopped)?;
-        while !task.ended() {
+        while !task.0.ended() {
             // The last slice is charged right after the future has ended.
             tokio::task::yield_now().await;
         }
@@ -81,6 +83,15 @@ impl Host {
             Err(Interrupted::Stopped) => Err(Fault::Stopped),
         };
         Ok(Finished { outcome, stdout: output.take(), stderr: errors.take(), receipt })
+    }
+}
+
+/// A command under way. Dropping this stops it.
+struct Stop(Arc<Task>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
