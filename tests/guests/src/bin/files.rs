@@ -35,6 +35,7 @@ impl Agent for Files {
         "fill-many",
         "sparse",
         "open-many",
+        "tamper",
         "list-many",
         "preopens",
     ];
@@ -61,6 +62,7 @@ impl Agent for Files {
             "unlink" => fs::remove_file(path).map(|()| "removed".to_owned()),
             "unlink-truncate" => unlink_truncate(path, most(rest)?).map(|()| "done".to_owned()),
             "list-many" => Ok(list_many(path, most(rest)?)),
+            "tamper" => Ok(tamper(path)),
             "stat" => stat(path),
             "fill" => Ok(fill(path, most(rest)?)),
             "stream" => Ok(stream(path)),
@@ -181,6 +183,47 @@ fn stream(path: &str) -> String {
             }
         }
     }
+}
+
+/// Tries every way to change a file through a descriptor that may only read it, and to get one that may do more.
+fn tamper(path: &str) -> String {
+    let Some((folder, path)) = granted(path) else {
+        return "error: no granted folder holds it".to_owned();
+    };
+    let open = |how, flags| folder.open_at(PathFlags::empty(), path, how, flags);
+    let file = match open(OpenFlags::empty(), DescriptorFlags::READ) {
+        Ok(file) => file,
+        Err(error) => return format!("error: {}", error.name()),
+    };
+    let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
+    let tried = [
+        ("write", file.write(b"mine", 0).map(drop)),
+        ("set-size", file.set_size(0)),
+        ("write-via-stream", file.write_via_stream(0).and_then(|stream| stuffed(&stream))),
+        ("append-via-stream", file.append_via_stream().and_then(|stream| stuffed(&stream))),
+        ("open for writing", open(OpenFlags::empty(), DescriptorFlags::WRITE).map(drop)),
+        ("open and truncate", open(OpenFlags::TRUNCATE, DescriptorFlags::READ).map(drop)),
+        ("open and make", open(OpenFlags::CREATE | OpenFlags::TRUNCATE, flags).map(drop)),
+        (
+            "open a folder that may be changed",
+            folder
+                .open_at(PathFlags::empty(), ".", OpenFlags::DIRECTORY, flags)
+                .and_then(|folder| folder.create_directory_at("new")),
+        ),
+        ("set-times", file.set_times(types::NewTimestamp::Now, types::NewTimestamp::Now)),
+        (
+            "set-times-at",
+            folder.set_times_at(PathFlags::empty(), path, types::NewTimestamp::Now, types::NewTimestamp::Now),
+        ),
+    ];
+    match tried.iter().find(|(_, result)| result.is_ok()) {
+        Some((way, _)) => format!("done: {way}"),
+        None => "error: every way was refused".to_owned(),
+    }
+}
+
+fn stuffed(stream: &wasip2::io::streams::OutputStream) -> Result<(), types::ErrorCode> {
+    stream.blocking_write_and_flush(b"mine").map_err(|_| types::ErrorCode::Access)
 }
 
 /// Makes empty files until it is refused; answers how many, and the error.

@@ -8,7 +8,9 @@ use guests::bindings::village::agent::types::{Payload, Priority};
 use guests::bindings::village::agent::{
     agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks,
 };
-use guests::{Agent, Answer, Error, number, shown, text, unsupported, word};
+use guests::{
+    Agent, Answer, Error, Failure, FailureKind, failure, number, shown, text, unsupported, word,
+};
 use wasip2::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 
@@ -28,10 +30,12 @@ impl Agent for World {
         "eprint",
         "print-flood",
         "write-flood",
+        "stream-flood",
         "panic",
         "log-flood",
         "get",
         "set",
+        "set-and",
         "swap",
         "delete",
         "scan",
@@ -61,6 +65,7 @@ impl Agent for World {
             "eprint" => said(writeln!(io::stderr(), "{request}").map(|()| request)),
             "print-flood" => print_flood(n?),
             "write-flood" => write_flood(n?),
+            "stream-flood" => stream_flood(n?),
             "panic" => panic!("{request}"),
             "log-flood" => log_flood(n?),
             "get" => match state::get(&request) {
@@ -71,6 +76,15 @@ impl Agent for World {
             "set" => {
                 let (key, value) = request.split_once(' ').unwrap_or((&request, ""));
                 shown(state::set(key, value.as_bytes()))
+            }
+            "set-and" => {
+                let mut parts = request.splitn(3, ' ');
+                let mut part = || parts.next().unwrap_or_default();
+                let (way, key, value) = (part(), part(), part());
+                if let Err(error) = state::set(key, value.as_bytes()) {
+                    return Ok(format!("error: {}", word(&error)).into_bytes());
+                }
+                return Err(break_off(way));
             }
             "swap" => swap(&request),
             "delete" => shown(state::delete(&request)),
@@ -120,6 +134,24 @@ fn write_flood(bytes: u64) -> String {
     }
 }
 
+/// Asks `streams` standard outputs what each may write, and only then writes it to each; answers the sum.
+fn stream_flood(streams: u64) -> String {
+    let permitted = |_| {
+        let stream = wasip2::cli::stdout::get_stdout();
+        let permit = stream.check_write().unwrap_or(0);
+        (stream, permit)
+    };
+    let open: Vec<_> = (0..streams).map(permitted).collect();
+    let mut sum = 0;
+    for (stream, permit) in &open {
+        match stream.write(&vec![b'x'; *permit as usize]) {
+            Ok(()) => sum += permit,
+            Err(error) => return format!("{sum} error: {error:?}"),
+        }
+    }
+    sum.to_string()
+}
+
 /// Logs lines of a KiB until one is refused or `lines` are written; answers how many, and the error.
 fn log_flood(lines: u64) -> String {
     let line = "x".repeat(1024);
@@ -129,6 +161,16 @@ fn log_flood(lines: u64) -> String {
         }
     }
     lines.to_string()
+}
+
+/// Does not end the turn well.
+fn break_off(way: &str) -> Failure {
+    match way {
+        "panic" => panic!("after it has written"),
+        "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        _ => {}
+    }
+    failure(FailureKind::Internal, "after it has written")
 }
 
 /// `KEY VERSION VALUE`; the version `none` expects that there is no value.
