@@ -86,6 +86,10 @@ impl Agent {
         self.inner.stop();
     }
 
+    pub(crate) fn task(&self) -> &Arc<runtime::Task> {
+        self.inner.task()
+    }
+
     fn explained(&self, mut fault: Fault) -> Fault {
         self.explain(&mut fault);
         fault

@@ -162,7 +162,11 @@ impl Host {
     pub fn start(&self, version: &Version, budget: Budget, grants: Grants, group: Option<&Parent>) -> Result<Agent, Error> {
         let seat = self.seat(version)?;
         let accounts = Accounts::new(budget, &grants, group)?;
-        Ok(Agent::start(&self.workers, version, accounts, Arc::new(grants), seat))
+        let agent = Agent::start(&self.workers, version, accounts, Arc::new(grants), seat);
+        if let Some(group) = group {
+            group.add(agent.task());
+        }
+        Ok(agent)
     }
 
     /// A group of agents that share a budget, within another group if there is one.
