@@ -190,7 +190,9 @@ async fn an_import_that_panics_ends_its_guest_and_no_worker() {
     ));
     for _ in 0..3 {
         assert!(host.run(&odd, "deadline=2s").await.is_err());
-        let done = host.run(&text::command(text::WELL), "deadline=2s").await.expect("its only worker is there");
+        let well = text::command(text::WELL);
+        let done = tokio::time::timeout(Duration::from_secs(10), host.run(&well, "deadline=2s")).await;
+        let done = done.expect("its only worker is there").expect("it runs");
         assert_eq!(done.outcome.expect("it ends"), 0);
     }
 }
