@@ -179,7 +179,11 @@ async fn a_bigger_burst_runs_further_ahead() {
         assert_eq!(reply.expect_err("it spins").kind, "deadline");
         // Its share of the time that it had comes on top: 4 ms; and the slice in which the burst ended.
         let most = Duration::from_millis(burst + 4 + 6);
-        assert!((Duration::from_millis(burst)..=most).contains(&receipt.cpu), "{:?} with a burst of {burst} ms", receipt.cpu);
+        assert!(
+            (Duration::from_millis(burst)..=most).contains(&receipt.cpu),
+            "{:?} with a burst of {burst} ms",
+            receipt.cpu
+        );
         ran.push(receipt.cpu);
     }
     assert!(ran[1] > ran[0] * 3);

@@ -91,7 +91,11 @@ const LOOP: &str = "(loop br 0)";
 async fn loops_where_the_engine_calls_the_guest_end_at_the_deadline() {
     let well = text::WELL;
     let start = text::command(&format!("(func $spin {LOOP}) (start $spin) {well}"));
-    let post = text::command_with("", &format!(r#"{well} (func (export "post") (param i32) {LOOP})"#), r#"(post-return (core func $main "post"))"#);
+    let post = text::command_with(
+        "",
+        &format!(r#"{well} (func (export "post") (param i32) {LOOP})"#),
+        r#"(post-return (core func $main "post"))"#,
+    );
     let destructor = text::component(&format!(
         r#"(core module $own (func (export "gone") (param i32) {LOOP}))
         (core instance $own (instantiate $own))
@@ -123,7 +127,9 @@ async fn loops_where_the_engine_calls_the_guest_end_at_the_deadline() {
     ));
     let host = host();
     host.beside(async {
-        for (name, component) in [("start", start), ("post-return", post), ("destructor", destructor), ("realloc", realloc)] {
+        for (name, component) in
+            [("start", start), ("post-return", post), ("destructor", destructor), ("realloc", realloc)]
+        {
             // PATH is set wherever tests run, so that there is something to allocate for.
             let finished = host.run_with(&component, "deadline=120ms,burst=1s", &["env=PATH"]).await;
             let finished = finished.unwrap_or_else(|error| panic!("{name}: {error}"));

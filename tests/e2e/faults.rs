@@ -104,9 +104,8 @@ async fn an_agent_with_many_memories_and_tables_takes_no_place_of_another() {
     // Eight memories, thirty tables and many instances, all empty: they cost no memory.
     let memories = "(memory 0)".repeat(8);
     let tables = "(table 0 funcref)".repeat(28);
-    let greedy = text::command(&format!(
-        r#"{memories} {tables} (func (export "run") (result i32) (loop br 0) unreachable)"#
-    ));
+    let greedy =
+        text::command(&format!(r#"{memories} {tables} (func (export "run") (result i32) (loop br 0) unreachable)"#));
     let modest: String = (0..40).map(|n| format!("(core module $m{n}) (core instance (instantiate $m{n}))")).collect();
     let modest = text::command_with(&modest, r#"(func (export "run") (result i32) (loop br 0) unreachable)"#, "");
     let host = host_of(6);
@@ -125,7 +124,9 @@ async fn an_agent_with_many_memories_and_tables_takes_no_place_of_another() {
         agents.len()
     });
     // One has the room that there is beyond the ordinary; the next is told that there is none.
-    let fine = |outcome: Result<guest::Finished, guest::Error>| outcome.map(|finished| fault(&finished).0).map_err(|error| error.kind());
+    let fine = |outcome: Result<guest::Finished, guest::Error>| {
+        outcome.map(|finished| fault(&finished).0).map_err(|error| error.kind())
+    };
     assert_eq!([fine(one), fine(two), fine(three)], [Ok("deadline"), Err("refused"), Ok("deadline")]);
     assert_eq!(others, 4);
 }
@@ -134,7 +135,9 @@ async fn an_agent_with_many_memories_and_tables_takes_no_place_of_another() {
 async fn an_agent_is_stopped_in_the_midst_of_a_turn() {
     let host = host();
     host.beside(async {
-        for (skill, limits) in [("spin", "burst=5s,deadline=30s"), ("spin", "cpu=0.1%,burst=1ms,deadline=30s"), ("sleep", "deadline=30s")] {
+        for (skill, limits) in
+            [("spin", "burst=5s,deadline=30s"), ("spin", "cpu=0.1%,burst=1ms,deadline=30s"), ("sleep", "deadline=30s")]
+        {
             let agent = host.agent("cpu", limits, &["clock"]).await;
             let begun = std::time::Instant::now();
             let (answer, ()) = tokio::join!(agent.ask(message(skill, "")), async {
@@ -155,7 +158,11 @@ async fn an_agent_is_stopped_in_the_midst_of_a_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_nobody_waits_for_ends() {
     let host = host_of(1);
-    let spin = host.0.load(&text::command(r#"(func (export "run") (result i32) (loop br 0) unreachable)"#)).await.expect("loaded");
+    let spin = host
+        .0
+        .load(&text::command(r#"(func (export "run") (result i32) (loop br 0) unreachable)"#))
+        .await
+        .expect("loaded");
     for _ in 0..5 {
         let input = guest::Stdin::Bytes(Vec::new());
         let run = host.0.run(&spin, Vec::new(), input, tests::budget("deadline=60s,burst=1s"), tests::grants(&[]));

@@ -74,9 +74,13 @@ async fn what_does_not_fit_is_told_all_that_is_missing() {
     );
     let (kind, reason) = refusal(&host, &other).await;
     assert_eq!(kind, "invalid-component");
-    for missing in
-        ["village:agent/agent@0.1.0", "wasi:cli/run@0.2", "wasi:http/outgoing-handler@0.2.0", "acme:dice/roll@1.0.0", "village:agent/log@0.2.0"]
-    {
+    for missing in [
+        "village:agent/agent@0.1.0",
+        "wasi:cli/run@0.2",
+        "wasi:http/outgoing-handler@0.2.0",
+        "acme:dice/roll@1.0.0",
+        "village:agent/log@0.2.0",
+    ] {
         assert!(reason.contains(missing), "{missing} is not in: {reason}");
     }
     assert!(!reason.contains("wasi:io/poll"), "{reason}");
@@ -173,7 +177,8 @@ async fn the_compiler_is_stopped_when_its_time_is_up() {
     assert_eq!((kind, reason.contains("longer than 30 s")), ("invalid-component", true), "{reason}");
     assert!(begun.elapsed() < runtime::compiler::TIME + Duration::from_secs(5), "{:?}", begun.elapsed());
     let id = std::fs::read_to_string(&id).expect("it began");
-    let gone = || std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).map_or(true, |stat| stat.contains(") Z "));
+    let gone =
+        || std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).map_or(true, |stat| stat.contains(") Z "));
     tests::eventually("the end of the compiler", gone).await;
 }
 

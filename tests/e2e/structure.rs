@@ -108,7 +108,8 @@ fn one_room_owns_each_big_dependency() {
 #[test]
 fn the_contract_and_the_imports_match_name_for_name() {
     let stems = |folder: &str, end: &str| -> BTreeSet<String> {
-        let files = entries(&root().join(folder)).into_iter().filter(|path| path.extension().is_some_and(|found| found == end));
+        let files =
+            entries(&root().join(folder)).into_iter().filter(|path| path.extension().is_some_and(|found| found == end));
         files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
     };
     let mut contract = stems("wit", "wit");
