@@ -83,7 +83,7 @@ async fn one_agent_too_many_is_refused_and_has_room_when_another_is_gone() {
     let refused = || host.0.start(&version, tests::budget("memory=3MiB"), tests::grants(&[]), None);
     let error = refused().err().expect("there is no room");
     assert_eq!((error.kind(), error.to_string().contains("room for 2 agents")), ("refused", true), "{error}");
-    let error = host.run(&text::command(text::WELL), "memory=3MiB").await.err().expect("there is no room");
+    let error = host.run(&text::command(text::WELL), "memory=3MiB").await.expect_err("there is no room");
     assert_eq!(error.kind(), "refused");
     for agent in [&one, &two] {
         assert_eq!(ask(agent, "echo", "here").await.as_deref(), Ok("here"));
