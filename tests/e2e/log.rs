@@ -12,7 +12,8 @@ async fn a_flood_of_lines_is_refused_with_the_time_to_wait() {
         let (lines, why) = reply.split_once(' ').expect("lines and reason");
         let lines: u64 = lines.parse().expect("a number");
         assert!((9..=11).contains(&lines), "{lines} lines of a KiB");
-        let after = why.strip_prefix("error: limit log retry-after ").expect("a time to wait").parse().expect("a number");
+        let after =
+            why.strip_prefix("error: limit log retry-after ").expect("a time to wait").parse().expect("a number");
         assert!((1..=110).contains(&after), "{after} ms for a KiB");
         tokio::time::sleep(Duration::from_millis(after)).await;
         let again = ask(&agent, "log-flood", "1").await;
@@ -114,7 +115,8 @@ async fn noise() {
 #[test]
 fn nothing_that_a_guest_writes_reaches_the_hosts_own_output() {
     let program = std::env::current_exe().expect("this program has a path");
-    let ran = std::process::Command::new(program).args(["--exact", "log::noise", "--nocapture"]).output().expect("it runs");
+    let ran =
+        std::process::Command::new(program).args(["--exact", "log::noise", "--nocapture"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success() && said.contains("1 passed"), "{said}");
     assert!(!said.contains("MARK"), "{said}");

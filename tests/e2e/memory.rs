@@ -13,7 +13,8 @@ fn resident() -> u64 {
 
 fn status(line: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|text| text.strip_prefix(line)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let kib =
+        status.lines().find_map(|text| text.strip_prefix(line)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
@@ -72,7 +73,9 @@ fn greedy(memories: usize, tables: usize, expected: std::ops::Range<u64>) -> Vec
     }
     for n in 0..tables {
         fields += &format!("(table $t{n} 0 funcref)");
-        steps += &format!("(loop $again (br_if $again (i32.ne (table.grow $t{n} (ref.null func) (i32.const 1000)) (i32.const -1))))");
+        steps += &format!(
+            "(loop $again (br_if $again (i32.ne (table.grow $t{n} (ref.null func) (i32.const 1000)) (i32.const -1))))"
+        );
     }
     let mut sum = String::from("(i64.const 0)");
     for n in 0..memories {
@@ -142,7 +145,9 @@ async fn a_budget_beyond_what_one_memory_can_be_holds_all_of_them_together() {
 /// Memories that each grow by a GiB at a time until that is refused or they are full.
 fn greedy_by_gib(gib: &[u32]) -> Vec<u8> {
     let fields: String = (0..gib.len()).map(|n| format!("(memory $m{n} 0)")).collect();
-    let grow = |n: usize| format!("(loop $again (br_if $again (i32.ne (memory.grow $m{n} (i32.const 16384)) (i32.const -1))))");
+    let grow = |n: usize| {
+        format!("(loop $again (br_if $again (i32.ne (memory.grow $m{n} (i32.const 16384)) (i32.const -1))))")
+    };
     let steps: String = (0..gib.len()).map(grow).collect();
     text::command(&format!(r#"{fields} (func (export "run") (result i32) {steps} i32.const 0)"#))
 }

@@ -144,7 +144,7 @@ async fn deleting_what_others_put_there_earns_nothing() {
         assert_eq!(ask(&agent, "unlink", "/data/a").await.as_deref(), Ok("removed"));
         assert_eq!(ask(&agent, "truncate", "/data/b").await.as_deref(), Ok("truncated"));
         let written = until_full(&ask(&agent, "fill", "/data/own").await.expect("it copes"));
-        assert!(written <= 100 * KIB, "{written}");
+        assert!((40 * KIB..=100 * KIB).contains(&written), "{written}");
     })
     .await;
 }

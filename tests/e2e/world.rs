@@ -57,7 +57,8 @@ async fn chance_opens_with_the_grant_and_ends_the_turn_without_it() {
     let host = host();
     let open = world(&host, &["random"]).await;
     for skill in ["random", "insecure"] {
-        let (one, two) = (ask(&open, skill, "16").await.expect("granted"), ask(&open, skill, "16").await.expect("granted"));
+        let (one, two) =
+            (ask(&open, skill, "16").await.expect("granted"), ask(&open, skill, "16").await.expect("granted"));
         assert_eq!((one.len(), one != two), (32, true), "{skill}: {one} {two}");
     }
     let shut = world(&host, &["clock"]).await;
@@ -128,10 +129,13 @@ async fn every_import_of_the_contract_answers_denied_without_its_grant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_reads_its_own_budget_with_the_grant() {
     let host = host();
-    let agent = host.agent("echo", "cpu=12%,burst=70ms,deadline=4s,memory=6MiB,storage=3MiB,log=5KiB", &["budget", "state"]).await;
+    let agent = host
+        .agent("echo", "cpu=12%,burst=70ms,deadline=4s,memory=6MiB,storage=3MiB,log=5KiB", &["budget", "state"])
+        .await;
     ask(&agent, "state", "").await.expect("it is granted");
     let reply = ask(&agent, "budget", "").await.expect("it is granted");
-    let limit = |name: &str| reply.lines().find_map(|line| line.strip_prefix(name)?.split(' ').nth(2)?.parse::<u64>().ok());
+    let limit =
+        |name: &str| reply.lines().find_map(|line| line.strip_prefix(name)?.split(' ').nth(2)?.parse::<u64>().ok());
     let limits = ["cpu", "burst", "deadline", "memory", "storage", "log"].map(limit);
     assert_eq!(limits, [120, 70_000, 4_000_000, 6 << 20, 3 << 20, 5 << 10].map(Some), "{reply}");
     let storage = reply.lines().find(|line| line.starts_with("storage ")).expect("it is there");

@@ -4,8 +4,8 @@ pub mod text;
 
 use base::Budget;
 use guest::{
-    Agent, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt, Sender,
-    Stdin, Version,
+    Agent, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt,
+    Sender, Stdin, Version,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -174,7 +174,7 @@ impl Village {
         };
         let outcome = tokio::select! {
             outcome = work => outcome,
-            () = async { serve.await } => unreachable!("the neighbour is asked for ever"),
+            () = serve => unreachable!("the neighbour is asked for ever"),
         };
         assert!(neighbour.usage()[3].used_units > 0, "the neighbour lives on");
         ask(&neighbour, "echo", "still here").await.expect("the neighbour is served after");

@@ -152,6 +152,11 @@ impl Agent {
         self.task.reconsider();
     }
 
+    /// The task that it runs as.
+    pub fn task(&self) -> &Arc<Task> {
+        &self.task
+    }
+
     /// Stops it, in the midst of a turn if need be.
     pub fn stop(&self) {
         self.task.stop();

@@ -109,7 +109,10 @@ impl<T: Guest> Life<T> {
 }
 
 /// The instance, made now if there is none.
-async fn ready<'a, T: Guest>(instance: &'a mut Option<Instance<T>>, spec: &Spec<T>) -> Result<&'a mut Instance<T>, Fault> {
+async fn ready<'a, T: Guest>(
+    instance: &'a mut Option<Instance<T>>,
+    spec: &Spec<T>,
+) -> Result<&'a mut Instance<T>, Fault> {
     let ready = match instance.take() {
         Some(ready) => ready,
         None => Instance::start(&spec.version, (spec.data)()?).await?,

@@ -100,10 +100,14 @@ impl Budget {
             // A guest has one thread, so it can't use more than one core.
             "cpu" => self.cpu = share(text, Share::CORE)?,
             "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
-            "deadline" => self.deadline = time("deadline", text, Duration::from_millis(1), Duration::from_secs(86_400))?,
+            "deadline" => {
+                self.deadline = time("deadline", text, Duration::from_millis(1), Duration::from_secs(86_400))?
+            }
             "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(64 << 10))?,
             "storage" => self.storage = size("storage", text, Size::bytes(0), Size::mib(1 << 20))?,
-            "log" => self.log = size("log", text.trim().strip_suffix("/s").unwrap_or(text), Size::bytes(1), Size::mib(64))?,
+            "log" => {
+                self.log = size("log", text.trim().strip_suffix("/s").unwrap_or(text), Size::bytes(1), Size::mib(64))?
+            }
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
@@ -146,7 +150,9 @@ impl Group {
             "cpu" => self.cpu = share(text, Share::percent(100_000))?,
             "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
             "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(1 << 20))?,
-            field => return Err(Error::Later { field: field.into(), room: "groups that share more than cpu and memory" }),
+            field => {
+                return Err(Error::Later { field: field.into(), room: "groups that share more than cpu and memory" });
+            }
         }
         Ok(())
     }
@@ -198,10 +204,18 @@ mod tests {
     #[test]
     fn every_field_is_set_and_read_back() {
         let mut budget = Budget::default();
-        for (field, value) in
-            [("cpu", "10%"), ("burst", "50ms"), ("deadline", "2s"), ("memory", "32MiB"), ("storage", "1MiB"), ("log", "8KiB/s")]
-        {
-            assert_ne!(budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()), Some(value));
+        for (field, value) in [
+            ("cpu", "10%"),
+            ("burst", "50ms"),
+            ("deadline", "2s"),
+            ("memory", "32MiB"),
+            ("storage", "1MiB"),
+            ("log", "8KiB/s"),
+        ] {
+            assert_ne!(
+                budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
+                Some(value)
+            );
             budget.set(field, value).expect("a good value");
             assert!(budget.fields().contains(&(field_name(field), value.to_string())), "{field}");
         }

@@ -142,7 +142,8 @@ impl fmt::Display for Share {
 pub fn span(text: &str) -> Result<Duration, Bad> {
     let bad = || Bad { given: text.into(), wanted: "a length of time, such as 200ms, 30s or 5m" };
     let trimmed = text.trim();
-    let units = [("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+    let units =
+        [("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
     units
         .iter()
         .find_map(|&(unit, nanos)| scaled(trimmed.strip_suffix(unit)?.trim(), nanos))

@@ -27,7 +27,14 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
         let p99 = |times: &[f64]| percentile(times, 0.99);
         Ok(vec![
             Row::judged("deadline: guest CPU past it, p99", "ms", p99(&cpu), "", Bar::AtMost(3.0)).spread(&cpu),
-            Row::judged("deadline: wall past it, p99", "ms", p99(&wall), format!("a native timer thread's p99 {:.2} ms", p99(&timer)), Bar::Stated).spread(&wall),
+            Row::judged(
+                "deadline: wall past it, p99",
+                "ms",
+                p99(&wall),
+                format!("a native timer thread's p99 {:.2} ms", p99(&timer)),
+                Bar::Stated,
+            )
+            .spread(&wall),
         ])
     })
 }

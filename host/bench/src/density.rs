@@ -39,10 +39,22 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
             again = village.host.start(&version, Budget::default(), Grants::default(), None).is_ok();
         }
         Ok(vec![
-            Row::judged("density: idle agents alive at once", "agents", live, format!("room for {all} on this machine's settings"), Bar::AtLeast(f64::from(count))),
+            Row::judged(
+                "density: idle agents alive at once",
+                "agents",
+                live,
+                format!("room for {all} on this machine's settings"),
+                Bar::AtLeast(f64::from(count)),
+            ),
             Row::judged("density: resident memory of each", "KiB", each, "", Bar::AtMost(48.0)),
             Row::judged("density: CPU to make them all", "s", cpu, "", Bar::AtMost(0.5 * f64::from(count) / 10_000.0)),
-            Row::judged("density: one more is refused, and room comes back", "yes", f64::from(u8::from(full && again)), "", Bar::AtLeast(1.0)),
+            Row::judged(
+                "density: one more is refused, and room comes back",
+                "yes",
+                f64::from(u8::from(full && again)),
+                "",
+                Bar::AtLeast(1.0),
+            ),
         ])
     })
 }

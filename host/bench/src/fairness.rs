@@ -17,10 +17,29 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
     let threads = on_threads(asks)?;
     let (a, b) = (p99(&alone), p99(&beside));
     Ok(vec![
-        Row::judged("honest beside 50 spinners: p99 against its p99 alone", "×", b / a, format!("{a:.0} µs alone, {b:.0} µs beside"), Bar::AtMost(2.0)),
+        Row::judged(
+            "honest beside 50 spinners: p99 against its p99 alone",
+            "×",
+            b / a,
+            format!("{a:.0} µs alone, {b:.0} µs beside"),
+            Bar::AtMost(2.0),
+        ),
         Row::judged("honest beside 50 spinners: p99", "ms", b / 1e3, "", Bar::AtMost(3.0)).spread(&ms(&beside)),
-        Row::judged("honest beside 50 spinners, all on one CPU: p99", "ms", p99(&pinned) / 1e3, format!("{:.0} µs alone", p99(&pinned_alone)), Bar::AtMost(3.0)).spread(&ms(&pinned)),
-        Row::judged("honest beside 50 spinners: p99 against an OS thread each", "×", b / p99(&threads), format!("{:.0} µs with threads", p99(&threads)), Bar::AtMost(1.0)),
+        Row::judged(
+            "honest beside 50 spinners, all on one CPU: p99",
+            "ms",
+            p99(&pinned) / 1e3,
+            format!("{:.0} µs alone", p99(&pinned_alone)),
+            Bar::AtMost(3.0),
+        )
+        .spread(&ms(&pinned)),
+        Row::judged(
+            "honest beside 50 spinners: p99 against an OS thread each",
+            "×",
+            b / p99(&threads),
+            format!("{:.0} µs with threads", p99(&threads)),
+            Bar::AtMost(1.0),
+        ),
     ])
 }
 

@@ -3,8 +3,8 @@
 //! Times on shared machines wander, so each figure is a ratio or a percentile of repeated runs that take turns with
 //! their baseline, and carries its spread. A row that misses its bar says so.
 
-mod density;
 mod deadline;
+mod density;
 mod fairness;
 mod metering;
 mod native;

@@ -34,10 +34,18 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
                 }
             }
             medians.push(percentile(&sorted(ratios.clone()), 0.5));
-            rows.push(Row::of(format!("metering: {skill}"), "×", ratios, "the engine without epochs", Bar::AtMost(1.2)));
+            rows.push(Row::of(
+                format!("metering: {skill}"),
+                "×",
+                ratios,
+                "the engine without epochs",
+                Bar::AtMost(1.2),
+            ));
         }
         let mean = medians.iter().sum::<f64>() / medians.len() as f64;
-        rows.push(Row::judged("metering: mean", "×", mean, "the engine without epochs", Bar::AtMost(1.08)).spread(&medians));
+        rows.push(
+            Row::judged("metering: mean", "×", mean, "the engine without epochs", Bar::AtMost(1.08)).spread(&medians),
+        );
         Ok(rows)
     })
 }

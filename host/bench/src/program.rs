@@ -1,7 +1,7 @@
 //! The program as a whole, from outside.
 
-use crate::report::{Bar, Row, percentile, sorted};
 use crate::density::resident;
+use crate::report::{Bar, Row, percentile, sorted};
 use crate::village::{ECHO, Village, ask, io};
 use crate::{Error, Plan, Rows};
 use guest::Pool;
@@ -42,7 +42,13 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
         format!("village --version takes {:.1} ms", percentile(&bare, 0.5)),
         Bar::AtMost(25.0),
     )];
-    rows.push(Row::judged("program: resident memory of an idle host", "MiB", idle(&plan.program)?, "an engine for as many agents as the machine allows", Bar::AtMost(40.0)));
+    rows.push(Row::judged(
+        "program: resident memory of an idle host",
+        "MiB",
+        idle(&plan.program)?,
+        "an engine for as many agents as the machine allows",
+        Bar::AtMost(40.0),
+    ));
     let size = std::fs::metadata(&plan.program)?.len() as f64 / f64::from(1 << 20);
     rows.push(Row::judged("program: size of this build", "MiB", size, "the dist profile's is smaller", Bar::Stated));
     Ok(rows)

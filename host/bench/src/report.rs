@@ -41,14 +41,26 @@ pub(crate) enum Bar {
 
 impl Row {
     /// A row from repeated measurements: their median, and their spread.
-    pub(crate) fn of(name: impl Into<String>, unit: &'static str, mut values: Vec<f64>, baseline: impl Into<String>, bar: Bar) -> Row {
+    pub(crate) fn of(
+        name: impl Into<String>,
+        unit: &'static str,
+        mut values: Vec<f64>,
+        baseline: impl Into<String>,
+        bar: Bar,
+    ) -> Row {
         values.sort_by(f64::total_cmp);
         let value = percentile(&values, 0.5);
         let spread = [values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN)];
         Row { spread, ..Row::judged(name, unit, value, baseline, bar) }
     }
 
-    pub(crate) fn judged(name: impl Into<String>, unit: &'static str, value: f64, baseline: impl Into<String>, bar: Bar) -> Row {
+    pub(crate) fn judged(
+        name: impl Into<String>,
+        unit: &'static str,
+        value: f64,
+        baseline: impl Into<String>,
+        bar: Bar,
+    ) -> Row {
         let (pass, bar) = match bar {
             Bar::AtMost(most) => (value <= most, format!("≤ {most}")),
             Bar::AtLeast(least) => (value >= least, format!("≥ {least}")),
@@ -81,9 +93,12 @@ impl Report {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let info = read("/proc/cpuinfo");
-        let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
+        let model =
+            info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
         let memory = read("/proc/meminfo");
-        let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        let kib = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
         let load = read("/proc/loadavg");
         let machine = format!(
             "{} {}, {cpus} CPUs ({}), {} MiB, load {}",

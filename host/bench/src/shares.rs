@@ -49,7 +49,11 @@ async fn spin(agents: &[Arc<Agent>], window: Duration) -> Result<Got, Error> {
     let share = |nanos: f64| nanos / 1e9 / passed;
     Ok(Got {
         process: share((process_cpu() - process) as f64),
-        charged: agents.iter().zip(charged).map(|(agent, before)| share((agent.cpu() - before).as_nanos() as f64)).collect(),
+        charged: agents
+            .iter()
+            .zip(charged)
+            .map(|(agent, before)| share((agent.cpu() - before).as_nanos() as f64))
+            .collect(),
         rounds,
     })
 }
@@ -67,7 +71,12 @@ async fn count(agents: &[Arc<Agent>], window: Duration) -> Result<Vec<f64>, Erro
     Ok(rounds)
 }
 
-async fn some(village: &Village, count: usize, budget: &str, group: Option<&guest::Group>) -> Result<Vec<Arc<Agent>>, Error> {
+async fn some(
+    village: &Village,
+    count: usize,
+    budget: &str,
+    group: Option<&guest::Group>,
+) -> Result<Vec<Arc<Agent>>, Error> {
     let version = village.load(CPU).await?;
     let mut agents = Vec::new();
     for _ in 0..count {
@@ -92,11 +101,33 @@ async fn spinners(count: usize, percent: u32, window: Duration) -> Rows {
     let host = (got.process - sum).max(0.0) * 100.0;
     let each: Vec<_> = got.charged.iter().map(|share| share / wanted * 100.0 - 100.0).collect();
     let mut rows = vec![
-        Row::judged(format!("{name}: guests' total, off by"), "%", off(sum, all), format!("the system counted {:.2} % of a core for the process", got.process * 100.0), Bar::AtMost(2.0)).spread(&each),
-        Row::judged(format!("{name}: the host's own"), "% of a core", host, "the process less its guests", Bar::AtMost(5.0)),
+        Row::judged(
+            format!("{name}: guests' total, off by"),
+            "%",
+            off(sum, all),
+            format!("the system counted {:.2} % of a core for the process", got.process * 100.0),
+            Bar::AtMost(2.0),
+        )
+        .spread(&each),
+        Row::judged(
+            format!("{name}: the host's own"),
+            "% of a core",
+            host,
+            "the process less its guests",
+            Bar::AtMost(5.0),
+        ),
     ];
     if count > 1 {
-        rows.push(Row::judged(format!("{name}: worst agent's rounds, off by"), "%", worst, "the mean of all", Bar::AtMost(10.0)).spread(&splits));
+        rows.push(
+            Row::judged(
+                format!("{name}: worst agent's rounds, off by"),
+                "%",
+                worst,
+                "the mean of all",
+                Bar::AtMost(10.0),
+            )
+            .spread(&splits),
+        );
     }
     Ok(rows)
 }
@@ -109,7 +140,9 @@ async fn too_many(window: Duration) -> Rows {
     let off: Vec<_> = got.charged.iter().map(|share| (share / mean - 1.0).abs() * 100.0).collect();
     let worst = percentile(&sorted(off.clone()), 1.0);
     let baseline = format!("a twentieth of {:.0} % of a core", got.process * 100.0);
-    Ok(vec![Row::judged("share: 20 at 50 %, worst off its part by", "%", worst, baseline, Bar::AtMost(20.0)).spread(&off)])
+    Ok(vec![
+        Row::judged("share: 20 at 50 %, worst off its part by", "%", worst, baseline, Bar::AtMost(20.0)).spread(&off),
+    ])
 }
 
 /// Turns far shorter than a tick, one after the other as fast as they are answered.

@@ -38,7 +38,9 @@ fn few(plan: &Plan) -> Rows {
         for _ in 0..rounds {
             let bare = cost(&on_tokio, &bare, each, |mailbox| async move { mailbox.ask().await.is_some() }).await?;
             let our = cost(&|asker| village.host.among_guests(asker), &ours, each, ask).await?;
-            let native = cost(&on_tokio, &natives, each, |actor| async move { actor.ask(message(SKILL, BODY)).await.is_some() }).await?;
+            let native =
+                cost(&on_tokio, &natives, each, |actor| async move { actor.ask(message(SKILL, BODY)).await.is_some() })
+                    .await?;
             to_bare.push(bare / our * 100.0);
             to_native.push(native / our * 100.0);
             costs.push(our);
@@ -46,9 +48,27 @@ fn few(plan: &Plan) -> Rows {
         }
         let cost = format!("bare mailbox and call_async; ours costs {:.2} µs of CPU", percentile(&sorted(costs), 0.5));
         Ok(vec![
-            Row::of("turn: 1 000 agents, of the bare mailbox's throughput per CPU", "%", to_bare, cost, Bar::AtLeast(80.0)),
-            Row::of("turn: the same, asked from the I/O threads", "%", outside, "bare mailbox and call_async", Bar::Stated),
-            Row::of("turn: 1 000 agents, of a native actor's", "%", to_native, "native tokio actor", Bar::AtLeast(18.0)),
+            Row::of(
+                "turn: 1 000 agents, of the bare mailbox's throughput per CPU",
+                "%",
+                to_bare,
+                cost,
+                Bar::AtLeast(80.0),
+            ),
+            Row::of(
+                "turn: the same, asked from the I/O threads",
+                "%",
+                outside,
+                "bare mailbox and call_async",
+                Bar::Stated,
+            ),
+            Row::of(
+                "turn: 1 000 agents, of a native actor's",
+                "%",
+                to_native,
+                "native tokio actor",
+                Bar::AtLeast(18.0),
+            ),
         ])
     })
 }
@@ -63,7 +83,9 @@ fn many(plan: &Plan) -> Rows {
         let mut to_native = vec![];
         for _ in 0..rounds {
             let our = cost(&|asker| village.host.among_guests(asker), &ours, each, ask).await?;
-            let native = cost(&on_tokio, &natives, each, |actor| async move { actor.ask(message(SKILL, BODY)).await.is_some() }).await?;
+            let native =
+                cost(&on_tokio, &natives, each, |actor| async move { actor.ask(message(SKILL, BODY)).await.is_some() })
+                    .await?;
             to_native.push(native / our * 100.0);
         }
         let name = format!("turn: {agents_count} agents, of a native actor's");

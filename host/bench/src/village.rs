@@ -17,7 +17,8 @@ pub(crate) struct Village {
 impl Village {
     pub(crate) fn new(slots: Pool, workers: Option<NonZeroUsize>) -> Result<Village, Error> {
         let cache = tempfile::tempdir()?;
-        let mut builder = Host::builder().pool(slots).cache(cache.path().join("native")).compiler(Compiler::ThisProgram);
+        let mut builder =
+            Host::builder().pool(slots).cache(cache.path().join("native")).compiler(Compiler::ThisProgram);
         if let Some(workers) = workers {
             builder = builder.workers(workers);
         }
@@ -29,7 +30,12 @@ impl Village {
     }
 
     /// An agent that is granted what the guests use, with its instance made.
-    pub(crate) async fn agent(&self, version: &Version, budget: &str, group: Option<&guest::Group>) -> Result<Agent, Error> {
+    pub(crate) async fn agent(
+        &self,
+        version: &Version,
+        budget: &str,
+        group: Option<&guest::Group>,
+    ) -> Result<Agent, Error> {
         let mut limits = Budget::default();
         for field in budget.split(',').filter(|field| !field.is_empty()) {
             let (field, value) = field.split_once('=').ok_or("a budget is field=value")?;

@@ -5,8 +5,8 @@ use crate::log::Log;
 use crate::state::State;
 use base::{Budget, Group};
 use parking_lot::Mutex;
-use runtime::{Cpu, Fault, Full, Quota};
-use std::sync::Arc;
+use runtime::{Cpu, Fault, Full, Quota, Task};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Everything that one agent is charged on. It outlives the agent's instances.
@@ -59,16 +59,51 @@ struct Sample {
 pub struct Parent {
     cpu: Arc<Cpu>,
     memory: Arc<Quota>,
+    members: Arc<Members>,
+}
+
+/// Who is charged on a group, also through groups within it.
+#[derive(Default)]
+struct Members {
+    tasks: Mutex<Vec<Weak<Task>>>,
+    within: Option<Arc<Members>>,
+}
+
+impl Members {
+    fn add(&self, task: &Arc<Task>) {
+        let mut tasks = self.tasks.lock();
+        if tasks.len() == tasks.capacity() {
+            tasks.retain(|task| task.strong_count() > 0);
+        }
+        tasks.push(Arc::downgrade(task));
+        drop(tasks);
+        if let Some(group) = &self.within {
+            group.add(task);
+        }
+    }
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Members").finish_non_exhaustive()
+    }
 }
 
 impl Parent {
     /// A group, within another if there is one.
     pub(crate) fn new(group: &Group, within: Option<&Parent>) -> Parent {
         let bytes = group.memory.get();
-        match within {
-            Some(parent) => Parent { cpu: parent.cpu.child(group.cpu, group.burst), memory: parent.memory.child(bytes) },
-            None => Parent { cpu: Cpu::new(group.cpu, group.burst), memory: Quota::new(bytes) },
-        }
+        let (cpu, memory) = match within {
+            Some(parent) => (parent.cpu.child(group.cpu, group.burst), parent.memory.child(bytes)),
+            None => (Cpu::new(group.cpu, group.burst), Quota::new(bytes)),
+        };
+        let members = Members { tasks: Mutex::default(), within: within.map(|parent| parent.members.clone()) };
+        Parent { cpu, memory, members: Arc::new(members) }
+    }
+
+    /// Notes an agent that is charged on it.
+    pub(crate) fn add(&self, task: &Arc<Task>) {
+        self.members.add(task);
     }
 
     /// CPU time that its agents used.
@@ -85,6 +120,11 @@ impl Parent {
     pub fn set_budget(&self, group: &Group) {
         self.cpu.set(group.cpu, group.burst);
         self.memory.set_limit(group.memory.get());
+        // Whoever waits for the old share looks again at once.
+        let tasks = self.members.tasks.lock().clone();
+        for task in tasks.iter().filter_map(Weak::upgrade) {
+            task.reconsider();
+        }
     }
 }
 

@@ -21,7 +21,13 @@ pub struct Agent {
 const MAILBOX: usize = 1000;
 
 impl Agent {
-    pub(crate) fn start(workers: &Workers, version: &Version, accounts: Arc<Accounts>, grants: Arc<Grants>, seat: Seat) -> Agent {
+    pub(crate) fn start(
+        workers: &Workers,
+        version: &Version,
+        accounts: Arc<Accounts>,
+        grants: Arc<Grants>,
+        seat: Seat,
+    ) -> Agent {
         let behind = accounts.clone();
         let spec = Spec {
             version: version.0.clone(),
@@ -89,6 +95,10 @@ impl Agent {
     /// Stops it, in the midst of a turn if need be.
     pub fn stop(&self) {
         self.inner.stop();
+    }
+
+    pub(crate) fn task(&self) -> &Arc<runtime::Task> {
+        self.inner.task()
     }
 }
 

@@ -72,11 +72,8 @@ impl Host {
             tokio::task::yield_now().await;
         }
         drop(seat);
-        let receipt = agents::Receipt {
-            cpu: Duration::from_nanos(cpu.used()),
-            wall: turn.wall(),
-            memory: memory.take_peak(),
-        };
+        let receipt =
+            agents::Receipt { cpu: Duration::from_nanos(cpu.used()), wall: turn.wall(), memory: memory.take_peak() };
         let outcome = match turn.outcome {
             Ok(outcome) => outcome,
             Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline }),

@@ -39,13 +39,29 @@ pub(crate) struct Program {
 }
 
 impl Ctx {
-    pub(crate) fn new(grants: Arc<Grants>, accounts: Arc<Accounts>, program: Option<Arc<Program>>) -> Result<Ctx, Fault> {
+    pub(crate) fn new(
+        grants: Arc<Grants>,
+        accounts: Arc<Accounts>,
+        program: Option<Arc<Program>>,
+    ) -> Result<Ctx, Fault> {
         let full = |_| Fault::Memory { limit: accounts.memory.limit(), frames: Vec::new() };
         let limiter = Limiter::new(accounts.memory.clone()).map_err(full)?;
         let writes = accounts.state.begin().map_err(full)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limiter.handles());
-        Ok(Ctx { limiter, table, grants, writes, until: u64::MAX, accounts: accounts.clone(), deleted: 0, open: 0, streams: Arc::new(()), wasi: None, program })
+        Ok(Ctx {
+            limiter,
+            table,
+            grants,
+            writes,
+            until: u64::MAX,
+            accounts: accounts.clone(),
+            deleted: 0,
+            open: 0,
+            streams: Arc::new(()),
+            wasi: None,
+            program,
+        })
     }
 
     /// Ends the turn unless `open`: for what has no way to answer `denied`.

@@ -108,7 +108,9 @@ impl Grants {
             "clock" => self.clock = open,
             "random" => self.random = open,
             "env" => return Err(bad("env", "it takes a list of names, such as env = [\"LANG\"]")),
-            "files" => return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}"))),
+            "files" => {
+                return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}")));
+            }
             name => unreachable!("`{name}` is one of NAMES"),
         }
         Ok(())
@@ -119,7 +121,8 @@ impl Grants {
         if name.is_empty() || name.contains('\0') {
             return Err(bad("env", "which variable? Write env=NAME"));
         }
-        let value = std::env::var(name).map_err(|_| bad("env", &format!("`{name}` is not set here, or is not text")))?;
+        let value =
+            std::env::var(name).map_err(|_| bad("env", &format!("`{name}` is not set here, or is not text")))?;
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.into(), value));
         Ok(())

@@ -152,21 +152,37 @@ impl Host {
 
     /// Loads a component from a file.
     pub async fn load_file(&self, path: &Path) -> Result<Version, Error> {
-        let bytes = std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
+        let bytes =
+            std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
         self.load(&bytes).await
     }
 
     /// Gives life to an agent. It is held to its budget, and to that of its group.
     ///
     /// Refused when as many live as may.
-    pub fn start(&self, version: &Version, budget: Budget, grants: Grants, group: Option<&Parent>) -> Result<Agent, Error> {
+    pub fn start(
+        &self,
+        version: &Version,
+        budget: Budget,
+        grants: Grants,
+        group: Option<&Parent>,
+    ) -> Result<Agent, Error> {
         let seat = self.seat(version)?;
         let accounts = Accounts::new(budget, &grants, group)?;
-        Ok(Agent::start(&self.workers, version, accounts, Arc::new(grants), seat))
+        let agent = Agent::start(&self.workers, version, accounts, Arc::new(grants), seat);
+        if let Some(group) = group {
+            group.add(agent.task());
+        }
+        Ok(agent)
     }
 
     /// An instance without a life: on the caller's thread and time, bounded in memory and not in CPU. For measuring.
-    pub async fn instantiate(&self, version: &Version, budget: Budget, grants: Grants) -> Result<runtime::Instance<Ctx>, Error> {
+    pub async fn instantiate(
+        &self,
+        version: &Version,
+        budget: Budget,
+        grants: Grants,
+    ) -> Result<runtime::Instance<Ctx>, Error> {
         let accounts = Accounts::new(budget, &grants, None)?;
         let ctx = Ctx::new(Arc::new(grants), accounts, None)?;
         Ok(runtime::Instance::start(&version.0, ctx).await?)

@@ -24,4 +24,6 @@ pub use host::{Builder, Error, Host, Version, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest};
 pub use runtime::compiler::enter;
-pub use runtime::{Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill};
+pub use runtime::{
+    Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill,
+};

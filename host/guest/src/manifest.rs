@@ -106,7 +106,13 @@ fn set(budget: &mut Budget, field: &str, at: usize, value: &Spanned<DeValue<'_>>
     })
 }
 
-fn open(grants: &mut Grants, name: &str, at: usize, value: &Spanned<DeValue<'_>>, folder: &Path) -> Result<(), Problem> {
+fn open(
+    grants: &mut Grants,
+    name: &str,
+    at: usize,
+    value: &Spanned<DeValue<'_>>,
+    folder: &Path,
+) -> Result<(), Problem> {
     let known = grants::known(name).map_err(|error| (at, error.to_string()))?;
     match (known, value.get_ref()) {
         ("env" | "files", DeValue::Array(list)) => {
@@ -120,7 +126,9 @@ fn open(grants: &mut Grants, name: &str, at: usize, value: &Spanned<DeValue<'_>>
             }
             Ok(())
         }
-        (_, DeValue::Boolean(open)) => grants.switch(known, *open).map_err(|error| (value.span().start, error.to_string())),
+        (_, DeValue::Boolean(open)) => {
+            grants.switch(known, *open).map_err(|error| (value.span().start, error.to_string()))
+        }
         ("env" | "files", _) => Err((value.span().start, format!("grant `{known}` takes a list of texts"))),
         _ => Err((value.span().start, format!("grant `{known}` is either true or false"))),
     }
@@ -158,7 +166,9 @@ mod tests {
 
     #[test]
     fn a_manifest_sets_budget_and_grants() {
-        let text = format!("{GOOD}[budget]\nmemory = \"32MiB\"\nlog = 4096\n[grants]\nstate = true\nfiles = [\".:/here:ro\"]\n");
+        let text = format!(
+            "{GOOD}[budget]\nmemory = \"32MiB\"\nlog = 4096\n[grants]\nstate = true\nfiles = [\".:/here:ro\"]\n"
+        );
         let manifest = parse(&text).expect("it is good");
         assert_eq!((manifest.budget.memory, manifest.budget.log), (Size::mib(32), Size::kib(4)));
         assert!(manifest.grants.state && !manifest.grants.log);
@@ -181,7 +191,9 @@ mod tests {
             let refusal = refusal(rest);
             assert!(refusal.starts_with(said), "{refusal}");
         }
-        assert!(parse("[agent]\nname = \"a b\"\n").is_err_and(|said| said.starts_with("agent.toml:2: `a b` is no name")));
+        assert!(
+            parse("[agent]\nname = \"a b\"\n").is_err_and(|said| said.starts_with("agent.toml:2: `a b` is no name"))
+        );
         assert!(parse("").is_err_and(|said| said.contains("needs `name")));
     }
 }

@@ -91,7 +91,8 @@ impl State {
     pub(crate) fn put(&self, writes: &mut Writes, key: &str, bytes: Option<Vec<u8>>) -> Result<u64, Refused> {
         let size = |value: &Value| (key.len() + value.bytes.len()) as u64;
         let before = self.get(writes, key).map_or(0, |value| size(&value));
-        let pending = writes.changed.get(key).map_or(0, |changed| ENTRY + changed.as_ref().map_or(key.len() as u64, size));
+        let pending =
+            writes.changed.get(key).map_or(0, |changed| ENTRY + changed.as_ref().map_or(key.len() as u64, size));
         let added = bytes.as_ref().map(|bytes| (key.len() + bytes.len()) as u64);
         let held = writes.held.bytes() - pending + ENTRY + added.unwrap_or(key.len() as u64);
         let total = writes.bytes - before + added.unwrap_or(0);

@@ -90,7 +90,12 @@ pub(crate) fn compatibility(engine: &wasmtime::Engine) -> u64 {
 }
 
 impl Compiler {
-    pub(crate) async fn compile(&self, engine: &wasmtime::Engine, layout: Layout, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        layout: Layout,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Error> {
         let program = match self {
             Compiler::InProcess => {
                 return engine

@@ -120,9 +120,7 @@ impl Bucket {
     fn ready_at(&mut self, now: u64) -> u64 {
         self.fill(now);
         match u64::try_from(-self.level) {
-            Ok(debt) => {
-                now.saturating_add(debt.saturating_add(1).saturating_mul(1_000_000) / self.share)
-            }
+            Ok(debt) => now.saturating_add(debt.saturating_add(1).saturating_mul(1_000_000) / self.share),
             Err(_) => now,
         }
     }
@@ -184,7 +182,10 @@ mod tests {
     #[test]
     fn a_parent_bears_its_childrens_charges() {
         let group = account(20, 10);
-        let (a, b) = (group.child(Share::percent(50), Duration::from_millis(100)), group.child(Share::percent(50), Duration::from_millis(100)));
+        let (a, b) = (
+            group.child(Share::percent(50), Duration::from_millis(100)),
+            group.child(Share::percent(50), Duration::from_millis(100)),
+        );
         a.charge(12 * MS, 0);
         assert_eq!(group.used(), 12 * MS);
         assert_eq!(b.ready_at(0) / MS, 10, "b waits for the debt that a made");

@@ -34,7 +34,9 @@ impl Room {
     /// What one instance of a component takes.
     pub(crate) fn of(component: &Component) -> Room {
         // None is for components that import modules, which is not offered.
-        let (memories, tables) = component.resources_required().map_or((MOST_MEMORIES, MOST_TABLES), |needs| (needs.num_memories, needs.num_tables));
+        let (memories, tables) = component
+            .resources_required()
+            .map_or((MOST_MEMORIES, MOST_TABLES), |needs| (needs.num_memories, needs.num_tables));
         Room { slots: 1, memories: memories.saturating_sub(1), tables: tables.saturating_sub(TABLES) }
     }
 

@@ -37,14 +37,25 @@ impl<T: Guest> Version<T> {
     /// Links a component against what `linker` offers.
     ///
     /// `offered` names the interfaces that it offers, so that a component which wants another is told all of those at once.
-    pub async fn load(engine: &Engine, linker: &Linker<T>, offered: &dyn Fn(&str) -> bool, bytes: &[u8]) -> Result<Version<T>, Error> {
+    pub async fn load(
+        engine: &Engine,
+        linker: &Linker<T>,
+        offered: &dyn Fn(&str) -> bool,
+        bytes: &[u8],
+    ) -> Result<Version<T>, Error> {
         let mut problems = Vec::new();
         let shape = Shape::read(bytes)?;
         if shape.kind().is_none() {
-            problems.push("it exports neither village:agent/agent@0.1.0 (an agent) nor wasi:cli/run@0.2 (a command)".into());
+            problems.push(
+                "it exports neither village:agent/agent@0.1.0 (an agent) nor wasi:cli/run@0.2 (a command)".into(),
+            );
         }
         problems.extend(
-            shape.imports.iter().filter(|import| !offered(import)).map(|import| format!("it imports {import}, which is not offered here")),
+            shape
+                .imports
+                .iter()
+                .filter(|import| !offered(import))
+                .map(|import| format!("it imports {import}, which is not offered here")),
         );
         let (Some(kind), true) = (shape.kind(), problems.is_empty()) else {
             return Err(Error::Unfit { problems });
@@ -53,7 +64,13 @@ impl<T: Guest> Version<T> {
         Self::link(linker, &component, digest, shape, kind)
     }
 
-    fn link(linker: &Linker<T>, component: &Component, digest: Digest, shape: Shape, kind: Kind) -> Result<Version<T>, Error> {
+    fn link(
+        linker: &Linker<T>,
+        component: &Component,
+        digest: Digest,
+        shape: Shape,
+        kind: Kind,
+    ) -> Result<Version<T>, Error> {
         let unfit = |error: wasmtime::Error| Error::Unfit { problems: vec![format!("{error:#}")] };
         let pre = linker.instantiate_pre(component).map_err(unfit)?;
         let agent = match kind {

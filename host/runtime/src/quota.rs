@@ -77,9 +77,9 @@ impl Quota {
 
     /// Takes bytes from this quota and all above it, or from none.
     pub fn take(&self, bytes: u64) -> Result<(), Full> {
-        if let Err(used) = self.used.fetch_update(Relaxed, Relaxed, |used| {
-            used.checked_add(bytes).filter(|sum| *sum <= self.limit())
-        }) {
+        if let Err(used) =
+            self.used.fetch_update(Relaxed, Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= self.limit()))
+        {
             self.refused.store(true, Relaxed);
             return Err(Full { wanted: bytes, used, limit: self.limit() });
         }

@@ -77,7 +77,9 @@ impl Shape {
 fn not_wasm(bytes: &[u8]) -> String {
     match bytes {
         [] => "the file is empty".into(),
-        _ if bytes.starts_with(b"(") => "it is WebAssembly text: turn it into a binary first, with `wasm-tools parse`".into(),
+        _ if bytes.starts_with(b"(") => {
+            "it is WebAssembly text: turn it into a binary first, with `wasm-tools parse`".into()
+        }
         _ => "it is not WebAssembly".into(),
     }
 }

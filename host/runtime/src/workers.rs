@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
-pub use task::Task;
 use task::Polled;
+pub use task::Task;
 use ticker::Ticker;
 
 /// Polls shorter than this share one reading of the CPU clock; a future that has more to do gives way after it.
@@ -59,7 +59,11 @@ pub(crate) struct Shared {
 
 impl Workers {
     /// Starts `count` threads. Imports that wait do so on `io`.
-    pub fn start(engine: &wasmtime::Engine, count: NonZeroUsize, io: &tokio::runtime::Handle) -> std::io::Result<Workers> {
+    pub fn start(
+        engine: &wasmtime::Engine,
+        count: NonZeroUsize,
+        io: &tokio::runtime::Handle,
+    ) -> std::io::Result<Workers> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new()),
             idle: Condvar::new(),

@@ -47,81 +47,49 @@ impl Toolchain {
     ///
     /// One build of a workspace runs at a time, over all processes; the others wait. It may run inside `cargo run` and
     /// `cargo test`, but not inside a build script, whose cargo holds a lock of its own.
-    pub fn build(
-        &self,
-        workspace: &Path,
-        wanted: Wanted<'_>,
-        progress: Progress,
-    ) -> Result<Vec<Component>, Error> {
+    pub fn build(&self, workspace: &Path, wanted: Wanted<'_>, progress: Progress) -> Result<Vec<Component>, Error> {
         let folder = workspace.join("target");
         let _lock = lock(&folder, ".building")?;
         let mut command = self.command(workspace, &folder, wanted);
         if progress == Progress::Kept {
             command.stderr(Stdio::piped());
         }
-        let failed = |source| Error::Run {
-            program: self.cargo().display().to_string(),
-            source,
-        };
+        let failed = |source| Error::Run { program: self.cargo().display().to_string(), source };
         let mut child = command.spawn().map_err(failed)?;
         let errors = child.stderr.take();
         // Both pipes are read at once: cargo stops as soon as either is full.
         let reader = thread::spawn(move || {
             let mut text = Vec::new();
-            errors
-                .map(|mut errors| errors.read_to_end(&mut text))
-                .transpose()
-                .map(|_| text)
+            errors.map(|mut errors| errors.read_to_end(&mut text)).transpose().map(|_| text)
         });
         let built = child.stdout.take().map(components).transpose();
         let status = child.wait().map_err(failed)?;
-        let output = reader
-            .join()
-            .unwrap_or_else(|_| Ok(Vec::new()))
-            .map_err(failed)?;
+        let output = reader.join().unwrap_or_else(|_| Ok(Vec::new())).map_err(failed)?;
         let output = String::from_utf8_lossy(&output).into_owned();
         if !status.success() {
-            return Err(Error::Build {
-                workspace: workspace.to_owned(),
-                output,
-            });
+            return Err(Error::Build { workspace: workspace.to_owned(), output });
         }
         let built = built.map_err(failed)?.unwrap_or_default();
         if built.is_empty() {
-            return Err(Error::Nothing {
-                workspace: workspace.to_owned(),
-            });
+            return Err(Error::Nothing { workspace: workspace.to_owned() });
         }
-        built
-            .iter()
-            .try_for_each(|component| check(&component.path))?;
+        built.iter().try_for_each(|component| check(&component.path))?;
         Ok(built)
     }
 
     fn command(&self, workspace: &Path, folder: &Path, wanted: Wanted<'_>) -> Command {
         let mut command = Command::new(self.cargo());
         clear(&mut command);
-        command
-            .current_dir(workspace)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+        command.current_dir(workspace).stdin(Stdio::null()).stdout(Stdio::piped());
         command.args(["build", "--release", "--locked", "--target", TARGET]);
-        command.args([
-            "--message-format",
-            "json-render-diagnostics",
-            "--target-dir",
-        ]);
+        command.args(["--message-format", "json-render-diagnostics", "--target-dir"]);
         // As it is from here: cargo resolves it in the workspace.
         command.arg(std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()));
         match wanted {
             Wanted::Workspace => _ = command.arg("--workspace"),
-            Wanted::Packages(names) => {
-                _ = command.args(names.iter().flat_map(|name| ["--package", name]))
-            }
+            Wanted::Packages(names) => _ = command.args(names.iter().flat_map(|name| ["--package", name])),
             Wanted::Examples => _ = command.arg("--examples"),
-            Wanted::Example(names) => {
-                _ = command.args(names.iter().flat_map(|name| ["--example", name]))
-            }
+            Wanted::Example(names) => _ = command.args(names.iter().flat_map(|name| ["--example", name])),
         }
         self.prepare(&mut command);
         command
@@ -141,39 +109,18 @@ pub(crate) fn clear(command: &mut Command) {
 
 /// Whether a variable speaks of the build that we are part of.
 fn is_ours(name: &str) -> bool {
-    const KEPT: [&str; 6] = [
-        "CARGO_HOME",
-        "CARGO_NET_",
-        "CARGO_HTTP_",
-        "CARGO_REGISTR",
-        "CARGO_SOURCE_",
-        "CARGO_TERM_",
-    ];
-    const TAKEN: [&str; 5] = [
-        "CARGO",
-        "RUSTC",
-        "RUSTFLAGS",
-        "RUSTUP_TOOLCHAIN",
-        "RUST_RECURSION_COUNT",
-    ];
-    TAKEN.iter().any(|taken| name.starts_with(taken))
-        && !KEPT.iter().any(|kept| name.starts_with(kept))
+    const KEPT: [&str; 6] =
+        ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_TERM_"];
+    const TAKEN: [&str; 5] = ["CARGO", "RUSTC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"];
+    TAKEN.iter().any(|taken| name.starts_with(taken)) && !KEPT.iter().any(|kept| name.starts_with(kept))
 }
 
 /// Waits for, and takes, the lock file `name` in `folder`. Dropping the file gives it back.
 pub(crate) fn lock(folder: &Path, name: &str) -> Result<File, Error> {
     let path = folder.join(name);
-    let failed = |source| Error::Files {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| Error::Files { path: path.clone(), source };
     fs::create_dir_all(folder).map_err(failed)?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     file.lock().map_err(failed)?;
     Ok(file)
 }
@@ -209,14 +156,8 @@ fn component(line: &str) -> Option<Component> {
     if line.reason != "compiler-artifact" {
         return None;
     }
-    let path = line
-        .filenames
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
-    Some(Component {
-        name: line.target.name,
-        path,
-    })
+    let path = line.filenames.into_iter().find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
+    Some(Component { name: line.target.name, path })
 }
 
 /// The first eight bytes tell a component from a core module: the same magic, another layer.
@@ -224,14 +165,9 @@ fn check(path: &Path) -> Result<(), Error> {
     let mut start = [0; 8];
     File::open(path)
         .and_then(|mut file| file.read_exact(&mut start))
-        .map_err(|source| Error::Files {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::Files { path: path.to_owned(), source })?;
     if start != *b"\0asm\x0d\0\x01\0" {
-        return Err(Error::NotComponent {
-            path: path.to_owned(),
-        });
+        return Err(Error::NotComponent { path: path.to_owned() });
     }
     Ok(())
 }
@@ -276,17 +212,11 @@ mod tests {
     #[test]
     fn only_wasm_that_the_compiler_made_is_a_component() {
         let made = r#"{"reason":"compiler-artifact","target":{"name":"start-loop","kind":["example"]},"filenames":["/t/start_loop.wasm"],"fresh":true}"#;
-        let expected = Component {
-            name: "start-loop".to_owned(),
-            path: "/t/start_loop.wasm".into(),
-        };
+        let expected = Component { name: "start-loop".to_owned(), path: "/t/start_loop.wasm".into() };
 
         assert_eq!(component(made), Some(expected));
         assert_eq!(component(&made.replace(".wasm", ".rlib")), None);
-        assert_eq!(
-            component(r#"{"reason":"build-finished","success":true}"#),
-            None
-        );
+        assert_eq!(component(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(component("a macro says hello"), None);
     }
 
@@ -294,10 +224,7 @@ mod tests {
     fn a_core_module_is_not_taken_for_a_component() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         fs::write(file.path(), b"\0asm\x01\0\0\0").expect("it can be written");
-        assert!(matches!(
-            check(file.path()),
-            Err(Error::NotComponent { .. })
-        ));
+        assert!(matches!(check(file.path()), Err(Error::NotComponent { .. })));
 
         fs::write(file.path(), b"\0asm\x0d\0\x01\0").expect("it can be written");
         check(file.path()).expect("this is how a component begins");
@@ -324,12 +251,7 @@ mod tests {
         let cargo = root.path().join("usr/bin/cargo");
         // A shell writes it: were the file open for writing here, a process forked meanwhile could keep it from running.
         let write = r#"mkdir -p "$(dirname "$0")" && printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod +x "$0""#;
-        let status = Command::new("sh")
-            .arg("-c")
-            .arg(write)
-            .arg(&cargo)
-            .arg(script)
-            .status();
+        let status = Command::new("sh").arg("-c").arg(write).arg(&cargo).arg(script).status();
         assert!(status.expect("there is a shell").success());
         let toolchain = Toolchain::Distribution(root.path().to_owned());
         (root, toolchain)
@@ -346,10 +268,7 @@ mod tests {
     fn a_failed_build_is_told_in_cargos_words() {
         let error = build("echo 'error: mismatched types' >&2; exit 101").expect_err("cargo fails");
 
-        assert!(
-            matches!(&error, Error::Build { output, .. } if output.contains("mismatched types")),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Build { output, .. } if output.contains("mismatched types")), "{error}");
     }
 
     #[cfg(unix)]
@@ -363,30 +282,18 @@ mod tests {
     fn a_build_that_says_much_on_both_streams_does_not_stall() {
         let script = "i=0; while [ $i -lt 20000 ]; do echo 'a line that fills a pipe'; echo 'and one that fills the other' >&2; i=$((i+1)); done; exit 1";
 
-        assert!(
-            matches!(build(script), Err(Error::Build { output, .. }) if output.len() > 500_000)
-        );
+        assert!(matches!(build(script), Err(Error::Build { output, .. }) if output.len() > 500_000));
     }
 
     #[cfg(unix)]
     #[test]
     fn the_distributions_cargo_is_told_which_compiler_to_use_and_what_to_build() {
         let error =
-            build(r#"echo "$RUSTC|$RUSTC_BOOTSTRAP|$RUSTFLAGS|$CARGO_PKG_NAME|$*" >&2; exit 1"#)
-                .expect_err("it fails");
+            build(r#"echo "$RUSTC|$RUSTC_BOOTSTRAP|$RUSTFLAGS|$CARGO_PKG_NAME|$*" >&2; exit 1"#).expect_err("it fails");
 
         let text = error.to_string();
-        assert!(
-            text.contains("/usr/bin/rustc|1|-Clink-self-contained=no -Clink-arg=-L"),
-            "{text}"
-        );
-        assert!(
-            text.contains("/usr/lib/wasm32-wasi||build --release --locked --target wasm32-wasip2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("--example one -Zbuild-std=std,panic_abort"),
-            "{text}"
-        );
+        assert!(text.contains("/usr/bin/rustc|1|-Clink-self-contained=no -Clink-arg=-L"), "{text}");
+        assert!(text.contains("/usr/lib/wasm32-wasi||build --release --locked --target wasm32-wasip2"), "{text}");
+        assert!(text.contains("--example one -Zbuild-std=std,panic_abort"), "{text}");
     }
 }

@@ -30,11 +30,7 @@ pub fn ready() -> Result<Toolchain, Error> {
 }
 
 /// Builds what is `wanted` of a workspace, with whatever [`ready`] answers.
-pub fn build(
-    workspace: &Path,
-    wanted: Wanted<'_>,
-    progress: Progress,
-) -> Result<Vec<Component>, Error> {
+pub fn build(workspace: &Path, wanted: Wanted<'_>, progress: Progress) -> Result<Vec<Component>, Error> {
     ready()?.build(workspace, wanted, progress)
 }
 
@@ -102,9 +98,5 @@ pub enum Error {
 
 /// Text that follows a sentence, on lines of its own.
 fn after(output: &str) -> String {
-    if output.is_empty() {
-        String::new()
-    } else {
-        format!(":\n{}", output.trim_end())
-    }
+    if output.is_empty() { String::new() } else { format!(":\n{}", output.trim_end()) }
 }

@@ -8,23 +8,14 @@ use std::process::{Command, Stdio};
 use crate::{Error, TARGET, cargo};
 
 /// What the distribution's packages are called on Debian and what descends from it.
-pub(crate) const PACKAGES: [&str; 6] = [
-    "rustc-web",
-    "cargo-web",
-    "rust-web-src",
-    "rust-web-llvm",
-    "lld-22",
-    "wasi-libc",
-];
+pub(crate) const PACKAGES: [&str; 6] =
+    ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22", "wasi-libc"];
 
 /// What building guests for the distribution's compiler needs, below the root, and what it is.
 const PARTS: [(&str, &str); 5] = [
     ("usr/bin/rustc", "its compiler"),
     ("usr/bin/cargo", "its cargo"),
-    (
-        "usr/lib/rustlib/src/rust/library/std/Cargo.toml",
-        "the source of its standard library",
-    ),
+    ("usr/lib/rustlib/src/rust/library/std/Cargo.toml", "the source of its standard library"),
     (LIBC, "a C library for wasm"),
     (LINKER, "a linker for components"),
 ];
@@ -47,10 +38,7 @@ impl Toolchain {
         match self {
             Self::Plain => format!("the Rust on the path, which has {TARGET}"),
             Self::Distribution(root) => {
-                format!(
-                    "the distribution's Rust in {}",
-                    root.join("usr/bin").display()
-                )
+                format!("the distribution's Rust in {}", root.join("usr/bin").display())
             }
         }
     }
@@ -70,16 +58,11 @@ impl Toolchain {
         };
         let libraries = root.join(LIBC);
         let libraries = libraries.parent().unwrap_or(root).display();
-        command
-            .arg("-Zbuild-std=std,panic_abort")
-            .env("RUSTC", root.join("usr/bin/rustc"));
+        command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", root.join("usr/bin/rustc"));
         // The source that is shipped with a stable compiler may be built by that compiler only with this.
         command.env("RUSTC_BOOTSTRAP", "1");
         // Rust's own copy of the C library is not in the packages: the distribution's takes its place.
-        command.env(
-            "RUSTFLAGS",
-            format!("-Clink-self-contained=no -Clink-arg=-L{libraries}"),
-        );
+        command.env("RUSTFLAGS", format!("-Clink-self-contained=no -Clink-arg=-L{libraries}"));
         // Whoever runs under another Rust's cargo has its libraries on this path.
         command.env_remove("LD_LIBRARY_PATH");
     }
@@ -112,8 +95,7 @@ impl Machine {
     pub(crate) fn here() -> Self {
         Self {
             cargo: answer("cargo", ["--version"]),
-            libraries: answer("rustc", ["--print", "target-libdir", "--target", TARGET])
-                .map(PathBuf::from),
+            libraries: answer("rustc", ["--print", "target-libdir", "--target", TARGET]).map(PathBuf::from),
             root: PathBuf::from("/"),
         }
     }
@@ -125,49 +107,28 @@ impl Machine {
         if self.lacks().is_empty() {
             return Ok(Toolchain::Distribution(self.root.clone()));
         }
-        Err(Error::Missing {
-            missing: self.missing(),
-            fix: fix(),
-        })
+        Err(Error::Missing { missing: self.missing(), fix: fix() })
     }
 
     pub(crate) fn checks(&self) -> Vec<Check> {
         let cargo = Check {
             name: "cargo".to_owned(),
             found: self.cargo.is_some(),
-            detail: self
-                .cargo
-                .clone()
-                .unwrap_or_else(|| "it is not on the path".to_owned()),
-            fix: if self.cargo.is_some() {
-                String::new()
-            } else {
-                INSTALL_RUST.to_owned()
-            },
+            detail: self.cargo.clone().unwrap_or_else(|| "it is not on the path".to_owned()),
+            fix: if self.cargo.is_some() { String::new() } else { INSTALL_RUST.to_owned() },
         };
         let target = match self.find() {
-            Ok(toolchain) => Check {
-                name: TARGET.to_owned(),
-                found: true,
-                detail: toolchain.describe(),
-                fix: String::new(),
-            },
-            Err(_) => Check {
-                name: TARGET.to_owned(),
-                found: false,
-                detail: self.missing(),
-                fix: fix(),
-            },
+            Ok(toolchain) => {
+                Check { name: TARGET.to_owned(), found: true, detail: toolchain.describe(), fix: String::new() }
+            }
+            Err(_) => Check { name: TARGET.to_owned(), found: false, detail: self.missing(), fix: fix() },
         };
         vec![cargo, target]
     }
 
     /// Which of the distribution's parts are not there.
     fn lacks(&self) -> Vec<(&'static str, &'static str)> {
-        PARTS
-            .into_iter()
-            .filter(|(path, _)| !there(&self.root, path))
-            .collect()
+        PARTS.into_iter().filter(|(path, _)| !there(&self.root, path)).collect()
     }
 
     fn missing(&self) -> String {
@@ -176,15 +137,9 @@ impl Machine {
             (_, None) => format!("rustc on the path is missing or does not know {TARGET}"),
             (_, Some(folder)) => format!("rustc has no libstd in {}", folder.display()),
         };
-        let parts: Vec<_> = self
-            .lacks()
-            .iter()
-            .map(|(path, what)| format!("{} ({what})", self.root.join(path).display()))
-            .collect();
-        format!(
-            "{plain}, and the distribution's Rust lacks {}",
-            parts.join(", ")
-        )
+        let parts: Vec<_> =
+            self.lacks().iter().map(|(path, what)| format!("{} ({what})", self.root.join(path).display())).collect();
+        format!("{plain}, and the distribution's Rust lacks {}", parts.join(", "))
     }
 }
 
@@ -228,9 +183,7 @@ fn there(root: &Path, path: &str) -> bool {
     let Ok(entries) = fs::read_dir(root.join(before)) else {
         return false;
     };
-    entries
-        .flatten()
-        .any(|entry| entry.path().join(behind).is_file())
+    entries.flatten().any(|entry| entry.path().join(behind).is_file())
 }
 
 #[cfg(test)]
@@ -243,11 +196,7 @@ mod tests {
     fn machine(parts: &[&str], std: Option<&str>) -> (TempDir, Machine) {
         let root = TempDir::new().expect("a temporary folder can be made");
         for part in parts {
-            touch(
-                &root
-                    .path()
-                    .join(part.replace('*', "x86_64-unknown-linux-gnu")),
-            );
+            touch(&root.path().join(part.replace('*', "x86_64-unknown-linux-gnu")));
         }
         let libraries = root.path().join("rustup/lib");
         if let Some(name) = std {
@@ -262,8 +211,7 @@ mod tests {
     }
 
     fn touch(path: &Path) {
-        fs::create_dir_all(path.parent().expect("the path has a folder"))
-            .expect("folders can be made");
+        fs::create_dir_all(path.parent().expect("the path has a folder")).expect("folders can be made");
         fs::write(path, "").expect("files can be written");
     }
 
@@ -313,12 +261,7 @@ mod tests {
             let error = machine.find().expect_err("a part is missing").to_string();
 
             assert!(error.contains(absent), "{error} names {absent}");
-            assert!(
-                parts
-                    .iter()
-                    .all(|part| !error.contains(&format!("{part} ("))),
-                "{error}"
-            );
+            assert!(parts.iter().all(|part| !error.contains(&format!("{part} ("))), "{error}");
             assert!(error.contains("rustup target add wasm32-wasip2"), "{error}");
             assert!(error.contains("apt-get install"), "{error}");
         }
@@ -330,10 +273,7 @@ mod tests {
         machine.cargo = None;
 
         for check in machine.checks() {
-            assert!(
-                !check.found && !check.detail.is_empty() && !check.fix.is_empty(),
-                "{check:?}"
-            );
+            assert!(!check.found && !check.detail.is_empty() && !check.fix.is_empty(), "{check:?}");
         }
     }
 
@@ -342,10 +282,7 @@ mod tests {
         let (_root, machine) = machine(&[], Some("libstd-0.rlib"));
 
         for check in machine.checks() {
-            assert!(
-                check.found && !check.detail.is_empty() && check.fix.is_empty(),
-                "{check:?}"
-            );
+            assert!(check.found && !check.detail.is_empty() && check.fix.is_empty(), "{check:?}");
         }
     }
 }

@@ -38,9 +38,7 @@ impl fmt::Display for Attempt {
 ///
 /// One process does so at a time; another that waited finds it done. Says nothing while it works.
 pub fn install() -> Result<Toolchain, Error> {
-    let _lock = cargo_home()
-        .map(|home| lock(&home, ".wasm32-wasip2"))
-        .transpose()?;
+    let _lock = cargo_home().map(|home| lock(&home, ".wasm32-wasip2")).transpose()?;
     if let Ok(found) = find() {
         return Ok(found);
     }
@@ -49,18 +47,14 @@ pub fn install() -> Result<Toolchain, Error> {
         match step() {
             Ok(()) => match find() {
                 Ok(found) => return Ok(found),
-                Err(error) => attempts.push(Attempt {
-                    command: "all is installed".to_owned(),
-                    said: error.to_string(),
-                }),
+                Err(error) => {
+                    attempts.push(Attempt { command: "all is installed".to_owned(), said: error.to_string() })
+                }
             },
             Err(attempt) => attempts.extend(attempt),
         }
     }
-    Err(Error::Install {
-        attempts,
-        fix: fix(),
-    })
+    Err(Error::Install { attempts, fix: fix() })
 }
 
 /// An error of none says that there is no such way here.
@@ -69,9 +63,7 @@ type Step = Result<(), Option<Attempt>>;
 fn rustup() -> Step {
     // One retry, not three: this is one of two ways.
     let mut command = Command::new("rustup");
-    command
-        .args(["target", "add", TARGET])
-        .env("RUSTUP_MAX_RETRIES", "1");
+    command.args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "1");
     run(command, RUSTUP)
 }
 
@@ -81,30 +73,17 @@ fn apt() -> Step {
     }
     let Some(prefix) = root() else {
         let command = "apt-get install".to_owned();
-        return Err(Some(Attempt {
-            command,
-            said: "only root may, and sudo asks for a password".to_owned(),
-        }));
+        return Err(Some(Attempt { command, said: "only root may, and sudo asks for a password".to_owned() }));
     };
     let apt = |args: &[&str]| {
-        let mut words =
-            prefix
-                .iter()
-                .copied()
-                .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut words = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         let mut command = Command::new(words.next().unwrap_or("env"));
-        command
-            .args(words)
-            .args(["-q", "-o", "DPkg::Lock::Timeout=600"])
-            .args(args);
+        command.args(words).args(["-q", "-o", "DPkg::Lock::Timeout=600"]).args(args);
         run(command, APT)
     };
     // The lists of another day may do: what counts is whether the packages come.
     let updated = apt(&["update"]);
-    let install: Vec<_> = ["install", "-y", "--no-install-recommends"]
-        .into_iter()
-        .chain(PACKAGES)
-        .collect();
+    let install: Vec<_> = ["install", "-y", "--no-install-recommends"].into_iter().chain(PACKAGES).collect();
     apt(&install).map_err(|attempt| attempt.or(updated.err().flatten()))
 }
 
@@ -115,9 +94,7 @@ fn root() -> Option<&'static [&'static str]> {
     }
     let mut sudo = Command::new("sudo");
     sudo.args(["-n", "true"]);
-    run(sudo, Duration::from_secs(10))
-        .ok()
-        .map(|()| ["sudo", "-n"].as_slice())
+    run(sudo, Duration::from_secs(10)).ok().map(|()| ["sudo", "-n"].as_slice())
 }
 
 #[cfg(unix)]
@@ -140,22 +117,11 @@ fn cargo_home() -> Option<PathBuf> {
 /// Runs a command to its end, for `limit` at most, and quotes it if it fails.
 fn run(mut command: Command, limit: Duration) -> Step {
     clear(&mut command);
-    let words: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .collect();
+    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     let name = words.join(OsStr::new(" ")).to_string_lossy().into_owned();
-    let attempt = |said: String| {
-        Err(Some(Attempt {
-            command: name.clone(),
-            said,
-        }))
-    };
+    let attempt = |said: String| Err(Some(Attempt { command: name.clone(), said }));
 
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = match child {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(None),
@@ -213,10 +179,7 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_is_quoted_with_its_last_words() {
-        let step = run(
-            shell("echo first >&2; echo >&2; echo no such target >&2; exit 3"),
-            Duration::from_secs(60),
-        );
+        let step = run(shell("echo first >&2; echo >&2; echo no such target >&2; exit 3"), Duration::from_secs(60));
 
         assert_eq!(said(step), "no such target");
     }
@@ -225,36 +188,21 @@ mod tests {
     fn a_command_that_names_its_error_is_quoted_with_that() {
         let script = "echo info: trying >&2; echo error: no network >&2; echo 1: a frame of a stack >&2; exit 1";
 
-        assert_eq!(
-            said(run(shell(script), Duration::from_secs(60))),
-            "error: no network"
-        );
+        assert_eq!(said(run(shell(script), Duration::from_secs(60))), "error: no network");
     }
 
     #[test]
     fn a_command_that_fails_without_a_word_is_quoted_with_its_status() {
-        assert_eq!(
-            said(run(shell("exit 3"), Duration::from_secs(60))),
-            "exit status: 3"
-        );
+        assert_eq!(said(run(shell("exit 3"), Duration::from_secs(60))), "exit status: 3");
     }
 
     #[test]
     fn a_command_that_hangs_is_ended() {
-        assert_eq!(
-            said(run(shell("exec sleep 60"), Duration::ZERO)),
-            "nothing within 0 s"
-        );
+        assert_eq!(said(run(shell("exec sleep 60"), Duration::ZERO)), "nothing within 0 s");
     }
 
     #[test]
     fn a_program_that_is_not_there_is_no_way_at_all() {
-        assert_eq!(
-            run(
-                Command::new("no-such-program-anywhere"),
-                Duration::from_secs(60)
-            ),
-            Err(None)
-        );
+        assert_eq!(run(Command::new("no-such-program-anywhere"), Duration::from_secs(60)), Err(None));
     }
 }

@@ -15,8 +15,7 @@ static GUESTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
 
 static AGENTS: LazyLock<Vec<Component>> = LazyLock::new(|| {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
-    toolchain::build(&workspace, Wanted::Workspace, Progress::Kept)
-        .expect("the agents can be built")
+    toolchain::build(&workspace, Wanted::Workspace, Progress::Kept).expect("the agents can be built")
 });
 
 /// What a component imports and exports at its surface.
@@ -34,15 +33,13 @@ fn surface(bytes: &[u8]) -> Surface {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(imports) if depth == 0 => {
-                let names = imports
-                    .into_iter()
-                    .map(|import| import.expect("an import can be read").name.name.to_owned());
+                let names =
+                    imports.into_iter().map(|import| import.expect("an import can be read").name.name.to_owned());
                 surface.imports.extend(names);
             }
             Payload::ComponentExportSection(exports) if depth == 0 => {
-                let names = exports
-                    .into_iter()
-                    .map(|export| export.expect("an export can be read").name.name.to_owned());
+                let names =
+                    exports.into_iter().map(|export| export.expect("an export can be read").name.name.to_owned());
                 surface.exports.extend(names);
             }
             _ => {}
@@ -86,12 +83,7 @@ fn every_guest_is_a_valid_component() {
 fn every_guest_but_the_command_exports_the_contract() {
     for (name, surface) in surfaces(&GUESTS) {
         match name {
-            "command" => assert!(
-                surface
-                    .exports
-                    .iter()
-                    .any(|name| name.starts_with("wasi:cli/run@0.2."))
-            ),
+            "command" => assert!(surface.exports.iter().any(|name| name.starts_with("wasi:cli/run@0.2."))),
             _ => assert_eq!(surface.exports, ["village:agent/agent@0.1.0"], "{name}"),
         }
     }
@@ -101,10 +93,7 @@ fn every_guest_but_the_command_exports_the_contract() {
 fn guests_import_nothing_but_the_contract_and_wasi() {
     for (name, surface) in surfaces(&GUESTS) {
         for import in surface.imports {
-            assert!(
-                import.starts_with("village:agent/") || import.starts_with("wasi:"),
-                "{name} imports {import}"
-            );
+            assert!(import.starts_with("village:agent/") || import.starts_with("wasi:"), "{name} imports {import}");
         }
     }
 }
@@ -112,10 +101,8 @@ fn guests_import_nothing_but_the_contract_and_wasi() {
 #[test]
 fn the_guest_of_all_imports_imports_the_whole_contract() {
     let surfaces = surfaces(&GUESTS);
-    for name in [
-        "log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks",
-        "ledger", "device",
-    ] {
+    for name in ["log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks", "ledger", "device"]
+    {
         let import = format!("village:agent/{name}@0.1.0");
         assert!(surfaces["world"].imports.contains(&import), "{import}");
     }
@@ -124,18 +111,8 @@ fn the_guest_of_all_imports_imports_the_whole_contract() {
 #[test]
 fn a_guest_imports_only_what_it_uses() {
     let surfaces = surfaces(&GUESTS);
-    assert!(
-        !surfaces["cpu"]
-            .imports
-            .iter()
-            .any(|import| import.starts_with("village:agent/log"))
-    );
-    assert!(
-        !surfaces["echo"]
-            .imports
-            .iter()
-            .any(|import| import.starts_with("wasi:sockets/"))
-    );
+    assert!(!surfaces["cpu"].imports.iter().any(|import| import.starts_with("village:agent/log")));
+    assert!(!surfaces["echo"].imports.iter().any(|import| import.starts_with("wasi:sockets/")));
 }
 
 #[test]

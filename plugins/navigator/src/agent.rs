@@ -38,22 +38,11 @@ impl Guest for Navigator {
     }
 
     fn handle(message: Message) -> Result<Reply, Failure> {
-        let body =
-            skill::answer(&message.skill, &message.payload.body, &mut effort()).map_err(failure)?;
-        let line = format!(
-            "{}: {} bytes in, {} out",
-            message.skill,
-            message.payload.body.len(),
-            body.len()
-        );
+        let body = skill::answer(&message.skill, &message.payload.body, &mut effort()).map_err(failure)?;
+        let line = format!("{}: {} bytes in, {} out", message.skill, message.payload.body.len(), body.len());
         // Without the grant, or past the allowance, the work is as good.
         let _ = log::write(log::Level::Debug, &line);
-        Ok(Reply {
-            payload: Payload {
-                content_type: "application/json".to_owned(),
-                body,
-            },
-        })
+        Ok(Reply { payload: Payload { content_type: "application/json".to_owned(), body } })
     }
 
     fn snapshot() -> Option<Vec<u8>> {
@@ -84,17 +73,9 @@ fn failure(error: Error) -> Failure {
     match error {
         Error::Invalid { field, .. } => {
             let details = serde_json::json!({ "field": field }).to_string();
-            Failure {
-                kind: FailureKind::Invalid,
-                message,
-                details,
-            }
+            Failure { kind: FailureKind::Invalid, message, details }
         }
-        Error::Unsupported(_) => Failure {
-            kind: FailureKind::Unsupported,
-            message,
-            details: String::new(),
-        },
+        Error::Unsupported(_) => Failure { kind: FailureKind::Unsupported, message, details: String::new() },
     }
 }
 

@@ -42,8 +42,7 @@ pub const OUTPUT: &str = r#"{
   "required": ["method", "alpha", "beta", "forecast", "backtest"]
 }"#;
 
-pub const EXAMPLE: &str =
-    r#"{"series": [112, 118, 121, 129, 131, 138, 144, 146, 155, 158], "horizon": 3}"#;
+pub const EXAMPLE: &str = r#"{"series": [112, 118, 121, 129, 131, 138, 144, 146, 155, 158], "horizon": 3}"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,39 +99,19 @@ pub fn answer(json: &[u8]) -> Result<Vec<u8>, Error> {
     let judged = request.fit(&series[..series.len() - held]);
     let fitted = request.fit_like(&judged, series);
     let state = fitted.run(series).1;
-    let forecast = (1..=request.horizon)
-        .map(|step| state.level + step as f64 * state.trend)
-        .collect();
-    let method = if fitted.beta.is_some() {
-        "double"
-    } else {
-        "simple"
-    };
+    let forecast = (1..=request.horizon).map(|step| state.level + step as f64 * state.trend).collect();
+    let method = if fitted.beta.is_some() { "double" } else { "simple" };
     let backtest = judged.backtest(series, held);
-    Ok(write(&Answer {
-        method,
-        alpha: fitted.alpha,
-        beta: fitted.beta.unwrap_or(0.0),
-        forecast,
-        backtest,
-    }))
+    Ok(write(&Answer { method, alpha: fitted.alpha, beta: fitted.beta.unwrap_or(0.0), forecast, backtest }))
 }
 
 impl Request {
     fn check(&self) -> Result<(), Error> {
         if !self.season.is_null() {
-            return Err(Error::Unsupported(
-                "`season` needs a seasonal method, which is not done here".to_owned(),
-            ));
+            return Err(Error::Unsupported("`season` needs a seasonal method, which is not done here".to_owned()));
         }
         if !(6..=10_000).contains(&self.series.len()) {
-            return Err(invalid(
-                "series",
-                format!(
-                    "has {} values; it must have from 6 to 10000",
-                    self.series.len()
-                ),
-            ));
+            return Err(invalid("series", format!("has {} values; it must have from 6 to 10000", self.series.len())));
         }
         for (at, value) in self.series.iter().enumerate() {
             within(&format!("series[{at}]"), *value, -1e12, 1e12)?;
@@ -168,18 +147,10 @@ impl Request {
         let steps = |given: Option<f64>| given.map_or_else(grid, |given| vec![given]);
         let alphas = steps(self.alpha);
         if !trend {
-            return alphas
-                .into_iter()
-                .map(|alpha| Smoothing { alpha, beta: None })
-                .collect();
+            return alphas.into_iter().map(|alpha| Smoothing { alpha, beta: None }).collect();
         }
         let betas = steps(self.beta);
-        let pair = |alpha| {
-            betas.iter().map(move |beta| Smoothing {
-                alpha,
-                beta: Some(*beta),
-            })
-        };
+        let pair = |alpha| betas.iter().map(move |beta| Smoothing { alpha, beta: Some(*beta) });
         alphas.into_iter().flat_map(pair).collect()
     }
 }
@@ -190,21 +161,9 @@ fn grid() -> Vec<f64> {
 
 /// The first of those with the least squared error one step ahead.
 fn best(candidates: Vec<Smoothing>, series: &[f64]) -> Smoothing {
-    let error = |smoothing: &Smoothing| {
-        smoothing
-            .run(series)
-            .0
-            .iter()
-            .map(|error| error * error)
-            .sum::<f64>()
-    };
-    let scored = candidates
-        .into_iter()
-        .map(|smoothing| (error(&smoothing), smoothing));
-    scored
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .expect("there is at least one candidate")
-        .1
+    let error = |smoothing: &Smoothing| smoothing.run(series).0.iter().map(|error| error * error).sum::<f64>();
+    let scored = candidates.into_iter().map(|smoothing| (error(&smoothing), smoothing));
+    scored.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is at least one candidate").1
 }
 
 /// Exponential smoothing: of a level, and with `beta` of a trend too (Holt).
@@ -224,15 +183,8 @@ impl Smoothing {
     /// Forecast less actual for each value after the first two, and where it stands in the end.
     fn run(&self, series: &[f64]) -> (Vec<f64>, State) {
         let mut errors = Vec::with_capacity(series.len());
-        let trend = if self.beta.is_some() {
-            series[1] - series[0]
-        } else {
-            0.0
-        };
-        let mut state = State {
-            level: series[0],
-            trend,
-        };
+        let trend = if self.beta.is_some() { series[1] - series[0] } else { 0.0 };
+        let mut state = State { level: series[0], trend };
         for (at, value) in series.iter().enumerate().skip(1) {
             let said = state.level + state.trend;
             // The second value gave the trend: foretelling it is no feat.
@@ -241,10 +193,7 @@ impl Smoothing {
             }
             let level = said + self.alpha * (value - said);
             let beta = self.beta.unwrap_or(0.0);
-            state = State {
-                level,
-                trend: state.trend + beta * (level - state.level - state.trend),
-            };
+            state = State { level, trend: state.trend + beta * (level - state.level - state.trend) };
         }
         (errors, state)
     }
@@ -272,8 +221,7 @@ mod tests {
     use crate::chance::Chance;
 
     fn ask(request: Value) -> Result<Value, Error> {
-        answer(request.to_string().as_bytes())
-            .map(|json| serde_json::from_slice(&json).expect("it is JSON"))
+        answer(request.to_string().as_bytes()).map(|json| serde_json::from_slice(&json).expect("it is JSON"))
     }
 
     fn number(value: &Value) -> f64 {
@@ -284,17 +232,15 @@ mod tests {
     fn simple_smoothing_agrees_with_the_sum_it_stands_for() {
         let series = [3.0, 5.0, 9.0, 20.0, 12.0, 17.0, 22.0];
         let alpha: f64 = 0.3;
-        let told = ask(json!({"series": series, "method": "simple", "alpha": alpha, "horizon": 2}))
-            .expect("it is valid");
+        let told =
+            ask(json!({"series": series, "method": "simple", "alpha": alpha, "horizon": 2})).expect("it is valid");
 
         // Each value weighs α(1 − α)^age, the first one (1 − α)^age.
         let last = series.len() - 1;
         let sum: f64 = series
             .iter()
             .enumerate()
-            .map(|(at, value)| {
-                value * (1.0 - alpha).powi((last - at) as i32) * if at == 0 { 1.0 } else { alpha }
-            })
+            .map(|(at, value)| value * (1.0 - alpha).powi((last - at) as i32) * if at == 0 { 1.0 } else { alpha })
             .sum();
         assert!((number(&told["forecast"][0]) - sum).abs() < 1e-12);
         assert_eq!(told["forecast"][0], told["forecast"][1]);
@@ -304,16 +250,10 @@ mod tests {
     fn double_smoothing_agrees_with_a_published_example() {
         // Holt's method on demand 12, 17, 20, 19, 24, 21, 31, 28, 36 (α = 0.2, β = 0.4, level 11 and trend 2 before the first)
         // foretells 35.16 for the tenth. Two values before it give just that level and trend.
-        let series = [
-            9.0, 11.0, 12.0, 17.0, 20.0, 19.0, 24.0, 21.0, 31.0, 28.0, 36.0,
-        ];
-        let told = ask(json!({"series": series, "method": "double", "alpha": 0.2, "beta": 0.4}))
-            .expect("it is valid");
+        let series = [9.0, 11.0, 12.0, 17.0, 20.0, 19.0, 24.0, 21.0, 31.0, 28.0, 36.0];
+        let told = ask(json!({"series": series, "method": "double", "alpha": 0.2, "beta": 0.4})).expect("it is valid");
 
-        assert!(
-            (number(&told["forecast"][0]) - 35.16).abs() < 0.005,
-            "{told}"
-        );
+        assert!((number(&told["forecast"][0]) - 35.16).abs() < 0.005, "{told}");
     }
 
     #[test]
@@ -323,10 +263,7 @@ mod tests {
 
         assert_eq!(told["method"], "double");
         for (at, expected) in [43.0, 46.0, 49.0].into_iter().enumerate() {
-            assert!(
-                (number(&told["forecast"][at]) - expected).abs() < 1e-9,
-                "{told}"
-            );
+            assert!((number(&told["forecast"][at]) - expected).abs() < 1e-9, "{told}");
         }
         assert!(number(&told["backtest"]["mae"]) < 1e-9);
         assert_eq!(told["backtest"]["naive_mae"], 3.0);
@@ -335,15 +272,10 @@ mod tests {
     #[test]
     fn noise_around_a_level_is_smoothed_better_than_repeated() {
         let mut chance = Chance::new(11);
-        let series: Vec<f64> = (0..200)
-            .map(|_| 100.0 + chance.below(21) as f64 - 10.0)
-            .collect();
+        let series: Vec<f64> = (0..200).map(|_| 100.0 + chance.below(21) as f64 - 10.0).collect();
         let told = ask(json!({"series": series})).expect("it is valid");
 
-        assert!(
-            number(&told["backtest"]["mae"]) < number(&told["backtest"]["naive_mae"]),
-            "{told}"
-        );
+        assert!(number(&told["backtest"]["mae"]) < number(&told["backtest"]["naive_mae"]), "{told}");
         assert!((number(&told["forecast"][0]) - 100.0).abs() < 5.0, "{told}");
     }
 
@@ -364,21 +296,12 @@ mod tests {
         for (request, wrong) in [
             (json!({"series": [1, 2, 3]}), "series"),
             (json!({"series": [1, 2, 3, 4, 5, 1e15]}), "series[5]"),
-            (
-                json!({"series": [1, 2, 3, 4, 5, 6], "horizon": 0}),
-                "horizon",
-            ),
+            (json!({"series": [1, 2, 3, 4, 5, 6], "horizon": 0}), "horizon"),
             (json!({"series": [1, 2, 3, 4, 5, 6], "alpha": 2}), "alpha"),
-            (
-                json!({"series": [1, 2, 3, 4, 5, 6], "method": "magic"}),
-                "method",
-            ),
+            (json!({"series": [1, 2, 3, 4, 5, 6], "method": "magic"}), "method"),
         ] {
             let refused = ask(request);
-            assert!(
-                matches!(&refused, Err(Error::Invalid { field, .. }) if field == wrong),
-                "{refused:?}"
-            );
+            assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == wrong), "{refused:?}");
         }
         let seasonal = ask(json!({"series": [1, 2, 3, 4, 5, 6], "season": 12}));
         assert!(matches!(seasonal, Err(Error::Unsupported(_))));

@@ -81,14 +81,9 @@ struct Answer {
 
 pub fn answer(json: &[u8]) -> Result<Vec<u8>, Error> {
     let request: Request = parse(json)?;
-    for (field, value) in [
-        ("discounts", &request.discounts),
-        ("backorder_cost", &request.backorder_cost),
-    ] {
+    for (field, value) in [("discounts", &request.discounts), ("backorder_cost", &request.backorder_cost)] {
         if !value.is_null() {
-            return Err(Error::Unsupported(format!(
-                "`{field}` is not part of the model that is used here"
-            )));
+            return Err(Error::Unsupported(format!("`{field}` is not part of the model that is used here")));
         }
     }
     request.check()?;
@@ -104,12 +99,7 @@ impl Request {
             ("order_cost", self.order_cost, LEAST, 1e12),
             ("holding_cost", self.holding_cost, LEAST, 1e12),
             ("lead_time_days", self.lead_time_days, 0.0, 36_500.0),
-            (
-                "lead_time_deviation_days",
-                self.lead_time_deviation_days,
-                0.0,
-                36_500.0,
-            ),
+            ("lead_time_deviation_days", self.lead_time_deviation_days, 0.0, 36_500.0),
             ("demand_deviation", self.demand_deviation, 0.0, 1e12),
             ("service_level", self.service_level, 0.5, 0.99999),
             ("days_per_year", self.days_per_year, 1.0, 366.0),
@@ -124,8 +114,8 @@ impl Request {
         let orders = self.annual_demand / quantity;
         let daily = self.annual_demand / self.days_per_year;
         // Demand during the lead time varies with each day of it, and with how many days there are.
-        let variance = self.lead_time_days * self.demand_deviation.powi(2)
-            + (daily * self.lead_time_deviation_days).powi(2);
+        let variance =
+            self.lead_time_days * self.demand_deviation.powi(2) + (daily * self.lead_time_deviation_days).powi(2);
         let factor = quantile(self.service_level);
         let safety = factor * variance.sqrt();
         Answer {
@@ -166,13 +156,7 @@ fn quantile(p: f64) -> f64 {
         4.374664141464968,
         2.938163982698783,
     ];
-    const D: [f64; 5] = [
-        7.784695709041462e-3,
-        3.224671290700398e-1,
-        2.445134137142996,
-        3.754408661907416,
-        1.0,
-    ];
+    const D: [f64; 5] = [7.784695709041462e-3, 3.224671290700398e-1, 2.445134137142996, 3.754408661907416, 1.0];
     const TAIL: f64 = 0.02425;
 
     if p > 1.0 - TAIL {
@@ -188,9 +172,7 @@ fn quantile(p: f64) -> f64 {
 
 /// The highest power first.
 fn polynomial(coefficients: &[f64], x: f64) -> f64 {
-    coefficients
-        .iter()
-        .fold(0.0, |sum, coefficient| sum * x + coefficient)
+    coefficients.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 
 #[cfg(test)]
@@ -200,16 +182,12 @@ mod tests {
     use super::*;
 
     fn ask(request: Value) -> Result<Value, Error> {
-        answer(request.to_string().as_bytes())
-            .map(|json| serde_json::from_slice(&json).expect("it is JSON"))
+        answer(request.to_string().as_bytes()).map(|json| serde_json::from_slice(&json).expect("it is JSON"))
     }
 
     fn near(answer: &Value, field: &str, expected: f64, tolerance: f64) {
         let value = answer[field].as_f64().expect("it is a number");
-        assert!(
-            (value - expected).abs() <= tolerance,
-            "{field} is {value}, not {expected}"
-        );
+        assert!((value - expected).abs() <= tolerance, "{field} is {value}, not {expected}");
     }
 
     #[test]
@@ -232,9 +210,7 @@ mod tests {
     #[test]
     fn a_thousand_needles_are_ordered_two_hundred_at_a_time() {
         // A textbook's first example: demand 1000, 10 an order, 0.50 a unit and year, 250 working days.
-        let plan = ask(
-            json!({"annual_demand": 1000, "order_cost": 10, "holding_cost": 0.5, "days_per_year": 250}),
-        );
+        let plan = ask(json!({"annual_demand": 1000, "order_cost": 10, "holding_cost": 0.5, "days_per_year": 250}));
         let plan = plan.expect("it is a valid request");
         near(&plan, "order_quantity", 200.0, 1e-9);
         near(&plan, "orders_per_year", 5.0, 1e-9);
@@ -247,12 +223,7 @@ mod tests {
         let plan = ask(
             json!({"annual_demand": 8000, "order_cost": 10, "holding_cost": 0.5, "lead_time_days": 3, "days_per_year": 250}),
         );
-        near(
-            &plan.expect("it is a valid request"),
-            "reorder_point",
-            96.0,
-            1e-9,
-        );
+        near(&plan.expect("it is a valid request"), "reorder_point", 96.0, 1e-9);
     }
 
     #[test]
@@ -269,10 +240,8 @@ mod tests {
 
     #[test]
     fn no_other_quantity_is_cheaper() {
-        for (demand, order, holding) in [(1200.0, 45.0, 3.2), (7.0, 900.0, 0.01), (1e6, 0.3, 12.0)]
-        {
-            let plan =
-                ask(json!({"annual_demand": demand, "order_cost": order, "holding_cost": holding}));
+        for (demand, order, holding) in [(1200.0, 45.0, 3.2), (7.0, 900.0, 0.01), (1e6, 0.3, 12.0)] {
+            let plan = ask(json!({"annual_demand": demand, "order_cost": order, "holding_cost": holding}));
             let plan = plan.expect("it is a valid request");
             let best = plan["annual_cost"].as_f64().expect("it is a number");
             let quantity = plan["order_quantity"].as_f64().expect("it is a number");
@@ -288,14 +257,11 @@ mod tests {
         let refused = ask(json!({"annual_demand": 1, "order_cost": 1, "holding_cost": 0}));
         assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "holding_cost"));
 
-        let refused = ask(
-            json!({"annual_demand": 1, "order_cost": 1, "holding_cost": 1, "service_level": 1}),
-        );
+        let refused = ask(json!({"annual_demand": 1, "order_cost": 1, "holding_cost": 1, "service_level": 1}));
         assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "service_level"));
 
-        let refused = ask(
-            json!({"annual_demand": 1, "order_cost": 1, "holding_cost": 1, "discounts": [{"from": 100}]}),
-        );
+        let refused =
+            ask(json!({"annual_demand": 1, "order_cost": 1, "holding_cost": 1, "discounts": [{"from": 100}]}));
         assert!(matches!(refused, Err(Error::Unsupported(text)) if text.contains("discounts")));
     }
 }

@@ -30,10 +30,7 @@ pub enum Error {
 }
 
 pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Error {
-    Error::Invalid {
-        field: field.into(),
-        reason: reason.into(),
-    }
+    Error::Invalid { field: field.into(), reason: reason.into() }
 }
 
 /// Reads a request; an error names the field that is wrong.
@@ -43,17 +40,13 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
         let reason = error.inner().to_string();
         invalid(field(&error.path().to_string(), &reason), reason)
     })?;
-    reader
-        .end()
-        .map_err(|error| invalid("request", error.to_string()))?;
+    reader.end().map_err(|error| invalid("request", error.to_string()))?;
     Ok(value)
 }
 
 /// The path to a field. That of one that is missing ends where it should be, and only the reason has its name.
 fn field(path: &str, reason: &str) -> String {
-    let missing = reason
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split('`').next());
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match (path, missing) {
         (".", None) => "request".to_owned(),
         (".", Some(missing)) => missing.to_owned(),
@@ -71,8 +64,5 @@ pub(crate) fn within(field: &str, value: f64, low: f64, high: f64) -> Result<f64
     if (low..=high).contains(&value) {
         return Ok(value);
     }
-    Err(invalid(
-        field,
-        format!("is {value}; it must be from {low} to {high}"),
-    ))
+    Err(invalid(field, format!("is {value}; it must be from {low} to {high}")))
 }

@@ -86,22 +86,14 @@ pub fn answer(json: &[u8]) -> Result<Vec<u8>, Error> {
         }
     }
     let find = |field: &str, name: &str| {
-        names
-            .known(name)
-            .ok_or_else(|| invalid(field, format!("is `{name}`, which no edge touches")))
+        names.known(name).ok_or_else(|| invalid(field, format!("is `{name}`, which no edge touches")))
     };
     let (from, to) = (find("from", &request.from)?, find("to", &request.to)?);
     Ok(write(&match graph.shortest(from, to) {
-        Some((cost, path)) => Answer {
-            reachable: true,
-            cost,
-            path: path.into_iter().map(|node| names.all[node]).collect(),
-        },
-        None => Answer {
-            reachable: false,
-            cost: 0.0,
-            path: Vec::new(),
-        },
+        Some((cost, path)) => {
+            Answer { reachable: true, cost, path: path.into_iter().map(|node| names.all[node]).collect() }
+        }
+        None => Answer { reachable: false, cost: 0.0, path: Vec::new() },
     }))
 }
 
@@ -143,10 +135,7 @@ impl Graph {
     pub fn shortest(&self, from: usize, to: usize) -> Option<(f64, Vec<usize>)> {
         let mut best = vec![f64::INFINITY; self.edges.len()];
         let mut before = vec![usize::MAX; self.edges.len()];
-        let mut next = BinaryHeap::from([Reached {
-            cost: 0.0,
-            node: from,
-        }]);
+        let mut next = BinaryHeap::from([Reached { cost: 0.0, node: from }]);
         best[from] = 0.0;
         while let Some(Reached { cost, node }) = next.pop() {
             if node == to {
@@ -160,10 +149,7 @@ impl Graph {
                 if cost < best[neighbour] {
                     best[neighbour] = cost;
                     before[neighbour] = node;
-                    next.push(Reached {
-                        cost,
-                        node: neighbour,
-                    });
+                    next.push(Reached { cost, node: neighbour });
                 }
             }
         }
@@ -190,10 +176,7 @@ struct Reached {
 
 impl Ord for Reached {
     fn cmp(&self, other: &Self) -> Ordering {
-        other
-            .cost
-            .total_cmp(&self.cost)
-            .then_with(|| other.node.cmp(&self.node))
+        other.cost.total_cmp(&self.cost).then_with(|| other.node.cmp(&self.node))
     }
 }
 
@@ -219,8 +202,7 @@ mod tests {
     use crate::chance::Chance;
 
     fn ask(request: Value) -> Result<Value, Error> {
-        answer(request.to_string().as_bytes())
-            .map(|json| serde_json::from_slice(&json).expect("it is JSON"))
+        answer(request.to_string().as_bytes()).map(|json| serde_json::from_slice(&json).expect("it is JSON"))
     }
 
     /// All distances, by trying every node in between (Floyd and Warshall).
@@ -251,11 +233,8 @@ mod tests {
             let mut graph = Graph::default();
             graph.connect(nodes - 1, nodes - 1, 0.0);
             for _ in 0..chance.below(3 * nodes as u64) {
-                let edge = (
-                    chance.below(nodes as u64) as usize,
-                    chance.below(nodes as u64) as usize,
-                    chance.below(20) as f64,
-                );
+                let edge =
+                    (chance.below(nodes as u64) as usize, chance.below(nodes as u64) as usize, chance.below(20) as f64);
                 edges.push(edge);
                 graph.connect(edge.0, edge.1, edge.2);
             }
@@ -270,9 +249,7 @@ mod tests {
                     let walked: f64 = path
                         .windows(2)
                         .map(|step| {
-                            let known = edges
-                                .iter()
-                                .filter(|edge| (edge.0, edge.1) == (step[0], step[1]));
+                            let known = edges.iter().filter(|edge| (edge.0, edge.1) == (step[0], step[1]));
                             known.map(|edge| edge.2).fold(f64::INFINITY, f64::min)
                         })
                         .sum();
@@ -286,30 +263,24 @@ mod tests {
     #[test]
     fn one_way_edges_lead_one_way() {
         let edges = json!([{"from": "a", "to": "b", "cost": 2.5}]);
-        let back = ask(json!({"edges": edges, "directed": true, "from": "b", "to": "a"}))
-            .expect("it is a valid request");
+        let back =
+            ask(json!({"edges": edges, "directed": true, "from": "b", "to": "a"})).expect("it is a valid request");
         assert_eq!(back, json!({"reachable": false, "cost": 0.0, "path": []}));
 
-        let back =
-            ask(json!({"edges": edges, "from": "b", "to": "a"})).expect("it is a valid request");
-        assert_eq!(
-            back,
-            json!({"reachable": true, "cost": 2.5, "path": ["b", "a"]})
-        );
+        let back = ask(json!({"edges": edges, "from": "b", "to": "a"})).expect("it is a valid request");
+        assert_eq!(back, json!({"reachable": true, "cost": 2.5, "path": ["b", "a"]}));
     }
 
     #[test]
     fn from_a_node_to_itself_costs_nothing() {
         let edges = json!([{"from": "a", "to": "b", "cost": 2.5}]);
-        let stay =
-            ask(json!({"edges": edges, "from": "a", "to": "a"})).expect("it is a valid request");
+        let stay = ask(json!({"edges": edges, "from": "a", "to": "a"})).expect("it is a valid request");
         assert_eq!(stay, json!({"reachable": true, "cost": 0.0, "path": ["a"]}));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let edges =
-            json!([{"from": "a", "to": "b", "cost": 1}, {"from": "b", "to": "c", "cost": -1}]);
+        let edges = json!([{"from": "a", "to": "b", "cost": 1}, {"from": "b", "to": "c", "cost": -1}]);
         let refused = ask(json!({"edges": edges, "from": "a", "to": "c"}));
         assert!(matches!(refused, Err(Error::Unsupported(text)) if text.contains("edges[1].cost")));
 

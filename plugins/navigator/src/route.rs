@@ -121,15 +121,10 @@ pub fn answer(json: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<Vec<u8>, E
     let request: Request = parse(json)?;
     request.check()?;
     let map = request.map()?;
-    let demands: Vec<u64> = std::iter::once(0)
-        .chain(request.stops.iter().map(|stop| stop.demand))
-        .collect();
+    let demands: Vec<u64> = std::iter::once(0).chain(request.stops.iter().map(|stop| stop.demand)).collect();
 
     let mut plan = Plan::by_savings(&map, &demands, request.capacity);
-    if let Some(vehicles) = request
-        .vehicles
-        .filter(|vehicles| plan.routes.len() > *vehicles)
-    {
+    if let Some(vehicles) = request.vehicles.filter(|vehicles| plan.routes.len() > *vehicles) {
         plan = Plan::packed(&map, &demands, request.capacity);
         if plan.routes.len() > vehicles {
             let needed = plan.routes.len();
@@ -155,30 +150,18 @@ impl Request {
         let mut sum = 0u64;
         for (at, stop) in self.stops.iter().enumerate() {
             if !names.insert(&stop.name) {
-                return Err(invalid(
-                    format!("stops[{at}].name"),
-                    format!("is `{}`, as another stop's", stop.name),
-                ));
+                return Err(invalid(format!("stops[{at}].name"), format!("is `{}`, as another stop's", stop.name)));
             }
             if stop.demand > self.capacity {
-                let reason = format!(
-                    "is {}, more than a vehicle carries ({})",
-                    stop.demand, self.capacity
-                );
+                let reason = format!("is {}, more than a vehicle carries ({})", stop.demand, self.capacity);
                 return Err(invalid(format!("stops[{at}].demand"), reason));
             }
             let more = sum.checked_add(stop.demand);
-            sum = more.ok_or_else(|| {
-                invalid(
-                    format!("stops[{at}].demand"),
-                    "makes the sum too large to count",
-                )
-            })?;
+            sum = more.ok_or_else(|| invalid(format!("stops[{at}].demand"), "makes the sum too large to count"))?;
         }
         match self.vehicles {
             Some(vehicles) if sum > self.capacity.saturating_mul(vehicles as u64) => {
-                let reason =
-                    format!("is {vehicles}, which carry less than the {sum} that is asked for");
+                let reason = format!("is {vehicles}, which carry less than the {sum} that is asked for");
                 Err(invalid("vehicles", reason))
             }
             _ => Ok(()),
@@ -188,34 +171,22 @@ impl Request {
     /// What makes sense and is not done here.
     fn check_scope(&self) -> Result<(), Error> {
         let unsupported = |what: String| Err(Error::Unsupported(what));
-        for (field, value) in [
-            ("depots", &self.depots),
-            ("max_distance", &self.max_distance),
-        ] {
+        for (field, value) in [("depots", &self.depots), ("max_distance", &self.max_distance)] {
             if !value.is_null() {
-                return unsupported(format!(
-                    "`{field}`: there is one depot, and vehicles go as far as they must"
-                ));
+                return unsupported(format!("`{field}`: there is one depot, and vehicles go as far as they must"));
             }
         }
         for (at, stop) in self.stops.iter().enumerate() {
-            for (field, value) in [
-                ("window", &stop.window),
-                ("service_time", &stop.service_time),
-                ("pickup", &stop.pickup),
-            ] {
+            for (field, value) in
+                [("window", &stop.window), ("service_time", &stop.service_time), ("pickup", &stop.pickup)]
+            {
                 if !value.is_null() {
-                    return unsupported(format!(
-                        "`stops[{at}].{field}`: routes here know no times and no pick-ups"
-                    ));
+                    return unsupported(format!("`stops[{at}].{field}`: routes here know no times and no pick-ups"));
                 }
             }
         }
         if self.stops.len() > MOST_STOPS {
-            return unsupported(format!(
-                "{} stops: at most {MOST_STOPS} are planned at once",
-                self.stops.len()
-            ));
+            return unsupported(format!("{} stops: at most {MOST_STOPS} are planned at once", self.stops.len()));
         }
         Ok(())
     }
@@ -228,18 +199,12 @@ impl Request {
         if rows.len() != size {
             return Err(invalid(
                 "distances",
-                format!(
-                    "has {} rows, not {size}: the depot's, then each stop's",
-                    rows.len()
-                ),
+                format!("has {} rows, not {size}: the depot's, then each stop's", rows.len()),
             ));
         }
         for (at, row) in rows.iter().enumerate() {
             if row.len() != size {
-                return Err(invalid(
-                    format!("distances[{at}]"),
-                    format!("has {} numbers, not {size}", row.len()),
-                ));
+                return Err(invalid(format!("distances[{at}]"), format!("has {} numbers, not {size}", row.len())));
             }
             for (to, distance) in row.iter().enumerate() {
                 within(&format!("distances[{at}][{to}]"), *distance, 0.0, 1e12)?;
@@ -249,19 +214,12 @@ impl Request {
     }
 
     fn map_by_coordinates(&self) -> Result<Map, Error> {
-        let depot = self
-            .depot
-            .as_ref()
-            .ok_or_else(|| invalid("depot", "is missing, and so is `distances`"))?;
-        let mut places = vec![(
-            within("depot.x", depot.x, -1e9, 1e9)?,
-            within("depot.y", depot.y, -1e9, 1e9)?,
-        )];
+        let depot = self.depot.as_ref().ok_or_else(|| invalid("depot", "is missing, and so is `distances`"))?;
+        let mut places = vec![(within("depot.x", depot.x, -1e9, 1e9)?, within("depot.y", depot.y, -1e9, 1e9)?)];
         for (at, stop) in self.stops.iter().enumerate() {
             let read = |name: &str, value: Option<f64>| {
                 let field = format!("stops[{at}].{name}");
-                let value = value
-                    .ok_or_else(|| invalid(field.clone(), "is missing, and so is `distances`"))?;
+                let value = value.ok_or_else(|| invalid(field.clone(), "is missing, and so is `distances`"))?;
                 within(&field, value, -1e9, 1e9)
             };
             places.push((read("x", stop.x)?, read("y", stop.y)?));
@@ -274,18 +232,11 @@ impl Request {
 
     fn answer(&self, plan: &Plan<'_>, settled: bool) -> Answer<'_> {
         let route = |stops: &Vec<usize>| Route {
-            stops: stops
-                .iter()
-                .map(|stop| self.stops[stop - 1].name.as_str())
-                .collect(),
+            stops: stops.iter().map(|stop| self.stops[stop - 1].name.as_str()).collect(),
             load: plan.load(stops),
             distance: plan.map.length(stops),
         };
-        Answer {
-            routes: plan.routes.iter().map(route).collect(),
-            distance: plan.length(),
-            settled,
-        }
+        Answer { routes: plan.routes.iter().map(route).collect(), distance: plan.length(), settled }
     }
 }
 
@@ -309,50 +260,23 @@ mod tests {
     /// Each stop once, no vehicle overloaded, and distances that add up.
     fn check(request: &Value, answer: &Value) {
         let stops = request["stops"].as_array().expect("there are stops");
-        let place = |name: &str| {
-            stops
-                .iter()
-                .find(|stop| stop["name"] == name)
-                .expect("the stop is known")
-        };
-        let at = |place: &Value| {
-            (
-                place["x"].as_f64().expect("a number"),
-                place["y"].as_f64().expect("a number"),
-            )
-        };
+        let place = |name: &str| stops.iter().find(|stop| stop["name"] == name).expect("the stop is known");
+        let at = |place: &Value| (place["x"].as_f64().expect("a number"), place["y"].as_f64().expect("a number"));
         let mut seen = HashSet::new();
         let mut total = 0.0;
         for route in answer["routes"].as_array().expect("there are routes") {
-            let names: Vec<_> = route["stops"]
-                .as_array()
-                .expect("a list")
-                .iter()
-                .map(|name| name.as_str().expect("a name"))
-                .collect();
+            let names: Vec<_> =
+                route["stops"].as_array().expect("a list").iter().map(|name| name.as_str().expect("a name")).collect();
             assert!(!names.is_empty());
-            let load: u64 = names
-                .iter()
-                .map(|name| place(name)["demand"].as_u64().expect("a number"))
-                .sum();
+            let load: u64 = names.iter().map(|name| place(name)["demand"].as_u64().expect("a number")).sum();
             assert_eq!(route["load"], load);
-            assert!(
-                load <= request["capacity"].as_u64().expect("a number"),
-                "{route}"
-            );
+            assert!(load <= request["capacity"].as_u64().expect("a number"), "{route}");
             let mut here = at(&request["depot"]);
-            for next in names
-                .iter()
-                .map(|name| at(place(name)))
-                .chain([at(&request["depot"])])
-            {
+            for next in names.iter().map(|name| at(place(name))).chain([at(&request["depot"])]) {
                 total += (here.0 - next.0).hypot(here.1 - next.1);
                 here = next;
             }
-            assert!(
-                names.iter().all(|name| seen.insert(name.to_string())),
-                "{names:?}"
-            );
+            assert!(names.iter().all(|name| seen.insert(name.to_string())), "{names:?}");
         }
         assert_eq!(seen.len(), stops.len());
         assert!((answer["distance"].as_f64().expect("a number") - total).abs() < 1e-6);
@@ -363,7 +287,8 @@ mod tests {
         let mut chance = Chance::new(3);
         for count in [0, 1, 2, 3, 10, 40, 120] {
             for capacity in [9, 20, 1000] {
-                let request = json!({"depot": {"x": 50, "y": 50}, "capacity": capacity, "stops": stops(&mut chance, count, 9)});
+                let request =
+                    json!({"depot": {"x": 50, "y": 50}, "capacity": capacity, "stops": stops(&mut chance, count, 9)});
                 let answer = ask(request.clone()).expect("it is a valid request");
                 assert_eq!(answer["settled"], true);
                 check(&request, &answer);
@@ -373,15 +298,15 @@ mod tests {
 
     #[test]
     fn a_search_that_is_cut_short_still_answers_a_sound_plan() {
-        let request = json!({"depot": {"x": 50, "y": 50}, "capacity": 200, "stops": stops(&mut Chance::new(5), 400, 9)});
+        let request =
+            json!({"depot": {"x": 50, "y": 50}, "capacity": 200, "stops": stops(&mut Chance::new(5), 400, 9)});
         for rounds in [0, 1, 3] {
             let mut left = rounds;
             let mut go_on = || {
                 left -= 1;
                 left >= 0
             };
-            let cut =
-                answer(request.to_string().as_bytes(), &mut go_on).expect("it is a valid request");
+            let cut = answer(request.to_string().as_bytes(), &mut go_on).expect("it is a valid request");
             let cut: Value = serde_json::from_slice(&cut).expect("it is JSON");
             assert_eq!(cut["settled"], false, "after {rounds}");
             check(&request, &cut);
@@ -395,10 +320,7 @@ mod tests {
         let mut kept = 0;
         for _ in 0..50 {
             let stops = stops(&mut chance, 12, 9);
-            let sum: u64 = stops
-                .iter()
-                .map(|stop| stop["demand"].as_u64().expect("a number"))
-                .sum();
+            let sum: u64 = stops.iter().map(|stop| stop["demand"].as_u64().expect("a number")).sum();
             let vehicles = sum.div_ceil(10);
             let request = json!({"depot": {"x": 0, "y": 0}, "capacity": 10, "vehicles": vehicles, "stops": stops});
             match ask(request.clone()) {
@@ -416,46 +338,18 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let depot = json!({"x": 0, "y": 0});
-        let stop =
-            |name: &str, demand: i64| json!({"name": name, "x": 1, "y": 1, "demand": demand});
+        let stop = |name: &str, demand: i64| json!({"name": name, "x": 1, "y": 1, "demand": demand});
         for (request, wrong) in [
-            (
-                json!({"depot": depot, "capacity": 3, "stops": [stop("a", 1), stop("b", 4)]}),
-                "stops[1].demand",
-            ),
-            (
-                json!({"depot": depot, "capacity": 3, "stops": [stop("a", -1)]}),
-                "stops[0].demand",
-            ),
-            (
-                json!({"depot": depot, "capacity": 3, "stops": [stop("a", 1), stop("a", 1)]}),
-                "stops[1].name",
-            ),
-            (
-                json!({"depot": depot, "capacity": 0, "stops": []}),
-                "capacity",
-            ),
-            (
-                json!({"depot": depot, "capacity": 3, "vehicles": 1, "stops": [stop("a", 2), stop("b", 2)]}),
-                "vehicles",
-            ),
+            (json!({"depot": depot, "capacity": 3, "stops": [stop("a", 1), stop("b", 4)]}), "stops[1].demand"),
+            (json!({"depot": depot, "capacity": 3, "stops": [stop("a", -1)]}), "stops[0].demand"),
+            (json!({"depot": depot, "capacity": 3, "stops": [stop("a", 1), stop("a", 1)]}), "stops[1].name"),
+            (json!({"depot": depot, "capacity": 0, "stops": []}), "capacity"),
+            (json!({"depot": depot, "capacity": 3, "vehicles": 1, "stops": [stop("a", 2), stop("b", 2)]}), "vehicles"),
             (json!({"capacity": 3, "stops": [stop("a", 2)]}), "depot"),
-            (
-                json!({"depot": depot, "capacity": 3, "stops": [{"name": "a", "demand": 1, "y": 2}]}),
-                "stops[0].x",
-            ),
-            (
-                json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, 1]]}),
-                "distances",
-            ),
-            (
-                json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, 1], [1]]}),
-                "distances[1]",
-            ),
-            (
-                json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, -1], [1, 0]]}),
-                "distances[0][1]",
-            ),
+            (json!({"depot": depot, "capacity": 3, "stops": [{"name": "a", "demand": 1, "y": 2}]}), "stops[0].x"),
+            (json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, 1]]}), "distances"),
+            (json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, 1], [1]]}), "distances[1]"),
+            (json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, -1], [1, 0]]}), "distances[0][1]"),
         ] {
             let refused = ask(request);
             assert!(

@@ -63,10 +63,7 @@ pub fn answer(skill: &str, json: &[u8], go_on: &mut dyn FnMut() -> bool) -> Resu
         Some(known) => (known.run)(json, go_on),
         None => {
             let names: Vec<_> = SKILLS.iter().map(|known| known.name).collect();
-            Err(Error::Unsupported(format!(
-                "no skill `{skill}`; there are {}",
-                names.join(", ")
-            )))
+            Err(Error::Unsupported(format!("no skill `{skill}`; there are {}", names.join(", "))))
         }
     }
 }
@@ -80,31 +77,17 @@ mod tests {
     #[test]
     fn every_example_is_answered_with_the_fields_that_the_schema_requires() {
         for skill in SKILLS {
-            let answer =
-                answer(skill.name, skill.example.as_bytes(), &mut || true).expect(skill.name);
+            let answer = answer(skill.name, skill.example.as_bytes(), &mut || true).expect(skill.name);
             let answer: Value = serde_json::from_slice(&answer).expect("the answer is JSON");
             let schema: Value = serde_json::from_str(skill.output).expect("the schema is JSON");
 
-            for field in schema["required"]
-                .as_array()
-                .expect("the schema says what is required")
-            {
+            for field in schema["required"].as_array().expect("the schema says what is required") {
                 let field = field.as_str().expect("fields are strings");
-                assert!(
-                    answer.get(field).is_some(),
-                    "{}: {answer} lacks {field}",
-                    skill.name
-                );
+                assert!(answer.get(field).is_some(), "{}: {answer} lacks {field}", skill.name);
             }
-            let known = schema["properties"]
-                .as_object()
-                .expect("the schema says what there may be");
+            let known = schema["properties"].as_object().expect("the schema says what there may be");
             for field in answer.as_object().expect("the answer is an object").keys() {
-                assert!(
-                    known.contains_key(field),
-                    "{}: the schema lacks {field}",
-                    skill.name
-                );
+                assert!(known.contains_key(field), "{}: the schema lacks {field}", skill.name);
             }
         }
     }
@@ -115,16 +98,9 @@ mod tests {
             let schema: Value = serde_json::from_str(skill.input).expect("the schema is JSON");
             let example: Value = serde_json::from_str(skill.example).expect("the example is JSON");
             for field in example.as_object().expect("it is an object").keys() {
-                assert!(
-                    schema["properties"].get(field).is_some(),
-                    "{}: {field}",
-                    skill.name
-                );
+                assert!(schema["properties"].get(field).is_some(), "{}: {field}", skill.name);
             }
-            for field in schema["required"]
-                .as_array()
-                .expect("the schema says what is required")
-            {
+            for field in schema["required"].as_array().expect("the schema says what is required") {
                 let name = field.as_str().expect("fields are strings");
                 let mut less = example.clone();
                 less.as_object_mut().expect("it is an object").remove(name);
@@ -140,14 +116,10 @@ mod tests {
 
     #[test]
     fn an_unknown_skill_is_unsupported_and_an_unknown_field_is_invalid() {
-        assert!(matches!(
-            answer("teleport", b"{}", &mut || true),
-            Err(Error::Unsupported(_))
-        ));
+        assert!(matches!(answer("teleport", b"{}", &mut || true), Err(Error::Unsupported(_))));
         for skill in SKILLS {
             let odd = skill.example.replacen('{', r#"{"oddity": 1, "#, 1);
-            let refused = answer(skill.name, odd.as_bytes(), &mut || true)
-                .expect_err("nobody knows an oddity");
+            let refused = answer(skill.name, odd.as_bytes(), &mut || true).expect_err("nobody knows an oddity");
             assert!(refused.to_string().contains("oddity"), "{refused}");
         }
     }
@@ -155,20 +127,9 @@ mod tests {
     #[test]
     fn what_is_not_json_is_invalid() {
         for skill in SKILLS {
-            for text in [
-                "",
-                "{",
-                "[]",
-                "null",
-                "\u{1}",
-                &format!("{} x", skill.example),
-            ] {
+            for text in ["", "{", "[]", "null", "\u{1}", &format!("{} x", skill.example)] {
                 let refused = answer(skill.name, text.as_bytes(), &mut || true);
-                assert!(
-                    matches!(refused, Err(Error::Invalid { .. })),
-                    "{}: {text}",
-                    skill.name
-                );
+                assert!(matches!(refused, Err(Error::Invalid { .. })), "{}: {text}", skill.name);
             }
         }
     }

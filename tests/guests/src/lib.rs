@@ -54,9 +54,7 @@ impl<A: Agent> Guest for A {
     fn handle(message: Message) -> Result<Reply, Failure> {
         let Payload { content_type, body } = message.payload;
         let body = A::handle(&message.skill, body)?;
-        Ok(Reply {
-            payload: Payload { content_type, body },
-        })
+        Ok(Reply { payload: Payload { content_type, body } })
     }
 
     fn snapshot() -> Option<Vec<u8>> {
@@ -90,11 +88,7 @@ pub fn card(name: &str, skills: &[&str]) -> Card {
 
 /// A failure with its text and no details.
 pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
-    Failure {
-        kind,
-        message: message.into(),
-        details: String::new(),
-    }
+    Failure { kind, message: message.into(), details: String::new() }
 }
 
 /// The failure of a guest that was asked for something it does not do.
@@ -113,8 +107,7 @@ pub fn number(body: &[u8], empty: u64) -> Result<u64, Failure> {
     if text.is_empty() {
         return Ok(empty);
     }
-    text.parse()
-        .map_err(|_| failure(FailureKind::Invalid, format!("not a number: `{text}`")))
+    text.parse().map_err(|_| failure(FailureKind::Invalid, format!("not a number: `{text}`")))
 }
 
 /// A result of an import as a reply: the value, or `error: ` and the error on one line.

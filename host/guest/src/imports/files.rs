@@ -154,11 +154,19 @@ impl HostDescriptor for Ctx {
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
         let stream = self.filesystem().read_via_stream(fd, offset)?;
         let inner = self.table.delete(stream)?;
-        let stream = streams::reading(inner, &self.accounts.memory, self.streams.clone()).map_err(|_| ErrorCode::InsufficientMemory)?;
+        let stream = streams::reading(inner, &self.accounts.memory, self.streams.clone())
+            .map_err(|_| ErrorCode::InsufficientMemory)?;
         Ok(self.table.push(stream)?)
     }
 
-    async fn open_at(&mut self, fd: Fd, path_flags: PathFlags, path: String, open: OpenFlags, flags: DescriptorFlags) -> FsResult<Fd> {
+    async fn open_at(
+        &mut self,
+        fd: Fd,
+        path_flags: PathFlags,
+        path: String,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Fd> {
         let touched = open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
         let before = match touched {
             true => self.filesystem().stat_at(borrow(&fd), path_flags, path.clone()).await.ok(),
@@ -243,7 +251,14 @@ impl HostDescriptor for Ctx {
         self.filesystem().set_times(fd, access, change).await
     }
 
-    async fn set_times_at(&mut self, fd: Fd, flags: PathFlags, path: String, access: NewTimestamp, change: NewTimestamp) -> FsResult<()> {
+    async fn set_times_at(
+        &mut self,
+        fd: Fd,
+        flags: PathFlags,
+        path: String,
+        access: NewTimestamp,
+        change: NewTimestamp,
+    ) -> FsResult<()> {
         self.filesystem().set_times_at(fd, flags, path, access, change).await
     }
 
@@ -306,7 +321,10 @@ fn borrow(fd: &Fd) -> Fd {
 }
 
 impl HostDirectoryEntryStream for Ctx {
-    async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
         let listing: Resource<Listing> = Resource::new_borrow(stream.rep());
         self.table.get_mut(&listing)?.entries.next().transpose()
     }

@@ -47,7 +47,9 @@ impl Ctx {
     fn check_random(&mut self, len: u64) -> wasmtime::Result<()> {
         self.insist(self.grants.random, "random")?;
         if len > MOST {
-            return Err(wasmtime::Error::msg(format!("{len} random bytes at once are more than the {MOST} there may be")));
+            return Err(wasmtime::Error::msg(format!(
+                "{len} random bytes at once are more than the {MOST} there may be"
+            )));
         }
         Ok(())
     }

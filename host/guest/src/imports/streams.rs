@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
+};
 
 /// The most that one write may carry: what a stream permits, whatever it has room for.
 pub(crate) const CHUNK: usize = 64 << 10;
@@ -163,7 +165,11 @@ fn beyond(wrote: usize, permit: usize) -> StreamError {
 const BUFFER: u64 = CHUNK as u64;
 
 /// Reads a file.
-pub(crate) fn reading(inner: DynInputStream, memory: &Arc<Quota>, open: Arc<()>) -> Result<DynInputStream, runtime::Full> {
+pub(crate) fn reading(
+    inner: DynInputStream,
+    memory: &Arc<Quota>,
+    open: Arc<()>,
+) -> Result<DynInputStream, runtime::Full> {
     Ok(Box::new(Reading { inner, _held: memory.hold(BUFFER)?, _open: open }))
 }
 

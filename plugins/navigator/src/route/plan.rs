@@ -12,16 +12,9 @@ pub(super) struct Map {
 
 impl Map {
     pub(super) fn new(size: usize, far: impl Fn(usize, usize) -> f64) -> Self {
-        let all: Vec<f64> = (0..size * size)
-            .map(|at| far(at / size, at % size))
-            .collect();
-        let symmetric = (0..size)
-            .all(|from| (0..from).all(|to| all[from * size + to] == all[to * size + from]));
-        Self {
-            size,
-            far: all,
-            symmetric,
-        }
+        let all: Vec<f64> = (0..size * size).map(|at| far(at / size, at % size)).collect();
+        let symmetric = (0..size).all(|from| (0..from).all(|to| all[from * size + to] == all[to * size + from]));
+        Self { size, far: all, symmetric }
     }
 
     fn far(&self, from: usize, to: usize) -> f64 {
@@ -118,12 +111,7 @@ impl<'a> Plan<'a> {
             loads[left] += loads[right];
         }
         routes.retain(|route| !route.is_empty());
-        Self {
-            map,
-            routes,
-            demands,
-            capacity,
-        }
+        Self { map, routes, demands, capacity }
     }
 
     /// Few vehicles, however far they go: the largest stops first, each where it leaves least room.
@@ -142,12 +130,7 @@ impl<'a> Plan<'a> {
             }
         }
         let routes = routes.into_iter().map(|(_, route)| route).collect();
-        Self {
-            map,
-            routes,
-            demands,
-            capacity,
-        }
+        Self { map, routes, demands, capacity }
     }
 
     pub(super) fn load(&self, stops: &[usize]) -> u64 {
@@ -196,11 +179,7 @@ impl<'a> Plan<'a> {
             };
             self.routes[from].remove(at);
             // In its own route the places behind it have moved up.
-            let place = if to == from && place > at {
-                place - 1
-            } else {
-                place
-            };
+            let place = if to == from && place > at { place - 1 } else { place };
             self.routes[to].insert(place, stop);
             loads[from] -= self.demands[stop];
             loads[to] += self.demands[stop];
@@ -211,9 +190,11 @@ impl<'a> Plan<'a> {
     }
 
     fn locate(&self, stop: usize) -> (usize, usize) {
-        let found = self.routes.iter().enumerate().find_map(|(route, stops)| {
-            Some((route, stops.iter().position(|other| *other == stop)?))
-        });
+        let found = self
+            .routes
+            .iter()
+            .enumerate()
+            .find_map(|(route, stops)| Some((route, stops.iter().position(|other| *other == stop)?)));
         found.expect("every stop is in a route")
     }
 
@@ -252,11 +233,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The first part of a route, as first and last position, that is a gain to turn round.
-fn worth_turning(
-    map: &Map,
-    route: &[usize],
-    effort: &mut Effort<'_>,
-) -> Option<Option<(usize, usize)>> {
+fn worth_turning(map: &Map, route: &[usize], effort: &mut Effort<'_>) -> Option<Option<(usize, usize)>> {
     for first in 0..route.len() {
         // What the part costs as it is, and turned round, as it grows.
         let (mut forth, mut back) = (0.0, 0.0);
@@ -306,18 +283,13 @@ mod tests {
         let mut ends = vec![vec![f64::INFINITY; stops]; sets];
         let mut tour = vec![f64::INFINITY; sets];
         for set in 1..sets {
-            let load: u64 = (0..stops)
-                .filter(|at| set >> at & 1 == 1)
-                .map(|at| demands[at + 1])
-                .sum();
+            let load: u64 = (0..stops).filter(|at| set >> at & 1 == 1).map(|at| demands[at + 1]).sum();
             for last in (0..stops).filter(|at| set >> at & 1 == 1) {
                 let rest = set & !(1 << last);
                 ends[set][last] = if rest == 0 {
                     map.far(0, last + 1)
                 } else {
-                    (0..stops)
-                        .map(|at| ends[rest][at] + map.far(at + 1, last + 1))
-                        .fold(f64::INFINITY, f64::min)
+                    (0..stops).map(|at| ends[rest][at] + map.far(at + 1, last + 1)).fold(f64::INFINITY, f64::min)
                 };
                 if load <= capacity {
                     tour[set] = tour[set].min(ends[set][last] + map.far(last + 1, 0));
@@ -343,21 +315,13 @@ mod tests {
             let mut chance = Chance::new(seed * 977);
             let stops = 2 + chance.below(7) as usize;
             let map = map(&mut chance, stops + 1);
-            let demands: Vec<u64> = (0..=stops)
-                .map(|at| if at == 0 { 0 } else { 1 + chance.below(9) })
-                .collect();
+            let demands: Vec<u64> = (0..=stops).map(|at| if at == 0 { 0 } else { 1 + chance.below(9) }).collect();
             let capacity = 9 + chance.below(20);
             let mut plan = Plan::by_savings(&map, &demands, capacity);
             let before = plan.length();
             assert!(plan.improve(&mut Effort::new(&mut || true)));
-            assert!(
-                plan.length() <= before + 1e-9,
-                "seed {seed}: improving made it longer"
-            );
-            assert!(
-                plan.routes.iter().all(|route| plan.load(route) <= capacity),
-                "seed {seed}"
-            );
+            assert!(plan.length() <= before + 1e-9, "seed {seed}: improving made it longer");
+            assert!(plan.routes.iter().all(|route| plan.load(route) <= capacity), "seed {seed}");
             let ratio = plan.length() / optimum(&map, &demands, capacity);
             assert!(ratio > 1.0 - 1e-9, "seed {seed}: shorter than the shortest");
             sum += ratio;
@@ -369,12 +333,8 @@ mod tests {
     #[test]
     fn small_plans_in_the_plane_are_near_the_shortest() {
         let (mean, worst) = ratios(300, |chance, size| {
-            let places: Vec<_> = (0..size)
-                .map(|_| (chance.below(100) as f64, chance.below(100) as f64))
-                .collect();
-            Map::new(size, |a, b| {
-                (places[a].0 - places[b].0).hypot(places[a].1 - places[b].1)
-            })
+            let places: Vec<_> = (0..size).map(|_| (chance.below(100) as f64, chance.below(100) as f64)).collect();
+            Map::new(size, |a, b| (places[a].0 - places[b].0).hypot(places[a].1 - places[b].1))
         });
         assert!(mean < 1.02 && worst < 1.35, "mean {mean}, worst {worst}");
     }
@@ -382,9 +342,7 @@ mod tests {
     #[test]
     fn small_plans_on_one_way_streets_are_near_the_shortest() {
         let (mean, worst) = ratios(300, |chance, size| {
-            let far: Vec<_> = (0..size * size)
-                .map(|_| 10.0 + chance.below(90) as f64)
-                .collect();
+            let far: Vec<_> = (0..size * size).map(|_| 10.0 + chance.below(90) as f64).collect();
             Map::new(size, |a, b| if a == b { 0.0 } else { far[a * size + b] })
         });
         assert!(mean < 1.15 && worst < 2.0, "mean {mean}, worst {worst}");
@@ -393,15 +351,8 @@ mod tests {
     #[test]
     fn a_crossing_is_undone() {
         let places = [(0.0, 0.0), (0.0, 10.0), (10.0, 10.0), (10.0, 0.0)];
-        let map = Map::new(4, |a, b| {
-            f64::hypot(places[a].0 - places[b].0, places[a].1 - places[b].1)
-        });
-        let mut plan = Plan {
-            map: &map,
-            routes: vec![vec![2, 1, 3]],
-            demands: &[0, 1, 1, 1],
-            capacity: 3,
-        };
+        let map = Map::new(4, |a, b| f64::hypot(places[a].0 - places[b].0, places[a].1 - places[b].1));
+        let mut plan = Plan { map: &map, routes: vec![vec![2, 1, 3]], demands: &[0, 1, 1, 1], capacity: 3 };
 
         assert!(plan.improve(&mut Effort::new(&mut || true)));
 

@@ -9,11 +9,7 @@ impl wasip2::exports::cli::run::Guest for Command {
     fn run() -> Result<(), ()> {
         let args: Vec<String> = std::env::args().skip(1).collect();
         work(&args).map_err(|error| eprintln!("command: {error}"))?;
-        if let Some(code) = args
-            .iter()
-            .position(|arg| arg == "--exit")
-            .and_then(|at| args.get(at + 1))
-        {
+        if let Some(code) = args.iter().position(|arg| arg == "--exit").and_then(|at| args.get(at + 1)) {
             wasip2::cli::exit::exit(if code == "0" { Ok(()) } else { Err(()) });
         }
         Ok(())

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use guests::bindings::village::agent::{budget, log, state};
-use guests::{
-    Agent, Answer, Failure, FailureKind, failure, kernels, number, shown, text, unsupported,
-};
+use guests::{Agent, Answer, Failure, FailureKind, failure, kernels, number, shown, text, unsupported};
 
 struct Echo;
 
@@ -13,23 +11,12 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl Agent for Echo {
     const NAME: &'static str = "echo";
-    const SKILLS: &'static [&'static str] = &[
-        "echo",
-        "count",
-        "log",
-        "state",
-        "budget",
-        "remaining",
-        "sum",
-        "fail",
-    ];
+    const SKILLS: &'static [&'static str] = &["echo", "count", "log", "state", "budget", "remaining", "sum", "fail"];
 
     fn handle(skill: &str, body: Vec<u8>) -> Answer {
         match skill {
             "" | "echo" => Ok(body),
-            "count" => Ok((COUNT.fetch_add(1, Ordering::Relaxed) + 1)
-                .to_string()
-                .into_bytes()),
+            "count" => Ok((COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string().into_bytes()),
             "log" => {
                 let line = text(body)?;
                 let written = log::write(log::Level::Info, &line);
@@ -65,19 +52,13 @@ fn increment() -> Result<u64, state::Error> {
         Some(entry) => String::from_utf8_lossy(&entry.value).parse().unwrap_or(0),
         None => 0,
     };
-    state::swap(
-        "n",
-        entry.map(|entry| entry.version),
-        (old + 1).to_string().as_bytes(),
-    )?;
+    state::swap("n", entry.map(|entry| entry.version), (old + 1).to_string().as_bytes())?;
     Ok(old + 1)
 }
 
 /// One line an allowance: name, used, limit, unit.
 fn allowances() -> Result<String, budget::Error> {
-    let line = |one: &budget::Allowance| {
-        format!("{} {} {} {:?}\n", one.name, one.used, one.limit, one.unit)
-    };
+    let line = |one: &budget::Allowance| format!("{} {} {} {:?}\n", one.name, one.used, one.limit, one.unit);
     Ok(budget::list()?.iter().map(line).collect())
 }
 

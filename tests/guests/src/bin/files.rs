@@ -48,11 +48,7 @@ impl Agent for Files {
             "write" => fs::write(path, rest).map(|()| "written".to_owned()),
             "append" => append(path, rest),
             "list" => list(path),
-            "truncate" => File::options()
-                .write(true)
-                .truncate(true)
-                .open(path)
-                .map(|_| "truncated".to_owned()),
+            "truncate" => File::options().write(true).truncate(true).open(path).map(|_| "truncated".to_owned()),
             "mkdir" => fs::create_dir(path).map(|()| "made".to_owned()),
             "rmdir" => fs::remove_dir(path).map(|()| "removed".to_owned()),
             "link" => fs::hard_link(path, rest).map(|()| "linked".to_owned()),
@@ -69,10 +65,7 @@ impl Agent for Files {
             "fill-many" => Ok(fill_many(path, most(rest)?)),
             "sparse" => sparse(path, most(rest)?),
             "open-many" => Ok(open_many(path, most(rest)?)),
-            "preopens" => Ok(preopens::get_directories()
-                .iter()
-                .map(|(_, path)| format!("{path}\n"))
-                .collect()),
+            "preopens" => Ok(preopens::get_directories().iter().map(|(_, path)| format!("{path}\n")).collect()),
             _ => return Err(unsupported(skill)),
         };
         Ok(done.unwrap_or_else(|error| said(&error)).into_bytes())
@@ -89,8 +82,7 @@ fn most(rest: &str) -> Result<u64, guests::Failure> {
     if rest.is_empty() {
         return Ok(u64::MAX);
     }
-    rest.parse()
-        .map_err(|_| failure(FailureKind::Invalid, format!("not a number: `{rest}`")))
+    rest.parse().map_err(|_| failure(FailureKind::Invalid, format!("not a number: `{rest}`")))
 }
 
 fn append(path: &str, text: &str) -> io::Result<String> {
@@ -126,9 +118,7 @@ fn granted(path: &str) -> Option<(Descriptor, &str)> {
         Some(rest) if rest.starts_with('/') => Some(rest.trim_start_matches('/')),
         _ => None,
     };
-    let found = preopens::get_directories()
-        .into_iter()
-        .filter_map(|(at, name)| Some((at, below(&name)?)));
+    let found = preopens::get_directories().into_iter().filter_map(|(at, name)| Some((at, below(&name)?)));
     found.min_by_key(|(_, rest)| rest.len())
 }
 
@@ -243,13 +233,8 @@ fn sparse(path: &str, size: u64) -> io::Result<String> {
     let claimed = file.set_len(size);
     file.seek(SeekFrom::Start(size))?;
     let written = file.write_all(b"x").and_then(|()| file.sync_all());
-    let word =
-        |result: io::Result<()>| result.map_or_else(|error| said(&error), |()| "done".to_owned());
-    Ok(format!(
-        "set-len {}\nwrite {}",
-        word(claimed),
-        word(written)
-    ))
+    let word = |result: io::Result<()>| result.map_or_else(|error| said(&error), |()| "done".to_owned());
+    Ok(format!("set-len {}\nwrite {}", word(claimed), word(written)))
 }
 
 /// Deletes a file of `size` bytes that it holds open, and truncates it then.

@@ -20,24 +20,12 @@ thread_local! {
 
 impl Agent for Memory {
     const NAME: &'static str = "memory";
-    const SKILLS: &'static [&'static str] = &[
-        "grow",
-        "abort",
-        "hold",
-        "free",
-        "handles",
-        "args-log",
-        "args-state",
-        "reply",
-        "failure",
-        "keep",
-    ];
+    const SKILLS: &'static [&'static str] =
+        &["grow", "abort", "hold", "free", "handles", "args-log", "args-state", "reply", "failure", "keep"];
 
     fn handle(skill: &str, body: Vec<u8>) -> Answer {
         match skill {
-            "grow" => Ok(grow(number(&body, 1)? as usize * MIB)
-                .to_string()
-                .into_bytes()),
+            "grow" => Ok(grow(number(&body, 1)? as usize * MIB).to_string().into_bytes()),
             "abort" => abort(number(&body, 1)? as usize * MIB),
             "hold" => Ok(hold(number(&body, 0)? as usize).to_string().into_bytes()),
             "free" => {
@@ -54,10 +42,7 @@ impl Agent for Memory {
                 Ok(shown(state::set("large", &value).map(|_| value.len())).into_bytes())
             }
             "reply" => Ok(vec![b'x'; number(&body, 1)? as usize * MIB]),
-            "failure" => Err(failure(
-                FailureKind::Refused,
-                "x".repeat(number(&body, 1)? as usize * MIB),
-            )),
+            "failure" => Err(failure(FailureKind::Refused, "x".repeat(number(&body, 1)? as usize * MIB))),
             "keep" => {
                 SNAPSHOT.set(Some(number(&body, 1)? as usize * MIB));
                 Ok(body)

@@ -8,9 +8,7 @@ use guests::bindings::village::agent::types::{Payload, Priority};
 use guests::bindings::village::agent::{
     agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks,
 };
-use guests::{
-    Agent, Answer, Error, Failure, FailureKind, failure, number, shown, text, unsupported, word,
-};
+use guests::{Agent, Answer, Error, Failure, FailureKind, failure, number, shown, text, unsupported, word};
 use wasip2::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 
@@ -48,10 +46,7 @@ impl Agent for World {
         let n = number(&body, u64::MAX);
         let request = text(body)?;
         let reply = match skill {
-            "now" => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |now| now.as_millis())
-                .to_string(),
+            "now" => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis()).to_string(),
             "instant" => format!("{:?}", Instant::now()),
             "random" => hex(&wasip2::random::random::get_random_bytes(n?)),
             "insecure" => hex(&wasip2::random::insecure::get_insecure_random_bytes(n?)),
@@ -187,21 +182,14 @@ fn scan(request: &str) -> String {
     let mut part = || parts.next().unwrap_or_default();
     let (limit, after, prefix) = (part().parse().unwrap_or(0), part(), part());
     let after = (after != "-").then_some(after);
-    shown(state::scan(prefix, after, limit).map(|entries| {
-        entries
-            .iter()
-            .map(|entry| line(entry) + "\n")
-            .collect::<String>()
-    }))
+    shown(
+        state::scan(prefix, after, limit)
+            .map(|entries| entries.iter().map(|entry| line(entry) + "\n").collect::<String>()),
+    )
 }
 
 fn line(entry: &state::Entry) -> String {
-    format!(
-        "{} {} {}",
-        entry.key,
-        entry.version,
-        String::from_utf8_lossy(&entry.value)
-    )
+    format!("{} {} {}", entry.key, entry.version, String::from_utf8_lossy(&entry.value))
 }
 
 /// Sets keys of a KiB each until one is refused or `keys` are set; answers how many, and the error.
@@ -218,35 +206,22 @@ fn state_flood(keys: u64) -> String {
 /// Tries to reach `PORT` on this machine by TCP, to make a UDP socket, and to look a name up; one line each.
 fn socket(port: &str) -> String {
     let network = instance_network::instance_network();
-    let address = IpSocketAddress::Ipv4(Ipv4SocketAddress {
-        port: port.parse().unwrap_or(80),
-        address: (127, 0, 0, 1),
-    });
+    let address =
+        IpSocketAddress::Ipv4(Ipv4SocketAddress { port: port.parse().unwrap_or(80), address: (127, 0, 0, 1) });
     let tcp = tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4).and_then(|socket| {
         socket.start_connect(&network, address)?;
         socket.subscribe().block();
         socket.finish_connect().map(|_| ())
     });
     let udp = udp_create_socket::create_udp_socket(IpAddressFamily::Ipv4).and_then(|socket| {
-        socket.start_bind(
-            &network,
-            IpSocketAddress::Ipv4(Ipv4SocketAddress {
-                port: 0,
-                address: (127, 0, 0, 1),
-            }),
-        )?;
+        socket.start_bind(&network, IpSocketAddress::Ipv4(Ipv4SocketAddress { port: 0, address: (127, 0, 0, 1) }))?;
         socket.finish_bind()
     });
     let name = ip_name_lookup::resolve_addresses(&network, "localhost").and_then(|found| {
         found.subscribe().block();
         found.resolve_next_address().map(|_| ())
     });
-    format!(
-        "tcp {}\nudp {}\nname {}\n",
-        opened(tcp),
-        opened(udp),
-        opened(name)
-    )
+    format!("tcp {}\nudp {}\nname {}\n", opened(tcp), opened(udp), opened(name))
 }
 
 fn opened(result: Result<(), ErrorCode>) -> String {
@@ -263,55 +238,32 @@ fn denied() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(lines, "{name} {}", shown(result.map(|()| "ok")));
     };
-    let nothing = || Payload {
-        content_type: String::new(),
-        body: Vec::new(),
-    };
-    let request = || agents::Request {
-        skill: String::new(),
-        payload: nothing(),
-        priority: Priority::Normal,
-    };
+    let nothing = || Payload { content_type: String::new(), body: Vec::new() };
+    let request = || agents::Request { skill: String::new(), payload: nothing(), priority: Priority::Normal };
 
     call("log.write", log::write(log::Level::Info, "denied?"));
     call("state.get", state::get("key").map(drop));
     call("state.set", state::set("key", b"value").map(drop));
     call("budget.list", budget::list().map(drop));
     call("agents.ask", agents::ask("echo", &request(), 10).map(drop));
-    call(
-        "agents.tell",
-        agents::tell("echo", &request(), agents::Delivery::Now).map(drop),
-    );
+    call("agents.tell", agents::tell("echo", &request(), agents::Delivery::Now).map(drop));
     call("agents.emit", agents::emit(b"chunk"));
     call("mesh.publish", mesh::publish("topic", &nothing()));
     call("mesh.find", mesh::find("skill", 1).map(drop));
     call("model.count", model::count("local/any", "text").map(drop));
     call("model.models", model::models().map(drop));
-    call(
-        "memory.search",
-        memory::search("space", "query", &[], 1).map(drop),
-    );
+    call("memory.search", memory::search("space", "query", &[], 1).map(drop));
     call("memory.forget", memory::forget("space", "source").map(drop));
-    call(
-        "kernels.make",
-        kernels::make(&[1], "f32", &[0; 4]).map(drop),
-    );
+    call("kernels.make", kernels::make(&[1], "f32", &[0; 4]).map(drop));
     call("tasks.status", tasks::status("id").map(drop));
-    call(
-        "tasks.team",
-        tasks::team(&["skill".to_owned()], 1, 10).map(drop),
-    );
+    call("tasks.team", tasks::team(&["skill".to_owned()], 1, 10).map(drop));
     call("ledger.balance", ledger::balance().map(drop));
     call(
         "ledger.reserve",
-        ledger::reserve(1)
-            .map(drop)
-            .map_err(|refusal| match refusal {
-                ledger::Refusal::Error(error) => error,
-                ledger::Refusal::Insufficient(have) => {
-                    Error::Invalid(format!("insufficient: {have}"))
-                }
-            }),
+        ledger::reserve(1).map(drop).map_err(|refusal| match refusal {
+            ledger::Refusal::Error(error) => error,
+            ledger::Refusal::Insufficient(have) => Error::Invalid(format!("insufficient: {have}")),
+        }),
     );
     call("device.about", device::about().map(drop));
     lines
