@@ -15,6 +15,7 @@ use std::time::Duration;
 pub struct Agent {
     inner: agents::Agent,
     accounts: Arc<Accounts>,
+    _seat: Seat,
 }
 
 /// Messages that may wait.
@@ -35,13 +36,9 @@ impl Agent {
             cpu: accounts.cpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: MAILBOX,
-            data: Box::new(move || {
-                // The seat is taken for as long as there may be an instance.
-                let Seat { .. } = &seat;
-                Ctx::new(grants.clone(), behind.clone(), None)
-            }),
+            data: Box::new(move || Ctx::new(grants.clone(), behind.clone(), None)),
         };
-        Agent { inner: agents::Agent::start(workers, spec), accounts }
+        Agent { inner: agents::Agent::start(workers, spec), accounts, _seat: seat }
     }
 
     /// Hands it a message, and waits for what comes of it.
