@@ -113,11 +113,10 @@ async fn ready<'a, T: Guest>(
     instance: &'a mut Option<Instance<T>>,
     spec: &Spec<T>,
 ) -> Result<&'a mut Instance<T>, Fault> {
-    let ready = match instance.take() {
-        Some(ready) => ready,
-        None => Instance::start(&spec.version, (spec.data)()?).await?,
-    };
-    Ok(instance.insert(ready))
+    if instance.is_none() {
+        *instance = Some(Instance::start(&spec.version, (spec.data)()?).await?);
+    }
+    Ok(instance.as_mut().expect("it was made if there was none"))
 }
 
 fn fault(interrupted: Interrupted, limit: Duration) -> Fault {

@@ -80,6 +80,13 @@ pub(crate) fn run() -> String {
     text
 }
 
+pub(crate) const BENCH: &str = "\
+Measurements: spawn, turn, metering, shares, fairness, deadline, density, program.
+
+Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
+marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +101,3 @@ mod tests {
         }
     }
 }
-
-pub(crate) const BENCH: &str = "\
-Measurements: spawn, turn, metering, shares, fairness, deadline, density, program.
-
-Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
-marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.
-";

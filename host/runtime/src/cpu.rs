@@ -72,16 +72,23 @@ impl Cpu {
         u64::try_from(bucket.burst - bucket.level).unwrap_or(0)
     }
 
-    /// Charges this account and all above it.
-    pub(crate) fn charge(&self, nanos: u64, now: u64) {
+    /// Charges this account and all above it. Answers how much further that moves it in the order of who goes next (the
+    /// smaller its share, the further), and how much may be used now before any of them is empty.
+    pub(crate) fn charge(&self, nanos: u64, now: u64) -> (u64, i64) {
+        let (mut weighted, mut left) = (0, i64::MAX);
         let mut account = Some(self);
         while let Some(one) = account {
             one.used.fetch_add(nanos, Relaxed);
             let mut bucket = one.bucket.lock();
             bucket.fill(now);
             bucket.level = bucket.level.saturating_sub_unsigned(nanos);
+            left = left.min(bucket.level);
+            if std::ptr::eq(one, self) {
+                weighted = nanos.saturating_mul(1_000_000) / bucket.share;
+            }
             account = one.parent.as_deref();
         }
+        (weighted, left)
     }
 
     /// When this account and all above it are above empty: `now`, or a time to come.
@@ -93,11 +100,6 @@ impl Cpu {
             account = one.parent.as_deref();
         }
         at
-    }
-
-    /// How much further a charge of `nanos` moves this account in the order of who goes next: the smaller its share, the further.
-    pub(crate) fn weighted(&self, nanos: u64) -> u64 {
-        nanos.saturating_mul(1_000_000) / self.bucket.lock().share
     }
 }
 
@@ -193,8 +195,8 @@ mod tests {
 
     #[test]
     fn a_smaller_share_moves_further_for_the_same_time() {
-        assert_eq!(account(50, 1).weighted(MS), 2 * MS);
-        assert_eq!(account(2, 1).weighted(MS), 50 * MS);
+        assert_eq!(account(50, 1).charge(MS, 0).0, 2 * MS);
+        assert_eq!(account(2, 1).charge(MS, 0).0, 50 * MS);
     }
 
     #[test]

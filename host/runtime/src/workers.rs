@@ -7,6 +7,7 @@
 //! A guest gives way at each tick of the engine's epoch. Ticks come from an OS thread, and at once when somebody who
 //! goes first becomes ready while every worker is busy.
 
+mod local;
 mod queue;
 mod task;
 mod ticker;
@@ -18,7 +19,7 @@ use queue::Queue;
 use std::collections::HashMap;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -45,7 +46,11 @@ pub struct Workers {
 pub(crate) struct Shared {
     /// Who is ready and who waits for a time change together.
     queue: Mutex<Queue>,
-    idle: Condvar,
+    /// Where the last one that went stood.
+    front: Arc<AtomicU64>,
+    /// How many workers wait for something to do. Written under the queue's lock.
+    idle: AtomicUsize,
+    wanted: Condvar,
     /// Of each worker, where what it runs stands in the order; `u64::MAX` while it runs nothing.
     running: Box<[AtomicU64]>,
     /// When the workers were last interrupted.
@@ -64,9 +69,12 @@ impl Workers {
         count: NonZeroUsize,
         io: &tokio::runtime::Handle,
     ) -> std::io::Result<Workers> {
+        let front = Arc::new(AtomicU64::new(0));
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue::new()),
-            idle: Condvar::new(),
+            queue: Mutex::new(Queue::new(front.clone())),
+            front,
+            idle: AtomicUsize::new(0),
+            wanted: Condvar::new(),
             running: (0..count.get()).map(|_| AtomicU64::new(u64::MAX)).collect(),
             interrupted: AtomicU64::new(0),
             engine: engine.clone(),
@@ -81,7 +89,7 @@ impl Workers {
             let thread = std::thread::Builder::new().name(format!("guest-{seat}")).spawn(move || {
                 let _io = io.enter();
                 give_way_to_io();
-                Worker { shared: &shared, seat, batch: Vec::new(), cpu: clock::thread_cpu(), wall: 0 }.run();
+                Worker { shared: &shared, seat, batch: Vec::new(), cpu: clock::thread_cpu(), wall: 0, kept: 0 }.run();
             })?;
             workers.threads.push(thread);
         }
@@ -109,7 +117,7 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.shared.queue.lock().stop();
-        self.shared.idle.notify_all();
+        self.shared.wanted.notify_all();
         // A spinning guest leaves its thread at the next tick, so the ticker goes last.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -128,15 +136,28 @@ impl Drop for Workers {
 impl Shared {
     /// Puts a task among those that are ready.
     fn ready(&self, task: Arc<Task>) {
-        let mut queue = self.queue.lock();
-        let place = queue.ready(task);
-        let idle = queue.idle > 0;
-        drop(queue);
-        if idle {
-            self.idle.notify_one();
+        let Some(task) = self.keep(task) else { return };
+        let place = self.queue.lock().ready(task);
+        if self.idle.load(Relaxed) > 0 {
+            self.wanted.notify_one();
         } else {
             self.interrupt_for(place);
         }
+    }
+
+    /// Keeps a task that a worker has woken for that worker, to go next: what it was woken with is in the cache. Answers
+    /// the task that has to go into the queue instead: this one, if somebody idles or others go before it; else the one
+    /// that was kept before.
+    fn keep(&self, task: Arc<Task>) -> Option<Arc<Task>> {
+        if self.idle.load(Relaxed) > 0 || task.overdue() {
+            return Some(task);
+        }
+        let front = self.front.load(Relaxed);
+        let place = task.line_up(front);
+        if place > front.saturating_add(AHEAD) {
+            return Some(task);
+        }
+        local::keep(self, task)
     }
 
     /// Puts a task that gave way back among those that are ready, for the worker that polled it.
@@ -164,6 +185,9 @@ impl Shared {
     }
 }
 
+/// How many polls in a row may be of tasks that were kept for the worker that woke them.
+const KEPT: u32 = 16;
+
 /// One thread's view.
 struct Worker<'a> {
     shared: &'a Shared,
@@ -174,10 +198,13 @@ struct Worker<'a> {
     cpu: u64,
     /// The sum of the batch.
     wall: u64,
+    /// How many kept tasks went in a row.
+    kept: u32,
 }
 
 impl Worker<'_> {
     fn run(&mut self) {
+        local::sit_down(self.shared);
         self.shared.ticks.worker_awake();
         let mut now = clock::now();
         while let Some(task) = self.next(&mut now) {
@@ -202,6 +229,8 @@ impl Worker<'_> {
         self.batch.push((task.clone(), took));
         if self.wall >= BATCH || self.batch.len() >= 64 {
             self.settle(end);
+            // What is kept has waited for this; others may be before it by now.
+            self.kept = KEPT;
         }
         match polled {
             Polled::Pending => task.rest(self.shared),
@@ -214,15 +243,25 @@ impl Worker<'_> {
     /// The next task, once there is one; none when the workers stop. Keeps `now` up to date.
     fn next(&mut self, now: &mut u64) -> Option<Arc<Task>> {
         let shared = self.shared;
+        let kept = local::take();
+        if let (Some(task), true) = (&kept, self.kept < KEPT) {
+            self.kept += 1;
+            shared.front.fetch_max(task.place(), Relaxed);
+            return Some(task.clone());
+        }
+        self.kept = 0;
         let mut queue = shared.queue.lock();
+        if let Some(task) = kept {
+            queue.ready(task);
+        }
         loop {
             if queue.stopped() {
                 return None;
             }
             let until = queue.release(*now);
             if let Some(task) = queue.next() {
-                if queue.idle > 0 && queue.has_ready() {
-                    shared.idle.notify_one();
+                if shared.idle.load(Relaxed) > 0 && queue.has_ready() {
+                    shared.wanted.notify_one();
                 }
                 return Some(task);
             }
@@ -235,19 +274,19 @@ impl Worker<'_> {
                 continue;
             }
             shared.ticks.worker_asleep();
-            queue.idle += 1;
+            shared.idle.fetch_add(1, Relaxed);
             match until {
                 // One idle worker keeps the time for all; the others sleep on.
                 Some(at) if at < queue.kept => {
                     queue.kept = at;
-                    shared.idle.wait_for(&mut queue, Duration::from_nanos(at.saturating_sub(clock::now())));
+                    shared.wanted.wait_for(&mut queue, Duration::from_nanos(at.saturating_sub(clock::now())));
                     if queue.kept == at {
                         queue.kept = u64::MAX;
                     }
                 }
-                _ => shared.idle.wait(&mut queue),
+                _ => shared.wanted.wait(&mut queue),
             }
-            queue.idle -= 1;
+            shared.idle.fetch_sub(1, Relaxed);
             shared.ticks.worker_awake();
             *now = clock::now();
         }

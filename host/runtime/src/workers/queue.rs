@@ -4,9 +4,7 @@ use super::task::Task;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
-
-/// A task that comes back from a rest goes before those that kept running, but not further than this.
-const LEAD: u64 = 8_000_000;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Places that are nearer than this count as one: there, first come is first served.
 const NEAR: u32 = 19;
@@ -17,12 +15,10 @@ pub(super) struct Queue {
     /// An empty bucket, for the next one that is needed.
     spare: VecDeque<(Arc<Task>, u64)>,
     waiting: BinaryHeap<Entry>,
-    /// Where the last one that went stood. Never goes back.
-    front: u64,
+    /// Where the last one that went stood. Never goes back. Written under the queue's lock.
+    front: Arc<AtomicU64>,
     /// Breaks ties: first come, first served.
     entries: u64,
-    /// How many workers wait for something to do.
-    pub(super) idle: usize,
     /// The earliest time at which an idle worker wakes by itself.
     pub(super) kept: u64,
     stopped: bool,
@@ -38,14 +34,14 @@ struct Entry {
 }
 
 impl Queue {
-    pub(super) fn new() -> Queue {
+    pub(super) fn new(front: Arc<AtomicU64>) -> Queue {
         let (ready, spare, waiting) = (BTreeMap::new(), VecDeque::new(), BinaryHeap::new());
-        Queue { ready, spare, waiting, front: 0, entries: 0, idle: 0, kept: u64::MAX, stopped: false }
+        Queue { ready, spare, waiting, front, entries: 0, kept: u64::MAX, stopped: false }
     }
 
     /// Lines a task up; answers its place. A former entry of the task no longer counts.
     pub(super) fn ready(&mut self, task: Arc<Task>) -> u64 {
-        let place = if task.overdue() { 0 } else { task.line_up(self.front.saturating_sub(LEAD)) };
+        let place = if task.overdue() { 0 } else { task.line_up(self.front.load(Relaxed)) };
         let ticket = task.draw();
         let spare = &mut self.spare;
         self.ready.entry(place >> NEAR).or_insert_with(|| std::mem::take(spare)).push_back((task, ticket));
@@ -89,7 +85,7 @@ impl Queue {
                 continue;
             };
             if task.holds(ticket) {
-                self.front = self.front.max(task.place());
+                self.front.fetch_max(task.place(), Relaxed);
                 return Some(task);
             }
         }

@@ -28,11 +28,19 @@ pub struct Task {
     /// When it was last polled.
     polled: AtomicU64,
     stopped: AtomicBool,
+    /// Whether so much was left at the last charge that there is no need to look before the next one.
+    ample: AtomicBool,
     shared: Weak<Shared>,
     id: u64,
 }
 
 const NEVER: u64 = u64::MAX;
+
+/// More CPU time than a task can use between two charges.
+const AMPLE: i64 = 10_000_000;
+
+/// A task that comes back from a rest goes before those that kept running, but not further than this.
+const LEAD: u64 = 8_000_000;
 
 /// Waits for its waker or its alarm.
 const RESTING: u8 = 0;
@@ -63,6 +71,7 @@ impl Task {
             armed: AtomicU64::new(NEVER),
             polled: AtomicU64::new(clock::now()),
             stopped: AtomicBool::new(false),
+            ample: AtomicBool::new(false),
             shared,
             id,
         })
@@ -116,6 +125,7 @@ impl Task {
 
     /// Looks again whether it may run, because its account or its alarm was changed from outside.
     pub fn reconsider(self: &Arc<Task>) {
+        self.ample.store(false, Ordering::Relaxed);
         self.wake_by_ref();
         // If it was throttled, waking did nothing; lining up anew makes its former entry stale.
         if self.state.load(Ordering::Acquire) == QUEUED
@@ -146,7 +156,9 @@ impl Task {
         self.id
     }
 
-    pub(super) fn line_up(&self, least: u64) -> u64 {
+    /// Its place in an order whose front is there: where it stood, or a little before the front if it rested long.
+    pub(super) fn line_up(&self, front: u64) -> u64 {
+        let least = front.saturating_sub(LEAD);
         self.place.fetch_max(least, Ordering::Relaxed).max(least)
     }
 
@@ -165,12 +177,16 @@ impl Task {
     }
 
     pub(super) fn charge(&self, nanos: u64, now: u64) {
-        self.cpu.charge(nanos, now);
-        self.place.fetch_add(self.cpu.weighted(nanos), Ordering::Relaxed);
+        let (weighted, left) = self.cpu.charge(nanos, now);
+        self.place.fetch_add(weighted, Ordering::Relaxed);
+        self.ample.store(left > AMPLE, Ordering::Relaxed);
     }
 
     /// When it may run: `now`, or a time to come.
     pub(super) fn may_run_at(&self, now: u64) -> u64 {
+        if self.ample.load(Ordering::Relaxed) {
+            return now;
+        }
         self.cpu.ready_at(now).min(self.alarm.load(Ordering::Relaxed)).max(now)
     }
 
