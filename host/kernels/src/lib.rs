@@ -10,10 +10,13 @@ pub mod backend;
 mod error;
 pub mod float;
 mod format;
+pub mod job;
 mod level;
+pub mod merge;
 mod pool;
 mod quantize;
 mod random;
+mod types;
 pub mod weights;
 
 pub use backend::{Backend, Cpu};
@@ -23,6 +26,7 @@ pub use level::Level;
 pub use quantize::{Fit, Scheme};
 pub use random::Counter;
 pub use pool::{Inline, Pool, Threads};
+pub use types::Types;
 pub use weights::output::Output;
 pub use weights::{Info, Limits, Metadata, View, Weights};
 

@@ -268,6 +268,13 @@ impl Weights {
         View { name: &info.name, shape: &info.shape, format: info.format, bytes }
     }
 
+    /// [`Self::forget`] for a tensor by its name.
+    pub(crate) fn forget_named(&self, name: &str) {
+        if let Some(number) = self.names.get(name) {
+            self.forget(&self.infos[*number]);
+        }
+    }
+
     /// Tells the system that a tensor's pages are no longer needed, so that memory stays small in a large model.
     pub(crate) fn forget(&self, info: &Info) {
         #[cfg(unix)]

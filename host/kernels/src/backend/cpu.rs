@@ -1,6 +1,6 @@
 //! The reference: tiles that fit the first cache, compiled for each level of instructions.
 
-mod tasks;
+pub(crate) mod tasks;
 
 use super::{Backend, Linear, Stretch, Tasks};
 use crate::level::{Kernel, Level};
@@ -136,6 +136,12 @@ pub(crate) fn part(input: Stretch<'_>, from: usize, count: usize) -> &[u8] {
     let (elements, size) = input.format.block();
     let (elements, size) = (elements as usize, size as usize);
     &input.bytes[from / elements * size..(from + count) / elements * size]
+}
+
+/// Reads elements from `from` on, as many as `out` holds.
+#[inline(always)]
+pub(crate) fn read(input: Stretch<'_>, from: usize, out: &mut [f32]) {
+    each(input, from, out, |slot, x| *slot = x);
 }
 
 /// Calls `step` with each slot and its element, read from whatever format.

@@ -1,7 +1,7 @@
 //! Merging differences from a base, one tile at a time.
 
 use super::{TILE, each};
-use crate::backend::{Cut, Keep, Task, Tasks};
+use crate::backend::{Cut, Keep, Stretch, Task, Tasks};
 use crate::level::Kernel;
 
 /// Room for the base and every model's weighted differences.
@@ -51,12 +51,24 @@ impl Kernel for TasksTile<'_> {
     }
 }
 
-/// A model's differences, what is left out set to a zero of its sign, rescaled and weighted.
+/// A model's differences, rescaled and weighted.
 #[inline(always)]
 fn difference(task: &Task<'_>, from: usize, index: u64, base: &[f32], delta: &mut [f32]) {
+    masked(task.input, task.keep, from, index, base, delta);
+    let (rescale, weight) = (task.rescale, task.weight);
+    if rescale == 1.0 {
+        delta.iter_mut().for_each(|x| *x *= weight);
+    } else {
+        delta.iter_mut().for_each(|x| *x = *x * rescale * weight);
+    }
+}
+
+/// Differences from the base; what is left out becomes a zero of its sign.
+#[inline(always)]
+pub(crate) fn masked(input: Stretch<'_>, keep: Keep<'_>, from: usize, index: u64, base: &[f32], delta: &mut [f32]) {
     delta.copy_from_slice(base);
-    each(task.input, from, delta, |slot, x| *slot = x - *slot);
-    match task.keep {
+    each(input, from, delta, |slot, x| *slot = x - *slot);
+    match keep {
         Keep::All => {}
         Keep::Band { low, high } => {
             for (index, delta) in pieces(delta, index, low, high) {
@@ -83,12 +95,6 @@ fn difference(task: &Task<'_>, from: usize, index: u64, base: &[f32], delta: &mu
                 *x = f32::from_bits(x.to_bits() & keep);
             }
         }
-    }
-    let (rescale, weight) = (task.rescale, task.weight);
-    if rescale == 1.0 {
-        delta.iter_mut().for_each(|x| *x *= weight);
-    } else {
-        delta.iter_mut().for_each(|x| *x = *x * rescale * weight);
     }
 }
 
@@ -174,4 +180,93 @@ fn sum(deltas: &[[f32; TILE]], weights: &[f32], normalize: bool, out: &mut [f32]
     if normalize {
         out.iter_mut().for_each(|out| *out /= weight);
     }
+}
+
+/// The magnitudes' bits of the differences of two stretches.
+struct Bits<'a> {
+    base: Stretch<'a>,
+    input: Stretch<'a>,
+    out: &'a mut [u32],
+}
+
+impl Kernel for Bits<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut tile = [0.0f32; TILE];
+        for (number, out) in self.out.chunks_mut(TILE).enumerate() {
+            let tile = &mut tile[..out.len()];
+            each(self.base, number * TILE, tile, |slot, x| *slot = x);
+            each(self.input, number * TILE, tile, |slot, x| *slot = x - *slot);
+            for (out, x) in out.iter_mut().zip(tile) {
+                *out = x.to_bits() & 0x7fff_ffff;
+            }
+        }
+    }
+}
+
+/// The magnitudes' bits of the differences of two stretches.
+pub(crate) fn difference_bits(
+    level: crate::Level,
+    base: Stretch<'_>,
+    input: Stretch<'_>,
+    count: usize,
+) -> Vec<u32> {
+    let mut out = vec![0; count];
+    level.run(Bits { base, input, out: &mut out });
+    out
+}
+
+struct Scan<'a> {
+    base: Stretch<'a>,
+    input: Stretch<'a>,
+    count: usize,
+    low: u32,
+    high: u32,
+}
+
+impl Kernel for Scan<'_> {
+    type Output = (u64, Vec<u32>);
+
+    #[inline(always)]
+    fn run(self) -> (u64, Vec<u32>) {
+        let Self { base, input, count, low, high } = self;
+        let mut tile = [0.0f32; TILE];
+        let mut found = [0u32; TILE + 1];
+        let (mut above, mut inside) = (0u64, Vec::new());
+        let mut from = 0;
+        while from < count {
+            let tile = &mut tile[..TILE.min(count - from)];
+            each(base, from, tile, |slot, x| *slot = x);
+            each(input, from, tile, |slot, x| *slot = x - *slot);
+            let (mut larger, mut length) = (0u32, 0);
+            for x in tile.iter() {
+                let bits = x.to_bits() & 0x7fff_ffff;
+                larger += u32::from(bits > high);
+            }
+            for x in tile.iter() {
+                let bits = x.to_bits() & 0x7fff_ffff;
+                // Written always, kept if inside: no branch to mispredict.
+                found[length] = bits;
+                length += usize::from(bits >= low) & usize::from(bits <= high);
+            }
+            above += u64::from(larger);
+            inside.extend_from_slice(&found[..length]);
+            from += TILE;
+        }
+        (above, inside)
+    }
+}
+
+/// How many differences are larger than `high`, and the magnitudes' bits from `low` to `high`, in order.
+pub(crate) fn scan(
+    level: crate::Level,
+    base: Stretch<'_>,
+    input: Stretch<'_>,
+    count: usize,
+    low: u32,
+    high: u32,
+) -> (u64, Vec<u32>) {
+    level.run(Scan { base, input, count, low, high })
 }

@@ -1,0 +1,18 @@
+//! Several models to one.
+//!
+//! A method turns one tensor of each model into a [`Job`]: whatever it must know of whole tensors (norms, cuts,
+//! masks) is found first, then any stretch can be computed by itself, on any back end.
+
+mod directions;
+mod masks;
+mod method;
+mod parameters;
+mod plan;
+mod recipe;
+mod select;
+mod sums;
+
+pub use method::{Ask, Job, Method, Model, prepare};
+pub use parameters::{Global, Own};
+pub use plan::{Plan, Source, Target};
+pub use recipe::{Recipe, Setting};
