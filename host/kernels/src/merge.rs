@@ -14,5 +14,5 @@ mod sums;
 
 pub use method::{Ask, Job, Method, Model, prepare};
 pub use parameters::{Global, Own};
-pub use plan::{Plan, Source, Target};
+pub use plan::{Masks, Plan, Source, Target};
 pub use recipe::{Recipe, Setting};

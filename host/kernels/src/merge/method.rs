@@ -260,7 +260,9 @@ fn kind<'a>(ask: &Ask<'a>, level: Level, pool: &dyn Pool) -> Result<Kind<'a>> {
         }
         (Method::ModelStock, Some(base)) => {
             let gram = sums::gram(level, pool, Some(&base), &views)?;
-            linear(with_base, directions::model_stock(&gram), 1.0)
+            // As differences, which are small: summing whole weights would round five times as much.
+            let mix = directions::model_stock(&gram).split_off(1);
+            around(Some(base), &views, mix)
         }
         (Method::Nearswap, Some(base)) => Kind::Near { base, other: views[0], t: global.t as f32 },
         (_, Some(base)) => tasks(ask, base, level, pool)?,

@@ -42,9 +42,18 @@ pub struct Plan<'a> {
     pub targets: Vec<Target>,
     /// Layers of the result, if the recipe puts layers together.
     pub layers: Option<u32>,
+    /// Masks that take the place of chance and rank: asked for with the model's name and the tensor's.
+    pub masks: Option<&'a dyn Masks>,
+    names: Vec<String>,
     method: Method,
     seed: u64,
     fused: bool,
+}
+
+/// What is kept of each model, decided elsewhere.
+pub trait Masks {
+    /// One bit an element, the first one lowest. None leaves the choice to the method.
+    fn mask(&self, model: &str, tensor: &str) -> Option<&[u8]>;
 }
 
 /// A tensor's layer, and its name around the number.
@@ -93,6 +102,8 @@ impl<'a> Plan<'a> {
             models,
             targets: Vec::new(),
             layers: None,
+            masks: None,
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
             method: recipe.method,
             seed: recipe.seed,
             fused: recipe.fused,
@@ -117,7 +128,8 @@ impl<'a> Plan<'a> {
         let view = |source: &'p Source| self.models[source.model].tensor(&source.tensor);
         let mut models = Vec::new();
         for source in &target.sources {
-            models.push(Model { view: view(source)?, own: source.own, number: source.number, mask: None });
+            let mask = self.masks.and_then(|masks| masks.mask(&self.names[source.model], &target.name));
+            models.push(Model { view: view(source)?, own: source.own, number: source.number, mask });
         }
         let base = target.base.as_ref().map(view).transpose()?;
         let method = if self.is_copied(target) { Method::Passthrough } else { self.method };

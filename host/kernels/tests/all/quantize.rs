@@ -94,7 +94,7 @@ const QUALITY: [(&str, f64); 20] = [
 ];
 
 /// Normal numbers out of a counter.
-pub fn normal(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn normal(count: usize, seed: u64) -> Vec<f32> {
     let chance = kernels::Counter::new(seed, "normal", 0);
     let unit = |i| (f64::from(chance.unit(i)) + 1e-9).ln();
     (0..count as u64)
