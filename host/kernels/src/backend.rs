@@ -8,6 +8,8 @@ mod cpu;
 mod gpu;
 
 pub use cpu::Cpu;
+#[cfg(feature = "gpu")]
+pub use gpu::Gpu;
 pub(crate) use cpu::tasks::{difference_bits, masked, scan};
 pub(crate) use cpu::{TILE, part, read};
 

@@ -1,5 +1,6 @@
 //! The crate from outside: real files, other tools' bytes, both back ends.
 
+mod backends;
 mod formats;
 mod merge;
 mod quantize;
