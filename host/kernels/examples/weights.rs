@@ -1,8 +1,9 @@
 //! The crate's functions by hand: `weights tensors FILE`, `weights quantize TYPE IN OUT`, `weights merge YAML ROOT OUT
-//! [TYPE]`, `weights bench`.
+//! [TYPE]`, `weights bench [NAME]`.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kernels::job::{self, Means};
@@ -30,7 +31,31 @@ fn main() -> Result<()> {
         }
         ["merge", yaml, root, to] => merge(yaml, root, to, None, means)?,
         ["merge", yaml, root, to, types] => merge(yaml, root, to, Some(types.parse()?), means)?,
+        ["bench"] => bench(&pool, "")?,
+        ["bench", only] => bench(&pool, only)?,
         _ => bail!("see the first lines of this file"),
+    }
+    Ok(())
+}
+
+/// Time this thread spent computing: what others do on the machine does not count.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn bench(pool: &Threads, only: &str) -> Result<()> {
+    let count = std::env::var("COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(1 << 24);
+    println!("{:<24} {:>9} {:>9} {:>7}", "one core", "GB/s", "in GB/s", "ratio");
+    for figure in kernels::bench::core(&thread_time, only, count)? {
+        println!("{:<24} {:>9.2} {:>9.2} {:>7.3}", figure.name, figure.rate(), figure.input_rate(), figure.ratio);
+    }
+    if !only.is_empty() {
+        return Ok(());
+    }
+    let start = Instant::now();
+    for (name, ratio) in kernels::bench::threads(&|| start.elapsed(), pool, count / 4)? {
+        println!("{name:<24} {ratio:.2} times one thread, with {}", pool.0);
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ mod gpu;
 pub use cpu::Cpu;
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
-pub(crate) use cpu::tasks::{difference_bits, masked, scan};
+pub(crate) use cpu::magnitudes::{difference_bits, scan};
+pub(crate) use cpu::tasks::masked;
 pub(crate) use cpu::{TILE, part, read};
 
 use crate::random::Counter;

@@ -59,6 +59,23 @@ impl Level {
     }
 }
 
+/// Asks for memory that is needed soon. Kernels that take several streams by turns, or compute for long between two
+/// reads, are not foreseen by the processor itself.
+#[inline(always)]
+pub(crate) fn prefetch<T>(soon: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..size_of_val(soon)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let line = soon.as_ptr().cast::<i8>().wrapping_add(at);
+        #[allow(unsafe_code, reason = "a prefetch of any address has no effect that a program can see")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(line);
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = soon;
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn avx2<K: Kernel>(kernel: K) -> K::Output {

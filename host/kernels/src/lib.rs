@@ -3,10 +3,13 @@
 //! The CPU back end is the reference; the wgpu one gives the same bytes. Nothing here reads a clock, and no
 //! thread runs that the caller did not allow.
 
+#![allow(clippy::needless_range_loop, reason = "lanes by their number are what the compiler makes vectors of")]
+
 #[cfg(not(target_endian = "little"))]
 compile_error!("weights are little-endian, and are computed with where they lie");
 
 pub mod backend;
+pub mod bench;
 mod error;
 pub mod float;
 mod format;

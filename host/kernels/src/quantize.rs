@@ -85,38 +85,50 @@ impl TryFrom<String> for Scheme {
     }
 }
 
-struct Encode<'a> {
-    scheme: Scheme,
-    values: &'a [f32],
-    out: &'a mut [u8],
+/// Runs one format's function with a level's instructions. A function of its own for each: one for all of them
+/// would be too large for the compiler to do well.
+macro_rules! encode_with {
+    ($level:expr, $values:expr, $out:expr, |$x:ident, $b:ident| $body:expr) => {{
+        struct Encode<'a>(&'a [f32], &'a mut [u8]);
+        impl Kernel for Encode<'_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn run(self) {
+                let Self($x, $b) = self;
+                $body;
+            }
+        }
+        $level.run(Encode($values, $out))
+    }};
 }
 
-impl Kernel for Encode<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { scheme, values, out } = self;
-        match (scheme.format, scheme.fit) {
-            (Format::F32, _) => each(values, out, |x, b: &mut [u8; 4]| *b = x.to_le_bytes()),
-            (Format::F16, _) => each(values, out, |x, b: &mut [u8; 2]| *b = float::f32_to_f16(x).to_le_bytes()),
-            (Format::Bf16, _) => each(values, out, |x, b: &mut [u8; 2]| *b = float::f32_to_bf16(x).to_le_bytes()),
-            (Format::F64, _) => each(values, out, |x, b: &mut [u8; 8]| *b = f64::from(x).to_le_bytes()),
-            (Format::Q8_0, _) => blocks::q8_0(values, out),
-            (Format::Q4_0, _) => blocks::q4_0(values, out),
-            (Format::Q4_1, _) => blocks::q4_1(values, out),
-            (Format::Q5_0, _) => blocks::q5_0(values, out),
-            (Format::Q5_1, _) => blocks::q5_1(values, out),
-            (Format::Mxfp4, _) => codes::mxfp4(values, out),
-            (Format::Tq1_0, fit) => ternary::tq1_0(values, out, fit),
-            (Format::Tq2_0, fit) => ternary::tq2_0(values, out, fit),
-            (Format::Q2K, _) => kquants::q2_k(values, out),
-            (Format::Q3K, _) => kquants::q3_k(values, out),
-            (Format::Q4K, _) => kquants::q4_k(values, out),
-            (Format::Q5K, _) => kquants::q5_k(values, out),
-            (Format::Q6K, _) => kquants::q6_k(values, out),
-            (format, _) => unreachable!("`check` let {format} through"),
+fn encode_at(level: Level, scheme: Scheme, values: &[f32], out: &mut [u8]) {
+    match (scheme.format, scheme.fit) {
+        (Format::F32, _) => encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 4]| *b = x.to_le_bytes())),
+        (Format::F64, _) => encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 8]| *b = f64::from(x).to_le_bytes())),
+        (Format::F16, _) => {
+            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 2]| *b = float::f32_to_f16(x).to_le_bytes()));
         }
+        (Format::Bf16, _) => {
+            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 2]| *b = float::f32_to_bf16(x).to_le_bytes()));
+        }
+        (Format::Q8_0, _) => encode_with!(level, values, out, |x, b| blocks::q8_0(x, b)),
+        (Format::Q4_0, _) => encode_with!(level, values, out, |x, b| blocks::q4_0(x, b)),
+        (Format::Q4_1, _) => encode_with!(level, values, out, |x, b| blocks::q4_1(x, b)),
+        (Format::Q5_0, _) => encode_with!(level, values, out, |x, b| blocks::q5_0(x, b)),
+        (Format::Q5_1, _) => encode_with!(level, values, out, |x, b| blocks::q5_1(x, b)),
+        (Format::Mxfp4, _) => encode_with!(level, values, out, |x, b| codes::mxfp4(x, b)),
+        (Format::Tq1_0, Fit::Usual) => encode_with!(level, values, out, |x, b| ternary::tq1_0(x, b, Fit::Usual)),
+        (Format::Tq1_0, Fit::Least) => encode_with!(level, values, out, |x, b| ternary::tq1_0(x, b, Fit::Least)),
+        (Format::Tq2_0, Fit::Usual) => encode_with!(level, values, out, |x, b| ternary::tq2_0(x, b, Fit::Usual)),
+        (Format::Tq2_0, Fit::Least) => encode_with!(level, values, out, |x, b| ternary::tq2_0(x, b, Fit::Least)),
+        (Format::Q2K, _) => encode_with!(level, values, out, |x, b| kquants::q2_k(x, b)),
+        (Format::Q3K, _) => encode_with!(level, values, out, |x, b| kquants::q3_k(x, b)),
+        (Format::Q4K, _) => encode_with!(level, values, out, |x, b| kquants::q4_k(x, b)),
+        (Format::Q5K, _) => encode_with!(level, values, out, |x, b| kquants::q5_k(x, b)),
+        (Format::Q6K, _) => encode_with!(level, values, out, |x, b| kquants::q6_k(x, b)),
+        (format, _) => unreachable!("`is_streamed` let {format} through"),
     }
 }
 
@@ -147,7 +159,7 @@ pub(crate) fn encode(level: Level, scheme: Scheme, values: &[f32], out: &mut [u8
     if need != out.len() as u64 {
         return Err(Fault::Truncated { need, have: out.len() as u64 });
     }
-    level.run(Encode { scheme, values, out });
+    encode_at(level, scheme, values, out);
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! The reference: tiles that fit the first cache, compiled for each level of instructions.
 
+pub(crate) mod magnitudes;
 pub(crate) mod tasks;
 
 use super::{Backend, Linear, Stretch, Tasks};
-use crate::level::{Kernel, Level};
+use crate::level::{Kernel, Level, prefetch};
 use crate::{Error, Fault, Format, Result, Scheme, float, quantize};
 
-/// Elements of a tile. A few of them and their sum stay in 32 KiB.
-pub(crate) const TILE: usize = 1024;
+/// Elements of a tile: half a page, so that nine of them (a base, three models, their differences, the sum) do not all
+/// fall on the same lines of a first cache of 32 KiB and eight ways.
+pub(crate) const TILE: usize = 512;
 
 /// The processor. Runs in the caller's thread; who wants more threads gives each its own stretches.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +140,14 @@ pub(crate) fn part(input: Stretch<'_>, from: usize, count: usize) -> &[u8] {
     &input.bytes[from / elements * size..(from + count) / elements * size]
 }
 
+/// Asks for the stretch's next tile.
+#[inline(always)]
+fn soon(input: Stretch<'_>, from: usize, count: usize) {
+    let (elements, size) = input.format.block();
+    let place = |at: usize| (at / elements as usize * size as usize).min(input.bytes.len());
+    prefetch(&input.bytes[place(from + count)..place(from + 2 * count)]);
+}
+
 /// Reads elements from `from` on, as many as `out` holds.
 #[inline(always)]
 pub(crate) fn read(input: Stretch<'_>, from: usize, out: &mut [f32]) {
@@ -148,6 +158,7 @@ pub(crate) fn read(input: Stretch<'_>, from: usize, out: &mut [f32]) {
 #[inline(always)]
 fn each(input: Stretch<'_>, from: usize, slots: &mut [f32], step: impl Fn(&mut f32, f32)) {
     let bytes = part(input, from, slots.len());
+    soon(input, from, slots.len());
     match input.format {
         Format::F32 => pairs(bytes, slots, |slot, b| step(slot, f32::from_le_bytes(b))),
         Format::Bf16 => pairs(bytes, slots, |slot, b| step(slot, float::bf16_to_f32(u16::from_le_bytes(b)))),

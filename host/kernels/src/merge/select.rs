@@ -10,10 +10,10 @@ use crate::level::Level;
 use crate::random::Counter;
 use crate::{Pool, Result, View, pool};
 
-/// Elements that are looked at for the bracket.
-const SAMPLE: usize = 1 << 14;
-/// Deviations to either side: a miss is as good as excluded, and costs one more pass.
-const SURE: f64 = 5.0;
+/// Elements that are looked at for the bracket, at most; the more, the narrower it is.
+const SAMPLE: usize = 1 << 16;
+/// Deviations to either side: a miss is one in ten thousand, and costs one more pass.
+const SURE: f64 = 4.0;
 
 struct Search<'a> {
     level: Level,
@@ -62,27 +62,30 @@ impl Search<'_> {
 
     /// A bracket that very likely holds the place.
     fn sampled(&self, k: u64) -> (u32, u32) {
-        if self.count <= 4 * SAMPLE {
+        const LEAST: usize = 1 << 12;
+        let wanted = (self.count / 128).clamp(LEAST, SAMPLE);
+        if self.count <= 16 * LEAST {
             return (0, u32::MAX);
         }
         // Runs of consecutive elements, at places by chance: reading single elements would touch as many pages.
         const RUN: usize = 256;
         let chance = Counter::new(0, self.view.name, 0);
         let runs = self.count / RUN;
-        let mut sample = Vec::with_capacity(SAMPLE);
-        for i in 0..(SAMPLE / RUN) as u64 {
+        let mut sample = Vec::with_capacity(wanted);
+        for i in 0..(wanted / RUN) as u64 {
             let from = (chance.bits(i) % runs as u64) as usize * RUN;
             let (base, view) = (stretch(*self.base, from, RUN), stretch(*self.view, from, RUN));
             sample.extend(difference_bits(self.level, base, view, RUN));
         }
-        sample.sort_unstable_by(|a, b| b.cmp(a));
         let share = k as f64 / self.count as f64;
-        let (middle, size) = (share * SAMPLE as f64, SAMPLE as f64);
+        let size = sample.len() as f64;
+        let middle = share * size;
         let spread = SURE * (size * share * (1.0 - share)).sqrt() + 16.0;
         let high = middle - spread;
         let low = (middle + spread) as usize;
-        let high = if high < 0.0 { u32::MAX } else { sample[high as usize] };
-        (sample.get(low).copied().unwrap_or(0), high)
+        let mut at = |place: usize| *sample.select_nth_unstable_by(place, |a, b| b.cmp(a)).1;
+        let high = if high < 0.0 { u32::MAX } else { at(high as usize) };
+        (if low < size as usize { at(low) } else { 0 }, high)
     }
 
     fn pass(&self, low: u32, high: u32) -> Result<Pass> {

@@ -30,16 +30,13 @@ pub(super) fn q8_0(values: &[f32], out: &mut [u8]) {
 #[inline(always)]
 fn peak(x: &[f32; BLOCK]) -> f32 {
     let (low, high) = extremes(x);
-    if high > -low {
-        high
-    } else if high < -low {
-        low
-    } else if high == 0.0 {
-        // ggml's search starts at +0 and nothing exceeds it.
-        0.0
-    } else {
-        x.iter().copied().find(|v| v.abs() == high).unwrap_or(high)
+    if high != -low {
+        // By bits: which of the two it is is as good as chance, and a branch would be mispredicted half the time.
+        let choose = u32::from(high > -low).wrapping_neg();
+        return f32::from_bits(high.to_bits() & choose | low.to_bits() & !choose);
     }
+    // ggml's search starts at +0 and nothing exceeds it.
+    if high == 0.0 { 0.0 } else { x.iter().copied().find(|v| v.abs() == high).unwrap_or(high) }
 }
 
 #[inline(always)]

@@ -19,6 +19,11 @@ fn exponent(largest: f32) -> u8 {
     if largest == 0.0 {
         return 0;
     }
+    // Far from a power of two the exponent is the logarithm's whole part.
+    let mantissa = largest.to_bits() & 0x007f_ffff;
+    if largest.is_normal() && mantissa < 0x007f_0000 {
+        return ((largest.to_bits() >> 23) as i32 - 2) as u8;
+    }
     // A single-precision logarithm, rounded: just below a power of two it is that power's.
     let log = f64::from(largest).log2() as f32;
     (log.floor() as i32 - 2 + 127) as u8
@@ -26,13 +31,12 @@ fn exponent(largest: f32) -> u8 {
 
 /// The nearest code, the first of two equally near.
 #[inline(always)]
-fn nearest(value: f32, scale: f32) -> u8 {
-    let (mut best, mut error) = (0, (E2M1[0] * scale - value).abs());
-    for (code, step) in E2M1.iter().enumerate().skip(1) {
-        let e = (step * scale - value).abs();
-        if e < error {
-            (best, error) = (code as u8, e);
-        }
+fn nearest(value: f32, scale: f32) -> u32 {
+    let (mut best, mut error) = (0u32, (E2M1[0] * scale - value).abs());
+    for code in 1..16 {
+        let e = (E2M1[code] * scale - value).abs();
+        best = if e < error { code as u32 } else { best };
+        error = if e < error { e } else { error };
     }
     best
 }
@@ -43,8 +47,12 @@ pub(super) fn mxfp4(values: &[f32], out: &mut [u8]) {
         let e = exponent(f32::from_bits(super::lanes::bits_max(x)));
         let scale = half_power(e);
         out[0] = e;
+        let mut codes = [0u32; 32];
+        for j in 0..32 {
+            codes[j] = nearest(x[j], scale);
+        }
         for j in 0..16 {
-            out[1 + j] = nearest(x[j], scale) | nearest(x[j + 16], scale) << 4;
+            out[1 + j] = (codes[j] | codes[j + 16] << 4) as u8;
         }
     }
 }

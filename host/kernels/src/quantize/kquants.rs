@@ -12,17 +12,12 @@ use search::{Affine, Found, absolute, affine, signed, stepwise};
 pub(super) const SUPER: usize = 256;
 
 /// Sub-blocks of 16 are sixteen a super-block; of 32, eight, so two super-blocks are searched at once.
+/// A loop and not a closure: a closure that is not inlined would lose the level's instructions.
 #[inline(always)]
-fn pairs(values: &[f32], mut each: impl FnMut(usize, &[f32; 2 * SUPER])) {
-    let (pairs, rest) = values.as_chunks::<{ 2 * SUPER }>();
-    for (i, pair) in pairs.iter().enumerate() {
-        each(2 * i, pair);
-    }
-    if !rest.is_empty() {
-        let mut last = [0.0; 2 * SUPER];
-        last[..rest.len()].copy_from_slice(rest);
-        each(2 * pairs.len(), &last);
-    }
+fn pair(values: &[f32]) -> [f32; 2 * SUPER] {
+    let mut out = [0.0; 2 * SUPER];
+    out[..values.len()].copy_from_slice(values);
+    out
 }
 
 /// Two bits of each of 256 codes; byte `m` of each half has elements `m`, `m + 32`, `m + 64`, `m + 96`.
@@ -198,27 +193,29 @@ fn loudness<const W: usize>(x: &[[f32; W]; 32]) -> [[f32; W]; 32] {
 pub(super) fn q4_k(values: &[f32], out: &mut [u8]) {
     let how = Affine { top: 15, start: -1.0, step: 0.1, steps: 20, absolute: false };
     let blocks = out.as_chunks_mut::<144>().0;
-    pairs(values, |first, x| {
+    for (x, blocks) in values.chunks(2 * SUPER).zip(blocks.chunks_mut(2)) {
+        let x = &pair(x);
         let Found { scales, mins, mut codes } = affine::<32, { 2 * SUPER }>(x, how, loudness);
         for (i, (x, codes)) in x.as_chunks::<SUPER>().0.iter().zip(codes.as_chunks_mut::<SUPER>().0).enumerate() {
-            let Some(out) = blocks.get_mut(first + i) else { return };
+            let Some(out) = blocks.get_mut(i) else { break };
             let head = head(x, &scales[8 * i..][..8], &mins[8 * i..][..8], codes, 15);
             out[..16].copy_from_slice(&head);
             for (codes, out) in codes.as_chunks::<64>().0.iter().zip(out[16..].as_chunks_mut::<32>().0) {
                 (0..32).for_each(|l| out[l] = codes[l] | codes[l + 32] << 4);
             }
         }
-    });
+    }
 }
 
 #[inline(always)]
 pub(super) fn q5_k(values: &[f32], out: &mut [u8]) {
     let how = Affine { top: 31, start: -0.5, step: 0.1, steps: 15, absolute: false };
     let blocks = out.as_chunks_mut::<176>().0;
-    pairs(values, |first, x| {
+    for (x, blocks) in values.chunks(2 * SUPER).zip(blocks.chunks_mut(2)) {
+        let x = &pair(x);
         let Found { scales, mins, mut codes } = affine::<32, { 2 * SUPER }>(x, how, loudness);
         for (i, (x, codes)) in x.as_chunks::<SUPER>().0.iter().zip(codes.as_chunks_mut::<SUPER>().0).enumerate() {
-            let Some(out) = blocks.get_mut(first + i) else { return };
+            let Some(out) = blocks.get_mut(i) else { break };
             let head = head(x, &scales[8 * i..][..8], &mins[8 * i..][..8], codes, 31);
             out[..16].copy_from_slice(&head);
             let (high, low) = out[16..].split_at_mut(32);
@@ -230,7 +227,7 @@ pub(super) fn q5_k(values: &[f32], out: &mut [u8]) {
                 }
             }
         }
-    });
+    }
 }
 
 #[inline(always)]

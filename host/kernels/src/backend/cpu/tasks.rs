@@ -1,6 +1,7 @@
 //! Merging differences from a base, one tile at a time.
 
-use super::{TILE, each};
+use super::{TILE, each, part, read, soon};
+use crate::Format;
 use crate::backend::{Cut, Keep, Stretch, Task, Tasks};
 use crate::level::Kernel;
 
@@ -29,24 +30,117 @@ impl Kernel for TasksTile<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { job, from, tile, scratch } = self;
-        let base = &mut scratch.base[..tile.len()];
-        each(job.base, from, base, |slot, x| *slot = x);
-        for (task, delta) in job.tasks.iter().zip(&mut scratch.deltas) {
-            difference(task, from, job.from + from as u64, base, &mut delta[..tile.len()]);
+        let index = job.from + from as u64;
+        // A whole tile has a length the compiler knows: it then checks nothing in the loop.
+        if let Ok(tile) = <&mut [f32; TILE]>::try_from(&mut *tile)
+            && job.tasks.iter().all(|task| is_even(task.keep, index))
+        {
+            match job.tasks.len() {
+                1 => return at_once::<1>(job, from, tile, scratch),
+                2 => return at_once::<2>(job, from, tile, scratch),
+                3 => return at_once::<3>(job, from, tile, scratch),
+                4 => return at_once::<4>(job, from, tile, scratch),
+                _ => {}
+            }
         }
-        let weights: Vec<f32> = job.tasks.iter().map(|task| task.weight).collect();
+        let base = &mut scratch.base[..tile.len()];
+        read(job.base, from, base);
+        for (task, delta) in job.tasks.iter().zip(&mut scratch.deltas) {
+            difference(task, from, index, base, &mut delta[..tile.len()]);
+        }
+        let weights = job.tasks.iter().map(|task| task.weight);
         match (job.vote, scratch.deltas.as_slice()) {
             (_, []) => tile.fill(0.0),
-            (true, [a]) => vote([a], &weights, job.normalize, tile),
-            (true, [a, b]) => vote([a, b], &weights, job.normalize, tile),
-            (true, [a, b, c]) => vote([a, b, c], &weights, job.normalize, tile),
-            (true, [a, b, c, d]) => vote([a, b, c, d], &weights, job.normalize, tile),
-            (true, many) => vote_many(many, &weights, job.normalize, tile),
-            (false, many) => sum(many, &weights, job.normalize, tile),
+            (true, many) => vote(many, weights, job.normalize, tile),
+            (false, many) => sum(many, weights, job.normalize, tile),
         }
         let lambda = job.lambda;
         for (out, base) in tile.iter_mut().zip(base) {
             *out = if lambda == 1.0 { *base + *out } else { *base + *out * lambda };
+        }
+    }
+}
+
+/// Elements between two requests for what comes next; four lines of singles.
+const STEP: usize = 64;
+
+/// Whether one pair of limits says for a whole tile what is kept.
+#[inline(always)]
+fn is_even(keep: Keep<'_>, index: u64) -> bool {
+    let outside = |cut: Cut| cut.index <= index || cut.index >= index + TILE as u64;
+    match keep {
+        Keep::All => true,
+        Keep::Band { low, high } => outside(low) && outside(high),
+        Keep::Chance { .. } | Keep::Mask(_) => false,
+    }
+}
+
+/// Singles as they lie in a file, or as a tile of our own has them.
+type Raw<'a> = &'a [[u8; 4]; TILE];
+
+#[inline(always)]
+fn raw<'a>(input: Stretch<'a>, from: usize, room: &'a mut [f32; TILE]) -> Raw<'a> {
+    if input.format == Format::F32 {
+        let direct = part(input, from, TILE).as_chunks::<4>().0;
+        if let Ok(direct) = direct.try_into() {
+            return direct;
+        }
+    }
+    read(input, from, room);
+    bytemuck::cast_ref(room)
+}
+
+/// The whole merge of an element before the next one: nothing is kept between, so memory is the only limit.
+#[inline(always)]
+fn at_once<const N: usize>(job: &Tasks<'_>, from: usize, tile: &mut [f32; TILE], scratch: &mut Scratch) {
+    let index = job.from + from as u64;
+    let base = raw(job.base, from, &mut scratch.base);
+    let mut inputs: [Raw<'_>; N] = [base; N];
+    let (mut limits, mut rescale, mut weights) = ([(0u32, u32::MAX); N], [1.0f32; N], [0.0f32; N]);
+    for (n, (task, room)) in job.tasks.iter().zip(&mut scratch.deltas).enumerate().take(N) {
+        inputs[n] = raw(task.input, from, room);
+        (rescale[n], weights[n]) = (task.rescale, task.weight);
+        if let Keep::Band { low, high } = task.keep {
+            limits[n] = (low.least(index < low.index), high.least(index < high.index));
+        }
+    }
+    let total = divisor(weights.into_iter());
+    let (vote, normalize, lambda) = (job.vote, job.normalize, job.lambda);
+    for block in 0..TILE / STEP {
+        // A few lines at a time: more than the processor can have under way would wait for each other.
+        for task in &job.tasks {
+            soon(task.input, from + block * STEP + TILE - STEP, STEP);
+        }
+        soon(job.base, from + block * STEP + TILE - STEP, STEP);
+        for i in block * STEP..(block + 1) * STEP {
+            let origin = f32::from_le_bytes(base[i]);
+            let mut d = [0.0f32; N];
+            for n in 0..N {
+                let bits = (f32::from_le_bytes(inputs[n][i]) - origin).to_bits();
+                let size = bits & 0x7fff_ffff;
+                let keep = if size >= limits[n].0 && size < limits[n].1 { u32::MAX } else { 0x8000_0000 };
+                d[n] = f32::from_bits(bits & keep) * rescale[n] * weights[n];
+            }
+            let mut all = d[0];
+            for n in 1..N {
+                all += d[n];
+            }
+            let (mut mix, mut weight) = (all, total);
+            if vote {
+                for n in 0..N {
+                    let agrees = if all >= 0.0 { d[n] > 0.0 } else { d[n] < 0.0 };
+                    let part = f32::from_bits(d[n].to_bits() & if agrees { u32::MAX } else { 0x8000_0000 });
+                    let counted = if agrees { weights[n] } else { 0.0 };
+                    mix = if n == 0 { part } else { mix + part };
+                    weight = if n == 0 { counted } else { weight + counted };
+                }
+                weight = if weight == 0.0 { 1.0 } else { weight };
+            }
+            if normalize {
+                mix /= weight;
+            }
+            // A factor of one changes nothing.
+            tile[i] = origin + mix * lambda;
         }
     }
 }
@@ -112,40 +206,7 @@ fn pieces(delta: &mut [f32], index: u64, low: Cut, high: Cut) -> impl Iterator<I
 
 /// The sum of what has the sign of the sum of all.
 #[inline(always)]
-fn vote<const N: usize>(deltas: [&[f32; TILE]; N], weights: &[f32], normalize: bool, out: &mut [f32]) {
-    let mut w = [0.0; N];
-    w.copy_from_slice(weights);
-    for (i, out) in out.iter_mut().enumerate() {
-        let mut d = [0.0; N];
-        for n in 0..N {
-            d[n] = deltas[n][i];
-        }
-        *out = winner(&d, &w, normalize);
-    }
-}
-
-#[inline(always)]
-fn winner<const N: usize>(d: &[f32; N], w: &[f32; N], normalize: bool) -> f32 {
-    let mut total = d[0];
-    for d in &d[1..] {
-        total += d;
-    }
-    let positive = total >= 0.0;
-    let (mut mix, mut weight) = (0.0, 0.0);
-    for n in 0..N {
-        let agrees = if positive { d[n] > 0.0 } else { d[n] < 0.0 };
-        let keep = if agrees { u32::MAX } else { 0x8000_0000 };
-        let kept = f32::from_bits(d[n].to_bits() & keep);
-        let counted = if agrees { w[n] } else { 0.0 };
-        mix = if n == 0 { kept } else { mix + kept };
-        weight = if n == 0 { counted } else { weight + counted };
-    }
-    let weight = if weight == 0.0 { 1.0 } else { weight };
-    if normalize { mix / weight } else { mix }
-}
-
-#[inline(always)]
-fn vote_many(deltas: &[[f32; TILE]], weights: &[f32], normalize: bool, out: &mut [f32]) {
+fn vote(deltas: &[[f32; TILE]], weights: impl Iterator<Item = f32>, normalize: bool, out: &mut [f32]) {
     let mut total = deltas[0];
     for delta in &deltas[1..] {
         total.iter_mut().zip(delta).for_each(|(t, d)| *t += d);
@@ -156,7 +217,7 @@ fn vote_many(deltas: &[[f32; TILE]], weights: &[f32], normalize: bool, out: &mut
             let d = delta[i];
             let agrees = if total[i] >= 0.0 { d > 0.0 } else { d < 0.0 };
             let kept = f32::from_bits(d.to_bits() & if agrees { u32::MAX } else { 0x8000_0000 });
-            let weight = if agrees { *w } else { 0.0 };
+            let weight = if agrees { w } else { 0.0 };
             *out = if n == 0 { kept } else { *out + kept };
             counted[i] = if n == 0 { weight } else { counted[i] + weight };
         }
@@ -169,104 +230,20 @@ fn vote_many(deltas: &[[f32; TILE]], weights: &[f32], normalize: bool, out: &mut
 }
 
 #[inline(always)]
-fn sum(deltas: &[[f32; TILE]], weights: &[f32], normalize: bool, out: &mut [f32]) {
+fn sum(deltas: &[[f32; TILE]], weights: impl Iterator<Item = f32>, normalize: bool, out: &mut [f32]) {
     out.copy_from_slice(&deltas[0][..out.len()]);
     for delta in &deltas[1..] {
         out.iter_mut().zip(delta).for_each(|(out, d)| *out += d);
     }
-    let weight: f32 = weights.iter().sum();
-    // Weights that cancel say nothing about size.
-    let weight = if weight.abs() < 1e-8 { 1.0 } else { weight };
+    let weight = divisor(weights);
     if normalize {
         out.iter_mut().for_each(|out| *out /= weight);
     }
 }
 
-/// The magnitudes' bits of the differences of two stretches.
-struct Bits<'a> {
-    base: Stretch<'a>,
-    input: Stretch<'a>,
-    out: &'a mut [u32],
-}
-
-impl Kernel for Bits<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let mut tile = [0.0f32; TILE];
-        for (number, out) in self.out.chunks_mut(TILE).enumerate() {
-            let tile = &mut tile[..out.len()];
-            each(self.base, number * TILE, tile, |slot, x| *slot = x);
-            each(self.input, number * TILE, tile, |slot, x| *slot = x - *slot);
-            for (out, x) in out.iter_mut().zip(tile) {
-                *out = x.to_bits() & 0x7fff_ffff;
-            }
-        }
-    }
-}
-
-/// The magnitudes' bits of the differences of two stretches.
-pub(crate) fn difference_bits(
-    level: crate::Level,
-    base: Stretch<'_>,
-    input: Stretch<'_>,
-    count: usize,
-) -> Vec<u32> {
-    let mut out = vec![0; count];
-    level.run(Bits { base, input, out: &mut out });
-    out
-}
-
-struct Scan<'a> {
-    base: Stretch<'a>,
-    input: Stretch<'a>,
-    count: usize,
-    low: u32,
-    high: u32,
-}
-
-impl Kernel for Scan<'_> {
-    type Output = (u64, Vec<u32>);
-
-    #[inline(always)]
-    fn run(self) -> (u64, Vec<u32>) {
-        let Self { base, input, count, low, high } = self;
-        let mut tile = [0.0f32; TILE];
-        let mut found = [0u32; TILE + 1];
-        let (mut above, mut inside) = (0u64, Vec::new());
-        let mut from = 0;
-        while from < count {
-            let tile = &mut tile[..TILE.min(count - from)];
-            each(base, from, tile, |slot, x| *slot = x);
-            each(input, from, tile, |slot, x| *slot = x - *slot);
-            let (mut larger, mut length) = (0u32, 0);
-            for x in tile.iter() {
-                let bits = x.to_bits() & 0x7fff_ffff;
-                larger += u32::from(bits > high);
-            }
-            for x in tile.iter() {
-                let bits = x.to_bits() & 0x7fff_ffff;
-                // Written always, kept if inside: no branch to mispredict.
-                found[length] = bits;
-                length += usize::from(bits >= low) & usize::from(bits <= high);
-            }
-            above += u64::from(larger);
-            inside.extend_from_slice(&found[..length]);
-            from += TILE;
-        }
-        (above, inside)
-    }
-}
-
-/// How many differences are larger than `high`, and the magnitudes' bits from `low` to `high`, in order.
-pub(crate) fn scan(
-    level: crate::Level,
-    base: Stretch<'_>,
-    input: Stretch<'_>,
-    count: usize,
-    low: u32,
-    high: u32,
-) -> (u64, Vec<u32>) {
-    level.run(Scan { base, input, count, low, high })
+/// The sum of the weights. Weights that cancel say nothing about size.
+#[inline(always)]
+fn divisor(weights: impl Iterator<Item = f32>) -> f32 {
+    let sum: f32 = weights.sum();
+    if sum.abs() < 1e-8 { 1.0 } else { sum }
 }
