@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use kernels::job::{self, Means};
 use kernels::merge::{Plan, Recipe};
-use kernels::{Cpu, Limits, Threads, Types, Weights};
+use kernels::weights::llama::Llama;
+use kernels::{Cpu, Limits, Metadata, Threads, Types, Weights};
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +27,14 @@ fn main() -> Result<()> {
             let weights = Weights::open(Path::new(from), &Limits::default())?;
             let types: Types = types.parse()?;
             let types = types.for_model(weights.infos().iter().map(|info| info.name.as_str()));
-            let report = job::convert(&weights, &types, Path::new(to), weights.metadata(), means)?;
+            let from = Path::new(from);
+            let other = to.ends_with(".gguf") && matches!(weights.metadata(), Metadata::Safetensors(_));
+            let report = if other {
+                let llama = Llama::read(if from.is_dir() { from } else { from.parent().context("a folder")? })?;
+                job::convert_llama(&weights, &llama, &types, Path::new(to), means)?
+            } else {
+                job::convert(&weights, &types, Path::new(to), weights.metadata(), means)?
+            };
             println!("{}", serde_json::to_string(&report)?);
         }
         ["merge", yaml, root, to] => merge(yaml, root, to, None, means)?,

@@ -133,3 +133,20 @@ pub trait Backend: Sync {
     /// From a format to numbers.
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()>;
 }
+
+/// The back end that a caller should use when it has no wish: a graphics processor if there is a real one and it
+/// is faster at a small trial, else the CPU. Measures, so ask once and remember.
+pub fn auto(wall: crate::bench::Clock<'_>) -> Box<dyn Backend + Send> {
+    #[cfg(feature = "gpu")]
+    if let Ok(gpu) = Gpu::open()
+        // A processor that plays a graphics processor is only ever slower than itself.
+        && !gpu.is_software()
+        && let (Ok(theirs), Ok(ours)) = (crate::bench::trial(&gpu, wall), crate::bench::trial(&Cpu::default(), wall))
+        && theirs < ours
+    {
+        return Box::new(gpu);
+    }
+    #[cfg(not(feature = "gpu"))]
+    let _ = wall;
+    Box::new(Cpu::default())
+}

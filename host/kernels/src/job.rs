@@ -12,6 +12,7 @@ use crate::level::Level;
 use crate::merge::{self, Plan};
 use crate::pool::{self, Pool};
 use crate::weights::Metadata;
+use crate::weights::llama::Llama;
 use crate::{Error, Fault, Format, Output, Result, Scheme, Types, View, Weights, quantize};
 
 /// Told how far the work is; can stop it.
@@ -125,6 +126,37 @@ pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadat
     write(pieces, metadata, path, means, |i, make| {
         make(&merge::Ask::copy(weights.view(&infos[i])))?;
         weights.forget(&infos[i]);
+        Ok(())
+    })
+}
+
+/// Turns a Llama model's safetensors into a GGUF file that llama.cpp reads.
+pub fn convert_llama(weights: &Weights, llama: &Llama, types: &Types, path: &Path, means: Means<'_>) -> Result<Report> {
+    let (mut pieces, mut infos) = (Vec::new(), Vec::new());
+    for info in weights.infos() {
+        let Some(name) = llama.name(&info.name) else {
+            // Tables that the reader makes for itself.
+            if info.name.ends_with("inv_freq") {
+                continue;
+            }
+            return Err(Error::tensor(&info.name, Fault::Not("a tensor of a Llama model")));
+        };
+        // What is not a matrix is small, and read as singles there.
+        let to = match info.shape.len() {
+            0 | 1 => Format::F32.into(),
+            _ => types.of(&name, &info.shape, info.format),
+        };
+        pieces.push(Piece { name, shape: info.shape.clone(), from: info.format, to });
+        infos.push(info);
+    }
+    let metadata = Metadata::Gguf(llama.metadata().to_vec());
+    write(pieces, &metadata, path, means, |i, make| {
+        let view = weights.view(infos[i]);
+        match llama.reorder(view.name, view.shape, view.bytes)? {
+            Some(bytes) => make(&merge::Ask::copy(View { bytes: &bytes, ..view }))?,
+            None => make(&merge::Ask::copy(view))?,
+        }
+        weights.forget(infos[i]);
         Ok(())
     })
 }

@@ -10,6 +10,8 @@ compile_error!("weights are little-endian, and are computed with where they lie"
 
 pub mod backend;
 pub mod bench;
+pub mod companions;
+pub mod compare;
 mod error;
 pub mod float;
 mod format;

@@ -10,7 +10,7 @@ mod parameters;
 mod plan;
 mod recipe;
 mod select;
-mod sums;
+pub(crate) mod sums;
 
 pub use method::{Ask, Job, Method, Model, prepare};
 pub use parameters::{Global, Own};

@@ -4,6 +4,7 @@
 //! process. Files of strangers are read into memory first ([`Weights::from_bytes`]).
 
 pub mod gguf;
+pub mod llama;
 pub mod output;
 pub mod safetensors;
 

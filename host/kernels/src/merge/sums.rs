@@ -11,6 +11,15 @@ use crate::{Pool, Result, View, pool};
 pub(super) const STRETCH: usize = 1 << 16;
 const LANES: usize = 8;
 
+/// The sum of numbers in eight lanes: the same however a compiler arranges it.
+pub(crate) fn lanes(values: impl Iterator<Item = f64>) -> f64 {
+    let mut lanes = [0.0; LANES];
+    for (i, value) in values.enumerate() {
+        lanes[i % LANES] += value;
+    }
+    lanes.iter().sum()
+}
+
 /// Dot products of some tensors, each with each.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gram {

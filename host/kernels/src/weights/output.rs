@@ -81,12 +81,12 @@ fn write_at(file: &File, mut bytes: &[u8], mut at: u64) -> std::io::Result<()> {
 
 /// A temporary file is its owner's alone; a model is a file like any other.
 #[cfg(unix)]
-fn readable(file: &File) -> std::io::Result<()> {
+pub(crate) fn readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn readable(_: &File) -> std::io::Result<()> {
+pub(crate) fn readable(_: &File) -> std::io::Result<()> {
     Ok(())
 }

@@ -274,3 +274,90 @@ fn a_tensor_that_is_not_finite_stops_the_work_and_is_named() {
     }
     assert_eq!(singles(weights.tensor("x.weight").expect("is there").bytes)[0], 0.0);
 }
+
+#[test]
+fn a_file_of_another_tool_is_read_whole() {
+    let weights = Weights::open(&oracle("tool.gguf"), &Limits::default()).expect("sound");
+    let Metadata::Gguf(pairs) = weights.metadata() else { panic!("another kind") };
+    let value = |key: &str| pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+    assert_eq!(value("a.u32"), Some(Value::U32(7)));
+    assert_eq!(value("a.f64"), Some(Value::F64(1e300)));
+    assert_eq!(value("a.i8"), Some(Value::I8(-5)));
+    assert_eq!(value("a.text"), Some(Value::Text("grüße".into())));
+    let Some(Value::Array(texts)) = value("a.texts") else { panic!("no array") };
+    assert_eq!(texts.texts(), Some(vec!["x".to_owned(), "yy".to_owned()]));
+    for name in ["x.f32", "x.f16", "x.q8_0"] {
+        let view = weights.tensor(name).expect("is there");
+        assert_eq!(view.shape, [2, 3, 32]);
+        for (i, x) in dequantize(&view).expect("reads").into_iter().enumerate() {
+            assert!((x - (i as f32 / 64.0 - 1.0)).abs() < 0.01, "{name} {i}: {x}");
+        }
+    }
+}
+
+const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":64,"intermediate_size":128,"num_hidden_layers":2,
+"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":128,"rms_norm_eps":1e-5,"rope_theta":5000.0,
+"vocab_size":6,"bos_token_id":0,"eos_token_id":[4,1]}"#;
+const TOKENIZER: &str = r#"{"model":{"type":"BPE","vocab":{"a":1,"b":2,"ab":3},"merges":["a b"]},
+"added_tokens":[{"id":0,"content":"<s>","special":true},{"id":4,"content":"</s>","special":true}]}"#;
+
+#[test]
+fn a_llama_model_becomes_a_gguf_with_its_names_rows_and_words() {
+    use kernels::job::{self, Means};
+    use kernels::weights::llama::Llama;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("config.json"), CONFIG).expect("writes");
+    std::fs::write(folder.path().join("tokenizer.json"), TOKENIZER).expect("writes");
+    let llama = Llama::read(folder.path()).expect("sound");
+    let from = Weights::open(&oracle("merge/inputs/a_bf16"), &Limits::default()).expect("sound");
+    let to = folder.path().join("a.gguf");
+    let means = Means { backend: &kernels::Cpu::default(), pool: &kernels::Inline, watch: &() };
+    job::convert_llama(&from, &llama, &"f32".parse().expect("a type"), &to, means).expect("converts");
+    let made = Weights::open(&to, &Limits::default()).expect("sound");
+    let Metadata::Gguf(pairs) = made.metadata() else { panic!("another kind") };
+    let value = |key: &str| pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+    assert_eq!(value("llama.attention.head_count_kv"), Some(Value::U32(2)));
+    assert_eq!(value("llama.rope.freq_base"), Some(Value::F32(5000.0)));
+    assert_eq!(value("tokenizer.ggml.eos_token_id"), Some(Value::U32(4)));
+    let Some(Value::Array(tokens)) = value("tokenizer.ggml.tokens") else { panic!("no tokens") };
+    let words = ["<s>", "a", "b", "ab", "</s>", "[PAD5]"].map(str::to_owned).to_vec();
+    assert_eq!(tokens.texts(), Some(words));
+    assert_eq!(made.tensor("output_norm.weight").expect("is there").format, Format::F32);
+
+    let row = |weights: &Weights, name: &str, at: usize| {
+        let values = dequantize(&weights.tensor(name).expect("is there")).expect("reads");
+        values[at * 64..][..64].to_vec()
+    };
+    // Two heads of sixteen rows for keys: the second half of a head goes between the rows of the first.
+    for (to, at) in [(0, 0), (1, 8), (2, 1), (15, 15), (16, 16), (17, 24), (30, 23)] {
+        let theirs = row(&from, "model.layers.1.self_attn.k_proj.weight", at);
+        assert_eq!(row(&made, "blk.1.attn_k.weight", to), theirs, "{to}");
+    }
+    assert_eq!(row(&made, "blk.0.attn_v.weight", 5), row(&from, "model.layers.0.self_attn.v_proj.weight", 5));
+}
+
+#[test]
+fn another_family_is_not_taken_for_a_llama() {
+    use kernels::weights::llama::Llama;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("config.json"), CONFIG.replace("LlamaFor", "BertFor")).expect("writes");
+    assert!(Llama::read(folder.path()).expect_err("refused").to_string().ends_with("not of the family Llama or Mistral"));
+    let outside = TOKENIZER.replace("\"id\":4", "\"id\":4000000000");
+    std::fs::write(folder.path().join("config.json"), CONFIG).expect("writes");
+    std::fs::write(folder.path().join("tokenizer.json"), outside).expect("writes");
+    assert!(Llama::read(folder.path()).expect_err("refused").to_string().contains("token's number is 4000000000"));
+}
+
+#[test]
+fn what_lies_beside_a_model_goes_with_it() {
+    let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    std::fs::write(from.path().join("config.json"), CONFIG).expect("writes");
+    std::fs::write(from.path().join("tokenizer.json"), TOKENIZER).expect("writes");
+    std::fs::write(from.path().join("model.safetensors"), "large").expect("writes");
+    kernels::companions::copy(from.path(), to.path(), Some(7), Some(Format::Bf16)).expect("copies");
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(to.path().join("config.json")).expect("is there")).expect("parses");
+    assert_eq!((&config["num_hidden_layers"], &config["torch_dtype"]), (&7.into(), &"bfloat16".into()));
+    assert_eq!(config["hidden_size"], 64);
+    assert!(to.path().join("tokenizer.json").exists() && !to.path().join("model.safetensors").exists());
+}

@@ -1,6 +1,7 @@
 //! The crate from outside: real files, other tools' bytes, both back ends.
 
 mod backends;
+mod compare;
 mod formats;
 mod merge;
 mod quantize;

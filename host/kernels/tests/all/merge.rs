@@ -323,3 +323,77 @@ fn merging_and_quantizing_at_once_gives_the_bytes_of_one_after_the_other() {
     assert!(report.tensors.iter().filter(|t| t.shape.len() == 2).all(|t| t.snr.is_some_and(|db| db > 35.0)));
     assert!(report.ratio() > 3.5, "{}", report.ratio());
 }
+
+/// Lets a few stretches pass and then stops.
+struct Impatient(std::sync::atomic::AtomicU64);
+
+impl job::Watch for Impatient {
+    fn advance(&self, bytes: u64) -> std::ops::ControlFlow<()> {
+        let seen = self.0.fetch_add(bytes, std::sync::atomic::Ordering::SeqCst) + bytes;
+        if seen > 30_000 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    }
+}
+
+#[test]
+fn work_that_is_stopped_leaves_no_file() {
+    let folder = folder();
+    let weights = open(&oracle("merge/inputs/a_f32"));
+    let watch = Impatient(0.into());
+    let means = Means { backend: &Cpu::default(), pool: &Inline, watch: &watch };
+    let types: Types = "q8_0".parse().expect("a type");
+    let error = job::convert(&weights, &types, &folder.path().join("out"), weights.metadata(), means).expect_err("stopped");
+    assert!(matches!(error, Error::Stopped));
+    assert!(watch.0.into_inner() < weights.file_bytes() - 10_000, "it went on");
+    assert!(std::fs::read_dir(folder.path()).expect("a folder").next().is_none());
+}
+
+#[test]
+fn the_watch_is_told_of_every_byte() {
+    let folder = folder();
+    let weights = open(&oracle("merge/inputs/a_f32"));
+    let total: u64 = weights.infos().iter().map(|info| info.bytes()).sum();
+    let watch = Counted(0.into());
+    let means = Means { backend: &Cpu::default(), pool: &Inline, watch: &watch };
+    let types: Types = "int8".parse().expect("a type");
+    job::convert(&weights, &types, &folder.path().join("out"), weights.metadata(), means).expect("converts");
+    assert_eq!(watch.0.into_inner(), total);
+}
+
+struct Counted(std::sync::atomic::AtomicU64);
+
+impl job::Watch for Counted {
+    fn advance(&self, bytes: u64) -> std::ops::ControlFlow<()> {
+        self.0.fetch_add(bytes, std::sync::atomic::Ordering::SeqCst);
+        std::ops::ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn a_size_is_met_with_the_best_types_that_fit() {
+    let weights = open(&oracle("merge/inputs/a_f32"));
+    let whole: u64 = weights.infos().iter().map(|info| info.bytes()).sum();
+    let types = Types::within(&weights, whole / 3).expect("there is a choice");
+    assert_eq!(types, "q8_0".parse::<Types>().expect("a mix").for_model(weights.infos().iter().map(|i| i.name.as_str())));
+    let smaller = Types::within(&weights, whole / 6).expect("there is a choice");
+    assert!(smaller.size(&weights) <= whole / 6 && smaller.size(&weights) < types.size(&weights));
+    let error = Types::within(&weights, 100).expect_err("nothing is that small");
+    assert!(error.to_string().starts_with("recipe: no types reach 100 bytes"), "{error}");
+}
+
+#[test]
+fn a_mix_gives_the_tensors_that_matter_more_bits() {
+    let names: Vec<String> = (0..16)
+        .flat_map(|l| ["attn_v", "ffn_down", "attn_q"].map(|n| format!("blk.{l}.{n}.weight")))
+        .chain(["output.weight", "token_embd.weight", "output_norm.weight"].map(str::to_owned))
+        .collect();
+    let types = "q4_k_m".parse::<Types>().expect("a mix").for_model(names.iter().map(String::as_str));
+    let of = |name: &str| types.of(name, &[512, 512], Format::F16).to_string();
+    assert_eq!(of("output.weight"), "q6_k");
+    assert_eq!(of("token_embd.weight"), "q4_k");
+    assert_eq!(of("blk.0.attn_q.weight"), "q4_k");
+    // The first and last eighth, and every third between.
+    let better: Vec<u32> = (0..16).filter(|l| of(&format!("blk.{l}.attn_v.weight")) == "q6_k").collect();
+    assert_eq!(better, [0, 1, 4, 7, 10, 13, 14, 15]);
+    assert_eq!(types.of("output_norm.weight", &[512], Format::F32).to_string(), "f32");
+    assert_eq!(types.of("blk.0.attn_q.weight", &[512, 320], Format::F16).to_string(), "q5_0");
+}
