@@ -158,7 +158,6 @@ pub(crate) fn read(input: Stretch<'_>, from: usize, out: &mut [f32]) {
 #[inline(always)]
 fn each(input: Stretch<'_>, from: usize, slots: &mut [f32], step: impl Fn(&mut f32, f32)) {
     let bytes = part(input, from, slots.len());
-    soon(input, from, slots.len());
     match input.format {
         Format::F32 => pairs(bytes, slots, |slot, b| step(slot, f32::from_le_bytes(b))),
         Format::Bf16 => pairs(bytes, slots, |slot, b| step(slot, float::bf16_to_f32(u16::from_le_bytes(b)))),
@@ -193,16 +192,58 @@ impl Kernel for LinearTile<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { job, from, tile } = self;
-        let mut models = job.inputs.iter().zip(&job.weights);
-        let Some((first, weight)) = models.next() else { return tile.fill(0.0) };
-        each(*first, from, tile, |slot, x| *slot = x * weight);
-        for (input, weight) in models {
-            each(*input, from, tile, |slot, x| *slot += x * weight);
+        if !linear_at_once(job, from, tile) {
+            let mut models = job.inputs.iter().zip(&job.weights);
+            let Some((first, weight)) = models.next() else { return tile.fill(0.0) };
+            each(*first, from, tile, |slot, x| *slot = x * weight);
+            for (input, weight) in models {
+                each(*input, from, tile, |slot, x| *slot += x * weight);
+            }
         }
         if job.divisor != 1.0 {
             tile.iter_mut().for_each(|slot| *slot /= job.divisor);
         }
     }
+}
+
+/// Whole tiles of two to four models of one format: the sum of an element before the next one. Says if it did it.
+#[inline(always)]
+fn linear_at_once(job: &Linear<'_>, from: usize, tile: &mut [f32]) -> bool {
+    let Ok(tile) = <&mut [f32; TILE]>::try_from(tile) else { return false };
+    let single = f32::from_le_bytes;
+    let short = |b| float::bf16_to_f32(u16::from_le_bytes(b));
+    let format = |format| job.inputs.iter().all(|input| input.format == format);
+    match job.inputs.len() {
+        2 if format(Format::F32) => sum_of::<2, 4>(job, from, tile, single),
+        3 if format(Format::F32) => sum_of::<3, 4>(job, from, tile, single),
+        4 if format(Format::F32) => sum_of::<4, 4>(job, from, tile, single),
+        2 if format(Format::Bf16) => sum_of::<2, 2>(job, from, tile, short),
+        3 if format(Format::Bf16) => sum_of::<3, 2>(job, from, tile, short),
+        4 if format(Format::Bf16) => sum_of::<4, 2>(job, from, tile, short),
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn sum_of<const N: usize, const B: usize>(
+    job: &Linear<'_>,
+    from: usize,
+    tile: &mut [f32; TILE],
+    value: impl Fn([u8; B]) -> f32,
+) -> bool {
+    let (mut inputs, mut weights) = ([&[[0u8; B]; TILE]; N], [0.0f32; N]);
+    for n in 0..N {
+        let Ok(input) = part(job.inputs[n], from, TILE).as_chunks::<B>().0.try_into() else { return false };
+        (inputs[n], weights[n]) = (input, job.weights[n]);
+    }
+    for i in 0..TILE {
+        let mut sum = value(inputs[0][i]) * weights[0];
+        for n in 1..N {
+            sum += value(inputs[n][i]) * weights[n];
+        }
+        tile[i] = sum;
+    }
+    true
 }
 
 struct FusedTile<'a> {

@@ -146,3 +146,68 @@ impl Search<'_> {
         Ok((0, u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Format, Inline};
+
+    /// The place found by sorting everything.
+    fn sorted(values: &[f32], k: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by_key(|i| (std::cmp::Reverse(values[*i].to_bits() & 0x7fff_ffff), *i));
+        order.truncate(k);
+        order.sort_unstable();
+        order
+    }
+
+    fn above(values: &[f32], cut: Cut) -> Vec<usize> {
+        let is_above = |i: &usize| {
+            let bits = values[*i].to_bits() & 0x7fff_ffff;
+            bits > cut.bits || (bits == cut.bits && (*i as u64) < cut.index)
+        };
+        (0..values.len()).filter(is_above).collect()
+    }
+
+    #[test]
+    fn a_cut_has_exactly_the_largest_above_it_by_bracket_and_by_histogram() {
+        let chance = Counter::new(5, "select", 0);
+        let count = 150_000;
+        let fine: Vec<f32> = (0..count).map(|i| chance.unit(i) - 0.5).collect();
+        // Few different magnitudes: nearly every cut is among equals.
+        let coarse: Vec<f32> = fine.iter().map(|x| (x * 16.0).round()).collect();
+        let shape = [count];
+        let zero = vec![0u8; count as usize * 4];
+        let base = View::new("base", &shape, Format::F32, &zero).expect("sound");
+        for values in [&fine, &coarse] {
+            let bytes: &[u8] = bytemuck::cast_slice(values);
+            let view = View::new("view", &shape, Format::F32, bytes).expect("sound");
+            for level in Level::available() {
+                let search = Search { level, pool: &Inline, base: &base, view: &view, count: count as usize };
+                for k in [1, 2, 777, 75_000, 149_999] {
+                    let wanted = sorted(values, k);
+                    assert_eq!(above(values, cut(level, &Inline, &base, &view, k as u64).expect("finds")), wanted);
+                    let (low, high) = search.histogram(k as u64).expect("counts");
+                    let pass = search.pass(low, high).expect("passes");
+                    assert_eq!(above(values, search.inside(&pass, k as u64).expect("is inside")), wanted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bracket_that_misses_is_noticed() {
+        let values = [1.0f32, 2.0, 3.0, 4.0];
+        let bytes: &[u8] = bytemuck::cast_slice(&values);
+        let zero = [0u8; 16];
+        let base = View::new("base", &[4], Format::F32, &zero).expect("sound");
+        let view = View::new("view", &[4], Format::F32, bytes).expect("sound");
+        let search = Search { level: Level::Portable, pool: &Inline, base: &base, view: &view, count: 4 };
+        let found = |low: f32, high: f32, k| {
+            search.inside(&search.pass(low.to_bits(), high.to_bits()).expect("passes"), k)
+        };
+        assert_eq!(found(1.5, 2.5, 1), None);
+        assert_eq!(found(3.5, 4.5, 2), None);
+        assert_eq!(found(1.5, 3.5, 2).map(|cut| cut.bits), Some(2.0f32.to_bits()));
+    }
+}

@@ -1,6 +1,7 @@
 //! Magnitudes of differences, for finding the place where a merge cuts.
 
-use super::{TILE, each};
+use super::{TILE, each, part, soon};
+use crate::Format;
 use crate::backend::Stretch;
 use crate::level::{Kernel, Level};
 
@@ -55,24 +56,20 @@ impl Kernel for Scan<'_> {
     #[inline(always)]
     fn run(self) -> (u64, Vec<u32>) {
         let Self { level, base, input, count, low, high } = self;
-        let mut tile = [0.0f32; TILE];
-        let mut found = [0u32; TILE + 16];
+        let (mut rooms, mut found) = ([[0.0f32; TILE]; 2], [0u32; TILE + 16]);
         let (mut above, mut inside) = (0u64, Vec::new());
         let mut from = 0;
         while from < count {
-            let tile = &mut tile[..TILE.min(count - from)];
-            each(base, from, tile, |slot, x| *slot = x);
-            each(input, from, tile, |slot, x| *slot = x - *slot);
-            let mut larger = 0u32;
-            for x in tile.iter() {
-                let bits = x.to_bits() & 0x7fff_ffff;
-                larger += u32::from(bits > high);
-            }
-            let length = match level {
+            let length = TILE.min(count - from);
+            soon(base, from, length);
+            soon(input, from, length);
+            let [room, other] = &mut rooms;
+            let (a, b) = (singles(base, from, &mut room[..length]), singles(input, from, &mut other[..length]));
+            let (larger, length) = match level {
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code, reason = "the level says that the instructions are there")]
-                Level::Avx512 => unsafe { gather(tile, low, high, &mut found) },
-                _ => gather_plain(tile, low, high, &mut found),
+                Level::Avx512 => unsafe { gather(a, b, low, high, &mut found) },
+                _ => gather_plain(a, b, low, high, &mut found),
             };
             above += u64::from(larger);
             inside.extend_from_slice(&found[..length]);
@@ -82,56 +79,75 @@ impl Kernel for Scan<'_> {
     }
 }
 
-/// Puts the magnitudes from `low` to `high` one after the other; says how many there are.
+/// A stretch's elements as singles: where they lie if they are that, else read into `room`.
 #[inline(always)]
-fn gather_plain(tile: &[f32], low: u32, high: u32, found: &mut [u32; TILE + 16]) -> usize {
-    let mut length = 0;
-    for group in tile.chunks(16) {
-        let mut any = 0u32;
-        for x in group {
-            let bits = x.to_bits() & 0x7fff_ffff;
+fn singles<'a>(input: Stretch<'a>, from: usize, room: &'a mut [f32]) -> &'a [[u8; 4]] {
+    if input.format == Format::F32 {
+        return part(input, from, room.len()).as_chunks::<4>().0;
+    }
+    each(input, from, room, |slot, x| *slot = x);
+    bytemuck::cast_slice(room)
+}
+
+#[inline(always)]
+fn magnitude(base: [u8; 4], input: [u8; 4]) -> u32 {
+    (f32::from_le_bytes(input) - f32::from_le_bytes(base)).to_bits() & 0x7fff_ffff
+}
+
+/// Puts the magnitudes from `low` to `high` one after the other. How many are larger, and how many are inside.
+#[inline(always)]
+fn gather_plain(base: &[[u8; 4]], input: &[[u8; 4]], low: u32, high: u32, found: &mut [u32; TILE + 16]) -> (u32, usize) {
+    let (mut larger, mut length) = (0, 0);
+    for (base, input) in base.chunks(16).zip(input.chunks(16)) {
+        let (mut any, mut more) = (0u32, 0u32);
+        for (a, b) in base.iter().zip(input) {
+            let bits = magnitude(*a, *b);
+            more += u32::from(bits > high);
             any |= u32::from(bits.wrapping_sub(low) <= high - low);
         }
+        larger += more;
         // Few are inside: most groups need no second look.
         if any != 0 {
-            for x in group {
-                let bits = x.to_bits() & 0x7fff_ffff;
-                found[length] = bits;
-                length += usize::from(bits.wrapping_sub(low) <= high - low);
+            for (a, b) in base.iter().zip(input) {
+                found[length] = magnitude(*a, *b);
+                length += usize::from(found[length].wrapping_sub(low) <= high - low);
             }
         }
     }
-    length
+    (larger, length)
 }
 
 /// [`gather_plain`] by the instruction made for it.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,popcnt")]
-fn gather(tile: &[f32], low: u32, high: u32, found: &mut [u32; TILE + 16]) -> usize {
+fn gather(base: &[[u8; 4]], input: &[[u8; 4]], low: u32, high: u32, found: &mut [u32; TILE + 16]) -> (u32, usize) {
     use std::arch::x86_64::{
-        _mm512_and_si512, _mm512_cmple_epu32_mask, _mm512_loadu_si512, _mm512_maskz_compress_epi32, _mm512_set1_epi32,
-        _mm512_storeu_si512, _mm512_sub_epi32,
+        _mm512_and_si512, _mm512_castps_si512, _mm512_cmpgt_epu32_mask, _mm512_cmple_epu32_mask, _mm512_loadu_ps,
+        _mm512_maskz_compress_epi32, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_sub_ps,
     };
-    let (groups, rest) = tile.as_chunks::<16>();
-    let (sign, least, width) =
-        (_mm512_set1_epi32(0x7fff_ffff), _mm512_set1_epi32(low as i32), _mm512_set1_epi32((high - low) as i32));
-    let mut length = 0;
-    for group in groups {
+    let ((first, base), (second, input)) = (base.as_chunks::<16>(), input.as_chunks::<16>());
+    let (sign, least, most) =
+        (_mm512_set1_epi32(0x7fff_ffff), _mm512_set1_epi32(low as i32), _mm512_set1_epi32(high as i32));
+    let width = _mm512_sub_epi32(most, least);
+    let (mut larger, mut length) = (0, 0);
+    for (a, b) in first.iter().zip(second) {
         let slot = &mut found[length..length + 16];
         #[allow(unsafe_code, reason = "a group and a slot are sixteen words each")]
         unsafe {
-            let bits = _mm512_and_si512(_mm512_loadu_si512(group.as_ptr().cast()), sign);
+            let difference = _mm512_sub_ps(_mm512_loadu_ps(b.as_ptr().cast()), _mm512_loadu_ps(a.as_ptr().cast()));
+            let bits = _mm512_and_si512(_mm512_castps_si512(difference), sign);
+            larger += _mm512_cmpgt_epu32_mask(bits, most).count_ones();
             let inside = _mm512_cmple_epu32_mask(_mm512_sub_epi32(bits, least), width);
             _mm512_storeu_si512(slot.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(inside, bits));
             length += inside.count_ones() as usize;
         }
     }
-    for x in rest {
-        let bits = x.to_bits() & 0x7fff_ffff;
-        found[length] = bits;
-        length += usize::from(bits.wrapping_sub(low) <= high - low);
+    for (a, b) in base.iter().zip(input) {
+        found[length] = magnitude(*a, *b);
+        larger += u32::from(found[length] > high);
+        length += usize::from(found[length].wrapping_sub(low) <= high - low);
     }
-    length
+    (larger, length)
 }
 
 /// How many differences are larger than `high`, and the magnitudes' bits from `low` to `high`, in order.
