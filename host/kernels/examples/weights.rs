@@ -72,8 +72,10 @@ fn merge(yaml: &str, root: &str, to: &str, types: Option<Types>, means: Means<'_
     let mut recipe = Recipe::parse(&std::fs::read_to_string(yaml).context("the recipe")?)?;
     recipe.fused = std::env::var_os("EXACT").is_some();
     let models = recipe.models();
-    let models: Vec<Weights> =
-        models.iter().map(|name| Weights::open(&Path::new(root).join(name), &Limits::default())).collect::<Result<_, _>>()?;
+    let models: Vec<Weights> = models
+        .iter()
+        .map(|name| Weights::open(&Path::new(root).join(name), &Limits::default()))
+        .collect::<Result<_, _>>()?;
     let plan = Plan::new(&recipe, models.iter().collect())?;
     let report = job::merge(&plan, types.as_ref(), Path::new(to), means)?;
     println!("{} tensors, {} bytes", report.tensors.len(), report.after);

@@ -8,11 +8,11 @@ mod cpu;
 mod gpu;
 
 pub use cpu::Cpu;
-#[cfg(feature = "gpu")]
-pub use gpu::Gpu;
 pub(crate) use cpu::magnitudes::{difference_bits, scan};
 pub(crate) use cpu::tasks::masked;
 pub(crate) use cpu::{TILE, part, read};
+#[cfg(feature = "gpu")]
+pub use gpu::Gpu;
 
 use crate::random::Counter;
 use crate::{Format, Result, Scheme};

@@ -130,7 +130,10 @@ pub fn core(clock: Clock<'_>, only: &str, count: usize) -> Result<Vec<Figure>> {
         bench.add(name, size * models, size, || cpu.linear(&job, format.into(), &mut out[..size]))?;
     }
     ties(&mut bench, &cpu, &bytes, &mut out)?;
-    for name in ["q8_0", "q4_0", "tq2_0", "q4_k", "ternary", "q6_k", "q5_k", "q3_k", "q2_k", "q4_1", "q5_0", "q5_1", "tq1_0", "mxfp4", "f16", "bf16"] {
+    for name in [
+        "q8_0", "q4_0", "tq2_0", "q4_k", "ternary", "q6_k", "q5_k", "q3_k", "q2_k", "q4_1", "q5_0", "q5_1", "tq1_0",
+        "mxfp4", "f16", "bf16",
+    ] {
         let scheme: Scheme = name.parse()?;
         let (elements, size) = scheme.format.block();
         // The searches take long: a part tells as much.
@@ -149,8 +152,16 @@ fn ties(bench: &mut Bench<'_>, cpu: &Cpu, bytes: &[&[u8]], out: &mut [u8]) -> Re
     bench.add("ties: find the cut", count * 8, 0, || prepare(&one, cpu.level(), &Inline).map(drop))?;
     let low = Cut { bits: 0.02f32.to_bits(), index: 0 };
     let stretch = |m: usize| Stretch { format: Format::F32, bytes: bytes[m] };
-    let task = |m: usize| Task { input: stretch(m), weight: 0.3, keep: Keep::Band { low, high: Cut::TOP }, rescale: 1.0 };
-    let job = Tasks { base: stretch(0), tasks: (1..4).map(task).collect(), vote: true, normalize: true, lambda: 1.0, from: 0 };
+    let task =
+        |m: usize| Task { input: stretch(m), weight: 0.3, keep: Keep::Band { low, high: Cut::TOP }, rescale: 1.0 };
+    let job = Tasks {
+        base: stretch(0),
+        tasks: (1..4).map(task).collect(),
+        vote: true,
+        normalize: true,
+        lambda: 1.0,
+        from: 0,
+    };
     bench.add("ties: fused pass 3 f32", count * 16, count * 4, || cpu.tasks(&job, Format::F32.into(), out))
 }
 

@@ -18,7 +18,11 @@ fn pair<'a>(a: &View<'a>, b: &View<'a>) -> Result<()> {
 const STRETCH: usize = 1 << 16;
 
 /// Sums of something over the elements of tensors of one shape: in double, stretch by stretch, in order.
-fn sum<const N: usize>(views: &[View<'_>], pool: &dyn Pool, of: impl Fn(&[Vec<f32>]) -> [f64; N] + Sync) -> Result<[f64; N]> {
+fn sum<const N: usize>(
+    views: &[View<'_>],
+    pool: &dyn Pool,
+    of: impl Fn(&[Vec<f32>]) -> [f64; N] + Sync,
+) -> Result<[f64; N]> {
     let (count, row) = (views[0].count(), views[0].row().max(1));
     // Formats with something a row are read from the begin of one.
     let step = if views.iter().any(|view| view.format.is_whole()) { STRETCH.div_ceil(row) * row } else { STRETCH };

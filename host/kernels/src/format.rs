@@ -177,8 +177,19 @@ impl Format {
     pub const fn is_readable(self) -> bool {
         !matches!(
             self,
-            Self::F8E4M3 | Self::F8E5M2 | Self::F8E8M0 | Self::Iq2Xxs | Self::Iq2Xs | Self::Iq3Xxs | Self::Iq1S
-                | Self::Iq4Nl | Self::Iq3S | Self::Iq2S | Self::Iq4Xs | Self::Iq1M | Self::Nvfp4
+            Self::F8E4M3
+                | Self::F8E5M2
+                | Self::F8E8M0
+                | Self::Iq2Xxs
+                | Self::Iq2Xs
+                | Self::Iq3Xxs
+                | Self::Iq1S
+                | Self::Iq4Nl
+                | Self::Iq3S
+                | Self::Iq2S
+                | Self::Iq4Xs
+                | Self::Iq1M
+                | Self::Nvfp4
         )
     }
 
@@ -200,10 +211,9 @@ impl Format {
             Self::Int8Row => vec![scales(rows), part("", Self::I8, shape)],
             Self::Int8Asym => vec![scales(1), part(".zero", Self::I8, &[1]), part("", Self::I8, shape)],
             Self::Int8AsymRow => vec![scales(rows), part(".zero", Self::I8, &[rows]), part("", Self::I8, shape)],
-            Self::Nf4 => vec![
-                part(".absmax", Self::F32, &[count.div_ceil(NF4_BLOCK)]),
-                part("", Self::U8, &[count.div_ceil(2)]),
-            ],
+            Self::Nf4 => {
+                vec![part(".absmax", Self::F32, &[count.div_ceil(NF4_BLOCK)]), part("", Self::U8, &[count.div_ceil(2)])]
+            }
             Self::Bitnet => vec![scales(1), trits],
             Self::BitnetRow => vec![scales(rows), trits],
             Self::Vq => vec![

@@ -178,7 +178,8 @@ fn write(
         let (before, after) = (bytes(piece.from)?, bytes(piece.to.format)?);
         let mut snr = None;
         each(number, &mut |ask| {
-            snr = tensor(ask, &piece, number, &output, means).map_err(|error| named(error, &piece.name))?;
+            let sink = |at: u64, bytes: &[u8]| output.write(number, at, bytes);
+            snr = tensor(ask, &piece.shape, piece.to, &sink, means).map_err(|error| named(error, &piece.name))?;
             Ok(())
         })?;
         report.before += before;
@@ -223,14 +224,16 @@ impl Noise {
     }
 }
 
-fn tensor(ask: &merge::Ask<'_>, piece: &Piece, number: usize, output: &Output, means: Means<'_>) -> Result<Option<f64>> {
-    let to = piece.to;
+/// Where a tensor's bytes go, from any thread: an offset in the tensor, and bytes.
+type Sink<'s> = &'s (dyn Fn(u64, &[u8]) -> Result<()> + Sync);
+
+fn tensor(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, sink: Sink<'_>, means: Means<'_>) -> Result<Option<f64>> {
     let source = ask.models.first().map(|model| model.view);
     if let (merge::Method::Passthrough, Some(view)) = (ask.method, source)
         && view.format == to.format
         && ask.models[0].own.scale.is_none()
     {
-        return copy(view.bytes, view.format, number, output, means).map(|()| None);
+        return copy(view.bytes, view.format, sink, means).map(|()| None);
     }
     let level = Level::detect();
     if let (merge::Method::Passthrough, Some(view)) = (ask.method, source)
@@ -240,13 +243,13 @@ fn tensor(ask: &merge::Ask<'_>, piece: &Piece, number: usize, output: &Output, m
         let values = crate::dequantize(&view)?;
         let bytes: &[u8] = bytemuck::cast_slice(&values);
         let plain = merge::Ask::copy(View { format: Format::F32, bytes, ..view });
-        return tensor(&plain, piece, number, output, means);
+        return tensor(&plain, shape, to, sink, means);
     }
     let job = merge::prepare(ask, level, means.pool)?;
     let inputs: u64 = ask.base.iter().chain(ask.models.iter().map(|m| &m.view)).map(|v| v.bytes.len() as u64).sum();
     let share = |count: usize| (inputs as u128 * count as u128 / (job.count() as u128).max(1)) as u64;
     if to.format.is_whole() {
-        return whole(&job, piece, number, output, means, share);
+        return whole(&job, shape, to, sink, means, share);
     }
     let (elements, size) = to.format.block();
     let chunk = means.backend.chunk();
@@ -267,11 +270,35 @@ fn tensor(ask: &merge::Ask<'_>, piece: &Piece, number: usize, output: &Output, m
             quantize::decode(level, to.format, &out, &mut back).map_err(|fault| Error::tensor("", fault))?;
             Noise::between(&values, &back)
         };
-        output.write(number, (from / elements as usize * size as usize) as u64, &out)?;
+        sink((from / elements as usize * size as usize) as u64, &out)?;
         advance(means, share(count))?;
         Ok(noise)
     })?;
     Ok(Noise::snr(&parts))
+}
+
+/// One tensor in memory, from any format to any that can be written. The result has [`Format::bytes`] of the shape.
+pub fn convert_tensor(view: &View<'_>, to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
+    in_memory(&merge::Ask::copy(*view), view.shape, to, means).map_err(|error| named(error, view.name))
+}
+
+/// One merged tensor in memory.
+pub fn merge_tensor(ask: &merge::Ask<'_>, to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
+    let first = ask.models.first().map(|model| model.view).or(ask.base);
+    let shape = first.map_or(&[][..], |view| view.shape);
+    in_memory(ask, shape, to, means)
+}
+
+fn in_memory(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
+    let size = to.format.bytes(shape).map_err(|fault| Error::tensor("", fault))?;
+    let out = std::sync::Mutex::new(vec![0u8; size as usize]);
+    let sink = |at: u64, bytes: &[u8]| {
+        let mut out = out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        out[at as usize..][..bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    };
+    tensor(ask, shape, to, &sink, means)?;
+    Ok(out.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 fn advance(means: Means<'_>, bytes: u64) -> Result<()> {
@@ -282,13 +309,13 @@ fn advance(means: Means<'_>, bytes: u64) -> Result<()> {
 }
 
 /// Bytes that stay as they are; of floats, only if they are numbers.
-fn copy(bytes: &[u8], format: Format, number: usize, output: &Output, means: Means<'_>) -> Result<()> {
+fn copy(bytes: &[u8], format: Format, sink: Sink<'_>, means: Means<'_>) -> Result<()> {
     const CHUNK: usize = 1 << 20;
     pool::try_each(means.pool, bytes.len().div_ceil(CHUNK), |i| {
         let from = i * CHUNK;
         let part = &bytes[from..bytes.len().min(from + CHUNK)];
         finite(format, part, from / format.block().1.max(1) as usize)?;
-        output.write(number, from as u64, part)?;
+        sink(from as u64, part)?;
         advance(means, part.len() as u64)
     })
 }
@@ -296,9 +323,9 @@ fn copy(bytes: &[u8], format: Format, number: usize, output: &Output, means: Mea
 /// Formats that are found over a whole tensor: it is held, once as numbers and once as the result.
 fn whole(
     job: &merge::Job<'_>,
-    piece: &Piece,
-    number: usize,
-    output: &Output,
+    shape: &[u64],
+    to: Scheme,
+    sink: Sink<'_>,
     means: Means<'_>,
     share: impl Fn(usize) -> u64,
 ) -> Result<Option<f64>> {
@@ -313,11 +340,11 @@ fn whole(
     let values = parts.concat();
     drop(parts);
     let refuse = |fault| Error::tensor("", fault);
-    let mut out = vec![0; piece.to.format.bytes(&piece.shape).map_err(refuse)? as usize];
-    quantize::encode_whole(Level::detect(), piece.to, &piece.shape, &values, &mut out, means.pool).map_err(refuse)?;
-    output.write(number, 0, &out)?;
+    let mut out = vec![0; to.format.bytes(shape).map_err(refuse)? as usize];
+    quantize::encode_whole(Level::detect(), to, shape, &values, &mut out, means.pool).map_err(refuse)?;
+    sink(0, &out)?;
     let mut back = vec![0.0; values.len()];
-    quantize::decode_at(Level::detect(), piece.to.format, &piece.shape, &out, 0, &mut back).map_err(refuse)?;
+    quantize::decode_at(Level::detect(), to.format, shape, &out, 0, &mut back).map_err(refuse)?;
     advance(means, share(values.len()))?;
     Ok(Noise::snr(&[Noise::between(&values, &back)]))
 }

@@ -34,7 +34,14 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") && has!("f16c") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt") {
+            if has!("avx2")
+                && has!("fma")
+                && has!("f16c")
+                && has!("bmi1")
+                && has!("bmi2")
+                && has!("lzcnt")
+                && has!("popcnt")
+            {
                 found.push(Self::Avx2);
                 if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
                     found.push(Self::Avx512);
@@ -49,7 +56,10 @@ impl Level {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a Level above Portable comes from `available` alone, which asked the processor")]
+            #[allow(
+                unsafe_code,
+                reason = "a Level above Portable comes from `available` alone, which asked the processor"
+            )]
             Self::Avx512 => unsafe { avx512(kernel) },
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code, reason = "as above")]

@@ -30,9 +30,9 @@ pub use backend::{Backend, Cpu};
 pub use error::{Error, Fault, Misfit, Result};
 pub use format::{Format, NF4_BLOCK, Part, VQ_CODES, VQ_DIM};
 pub use level::Level;
+pub use pool::{Inline, Pool, Threads};
 pub use quantize::{Fit, Scheme};
 pub use random::Counter;
-pub use pool::{Inline, Pool, Threads};
 pub use types::Types;
 pub use weights::output::Output;
 pub use weights::{Info, Limits, Metadata, View, Weights};
@@ -41,13 +41,18 @@ pub use weights::{Info, Limits, Metadata, View, Weights};
 pub fn quantize(shape: &[u64], values: &[f32], scheme: Scheme, out: &mut [u8], pool: &dyn Pool) -> Result<()> {
     let elements = format::count(shape);
     if elements != Some(values.len() as u64) {
-        let fault = Fault::Size { shape: shape.to_vec(), need: u128::from(elements.unwrap_or(u64::MAX)) * 4, given: values.len() as u64 * 4 };
+        let fault = Fault::Size {
+            shape: shape.to_vec(),
+            need: u128::from(elements.unwrap_or(u64::MAX)) * 4,
+            given: values.len() as u64 * 4,
+        };
         return Err(Error::tensor("tensor", fault));
     }
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
         return Err(Error::tensor("tensor", Fault::NotFinite(at as u64)));
     }
-    quantize::encode_whole(Level::detect(), scheme, shape, values, out, pool).map_err(|fault| Error::tensor("tensor", fault))
+    quantize::encode_whole(Level::detect(), scheme, shape, values, out, pool)
+        .map_err(|fault| Error::tensor("tensor", fault))
 }
 
 /// Reads a whole tensor as numbers.

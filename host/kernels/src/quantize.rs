@@ -105,13 +105,19 @@ macro_rules! encode_with {
 
 fn encode_at(level: Level, scheme: Scheme, values: &[f32], out: &mut [u8]) {
     match (scheme.format, scheme.fit) {
-        (Format::F32, _) => encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 4]| *b = x.to_le_bytes())),
-        (Format::F64, _) => encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 8]| *b = f64::from(x).to_le_bytes())),
+        (Format::F32, _) => {
+            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 4]| *b = x.to_le_bytes()))
+        }
+        (Format::F64, _) => {
+            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 8]| *b = f64::from(x).to_le_bytes()))
+        }
         (Format::F16, _) => {
-            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 2]| *b = float::f32_to_f16(x).to_le_bytes()));
+            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 2]| *b =
+                float::f32_to_f16(x).to_le_bytes()));
         }
         (Format::Bf16, _) => {
-            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 2]| *b = float::f32_to_bf16(x).to_le_bytes()));
+            encode_with!(level, values, out, |x, b| each(x, b, |x, b: &mut [u8; 2]| *b =
+                float::f32_to_bf16(x).to_le_bytes()));
         }
         (Format::Q8_0, _) => encode_with!(level, values, out, |x, b| blocks::q8_0(x, b)),
         (Format::Q4_0, _) => encode_with!(level, values, out, |x, b| blocks::q4_0(x, b)),
@@ -146,7 +152,15 @@ pub(crate) const fn is_streamed(format: Format) -> bool {
         && format.is_readable()
         && !matches!(
             format,
-            Format::I64 | Format::I32 | Format::I16 | Format::I8 | Format::U64 | Format::U32 | Format::U16 | Format::U8 | Format::Bool
+            Format::I64
+                | Format::I32
+                | Format::I16
+                | Format::I8
+                | Format::U64
+                | Format::U32
+                | Format::U16
+                | Format::U8
+                | Format::Bool
         )
 }
 
@@ -271,12 +285,16 @@ pub(crate) fn decode_at(
         let row = shape.last().copied().unwrap_or(1).max(1) as usize;
         let per = |row_wise: bool| if row_wise { row } else { count.max(1) };
         match format {
-            Format::Int8 | Format::Int8Row => affine::from_symmetric(bytes, count, per(format == Format::Int8Row), from, out),
+            Format::Int8 | Format::Int8Row => {
+                affine::from_symmetric(bytes, count, per(format == Format::Int8Row), from, out)
+            }
             Format::Int8Asym | Format::Int8AsymRow => {
                 affine::from_asymmetric(bytes, count, per(format == Format::Int8AsymRow), from, out);
             }
             Format::Nf4 => codes::from_nf4(bytes, count, from, out),
-            Format::Bitnet | Format::BitnetRow => ternary::from_bitnet(bytes, count, per(format == Format::BitnetRow), from, out),
+            Format::Bitnet | Format::BitnetRow => {
+                ternary::from_bitnet(bytes, count, per(format == Format::BitnetRow), from, out)
+            }
             Format::Vq => vector::decode(bytes, count, row, from, out),
             other => return Err(Fault::Opaque(other)),
         }

@@ -21,7 +21,8 @@ impl Counter {
     /// The stream of one model's part in one tensor.
     pub fn new(seed: u64, tensor: &str, model: u64) -> Self {
         // FNV-1a: short, and written down everywhere.
-        let name = tensor.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let name =
+            tensor.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         let key = mix(mix(mix(seed.wrapping_add(STEP)) ^ name).wrapping_add(STEP.wrapping_mul(model + 1)));
         Self { key }
     }

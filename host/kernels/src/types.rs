@@ -114,7 +114,8 @@ impl Types {
 
     /// Bytes of the tensors of a model with these types.
     pub fn size(&self, weights: &Weights) -> u64 {
-        let bytes = |info: &crate::Info| self.of(&info.name, &info.shape, info.format).format.bytes(&info.shape).unwrap_or(0);
+        let bytes =
+            |info: &crate::Info| self.of(&info.name, &info.shape, info.format).format.bytes(&info.shape).unwrap_or(0);
         weights.infos().iter().map(bytes).sum()
     }
 
@@ -122,7 +123,8 @@ impl Types {
     pub fn of(&self, name: &str, shape: &[u64], from: Format) -> Scheme {
         let kept = Scheme::from(from);
         let matrix = shape.len() >= 2 && from.is_readable() && name.ends_with("weight");
-        let other = ["norm.weight", "gate_inp.weight", "position_embd", "rope_freqs"].iter().any(|part| name.contains(part));
+        let other =
+            ["norm.weight", "gate_inp.weight", "position_embd", "rope_freqs"].iter().any(|part| name.contains(part));
         if let Some((_, scheme)) = self.rules.iter().find(|(part, _)| name.contains(part.as_str())) {
             return fallback(*scheme, shape).unwrap_or(kept);
         }
@@ -141,10 +143,13 @@ impl Types {
             Mix::Plain(scheme) => {
                 let output = role == Role::Output || (role == Role::Embedding && self.tied);
                 // Few codes ruin an output; it is a small part of a model.
-                let few = scheme.format.ggml().is_some() && scheme.format.block().0 > 1 && scheme.format != Format::Q8_0;
+                let few =
+                    scheme.format.ggml().is_some() && scheme.format.block().0 > 1 && scheme.format != Format::Q8_0;
                 return if output && few { Format::Q6K.into() } else { scheme };
             }
-            Mix::Q2K => (Format::Q2K, matches!(role, Role::Value | Role::AttentionOutput | Role::Down).then_some(Format::Q3K)),
+            Mix::Q2K => {
+                (Format::Q2K, matches!(role, Role::Value | Role::AttentionOutput | Role::Down).then_some(Format::Q3K))
+            }
             Mix::Q3K(size) => (Format::Q3K, three(size, role, at, self.layers)),
             Mix::Q4K(Size::Small) => {
                 let better = (role == Role::Value && at < 4) || (role == Role::Down && at < self.layers / 8);

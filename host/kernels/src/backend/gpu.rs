@@ -128,7 +128,13 @@ impl Gpu {
     }
 
     /// Numbers by `first` (or those of the arena), then a format out of them.
-    fn chain(&self, first: Option<&wgpu::ComputePipeline>, inputs: Inputs<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
+    fn chain(
+        &self,
+        first: Option<&wgpu::ComputePipeline>,
+        inputs: Inputs<'_>,
+        scheme: Scheme,
+        out: &mut [u8],
+    ) -> Result<()> {
         let Inputs { arena, mut params, count } = inputs;
         params[0] = count as u32;
         if scheme.format == Format::Bf16 {
@@ -144,7 +150,8 @@ impl Gpu {
         }
         let direct = first.is_none();
         if pack.is_some() || scheme.format == Format::F32 {
-            let work = Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed: pack.is_some() };
+            let work =
+                Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed: pack.is_some() };
             return self.run(&work, out);
         }
         let mut values = vec![0.0f32; count];

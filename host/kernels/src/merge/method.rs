@@ -152,7 +152,15 @@ impl<'a> Ask<'a> {
     pub fn copy(view: View<'a>) -> Self {
         let model = Model { view, own: Own::default(), number: 0, mask: None };
         let global = Global::usual(Method::Passthrough);
-        Self { method: Method::Passthrough, name: view.name, base: None, models: vec![model], global, seed: 0, fused: false }
+        Self {
+            method: Method::Passthrough,
+            name: view.name,
+            base: None,
+            models: vec![model],
+            global,
+            seed: 0,
+            fused: false,
+        }
     }
 }
 
@@ -164,13 +172,34 @@ pub struct Job<'a> {
 }
 
 enum Kind<'a> {
-    Linear { inputs: Vec<View<'a>>, weights: Vec<f32>, divisor: f32, fused: bool },
-    Tasks { base: View<'a>, tasks: Vec<Part<'a>>, vote: bool, normalize: bool, lambda: f32 },
+    Linear {
+        inputs: Vec<View<'a>>,
+        weights: Vec<f32>,
+        divisor: f32,
+        fused: bool,
+    },
+    Tasks {
+        base: View<'a>,
+        tasks: Vec<Part<'a>>,
+        vote: bool,
+        normalize: bool,
+        lambda: f32,
+    },
     /// A weighted sum whose weights differ from row to row.
-    Rows { inputs: Vec<View<'a>>, weights: Vec<Vec<f32>> },
+    Rows {
+        inputs: Vec<View<'a>>,
+        weights: Vec<Vec<f32>>,
+    },
     /// A weighted sum whose weights differ from column to column.
-    Columns { inputs: Vec<View<'a>>, weights: Vec<Vec<f32>> },
-    Near { base: View<'a>, other: View<'a>, t: f32 },
+    Columns {
+        inputs: Vec<View<'a>>,
+        weights: Vec<Vec<f32>>,
+    },
+    Near {
+        base: View<'a>,
+        other: View<'a>,
+        t: f32,
+    },
 }
 
 struct Part<'a> {
@@ -224,13 +253,17 @@ fn kind<'a>(ask: &Ask<'a>, level: Level, pool: &dyn Pool) -> Result<Kind<'a>> {
     let with_base: Vec<View<'a>> = ask.base.into_iter().chain(views.iter().copied()).collect();
     let weights: Vec<f64> = ask.models.iter().map(|model| model.own.weight).collect();
     let global = &ask.global;
-    let linear = |inputs: Vec<View<'a>>, weights: Vec<f32>, divisor| Kind::Linear { inputs, weights, divisor, fused: false };
+    let linear =
+        |inputs: Vec<View<'a>>, weights: Vec<f32>, divisor| Kind::Linear { inputs, weights, divisor, fused: false };
     Ok(match (ask.method, ask.base) {
         (Method::Linear, _) => {
             let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
             let total: f32 = weights.iter().sum();
             if global.normalize && total == 0.0 {
-                return Err(Error::Recipe(Misfit::Parameter { name: "weight".to_owned(), reason: "of all models sums to 0" }));
+                return Err(Error::Recipe(Misfit::Parameter {
+                    name: "weight".to_owned(),
+                    reason: "of all models sums to 0",
+                }));
             }
             let divisor = if global.normalize { total } else { 1.0 };
             Kind::Linear { inputs: views, weights, divisor, fused: ask.fused }
@@ -279,7 +312,12 @@ fn around<'a>(base: Option<View<'a>>, views: &[View<'a>], weights: Mix) -> Kind<
     match base {
         None => Kind::Linear { inputs: views.to_vec(), weights, divisor: 1.0, fused: false },
         Some(base) => {
-            let part = |(view, weight): (&View<'a>, f32)| Part { view: *view, weight, keep: Kept::Borrowed(Keep::All), rescale: 1.0 };
+            let part = |(view, weight): (&View<'a>, f32)| Part {
+                view: *view,
+                weight,
+                keep: Kept::Borrowed(Keep::All),
+                rescale: 1.0,
+            };
             let tasks = views.iter().zip(weights).map(part).collect();
             Kind::Tasks { base, tasks, vote: false, normalize: false, lambda: 1.0 }
         }
@@ -392,7 +430,11 @@ impl Job<'_> {
         match &self.kind {
             Kind::Linear { inputs, weights, divisor, fused } => {
                 let inputs = inputs.iter().map(|view| stretch(*view, from, count)).collect();
-                backend.linear(&Linear { inputs, weights: weights.clone(), divisor: *divisor, fused: *fused }, scheme, out)
+                backend.linear(
+                    &Linear { inputs, weights: weights.clone(), divisor: *divisor, fused: *fused },
+                    scheme,
+                    out,
+                )
             }
             Kind::Tasks { base, tasks, vote, normalize, lambda } => {
                 let tasks: Vec<Task<'_>> = tasks

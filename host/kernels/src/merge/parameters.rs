@@ -6,8 +6,24 @@ use crate::{Error, Misfit, Result, View};
 
 /// Names that mergekit's methods know, and ours. What a method does not use is allowed, as it is there.
 const KNOWN: [&str; 18] = [
-    "weight", "density", "gamma", "epsilon", "scale", "t", "normalize", "rescale", "lambda", "int8_mask", "filter_wise",
-    "nuslerp_flatten", "nuslerp_row_wise", "max_iter", "tol", "eps", "normalize_weights", "rescale_norm",
+    "weight",
+    "density",
+    "gamma",
+    "epsilon",
+    "scale",
+    "t",
+    "normalize",
+    "rescale",
+    "lambda",
+    "int8_mask",
+    "filter_wise",
+    "nuslerp_flatten",
+    "nuslerp_row_wise",
+    "max_iter",
+    "tol",
+    "eps",
+    "normalize_weights",
+    "rescale_norm",
 ];
 
 pub(super) fn known(settings: &Settings) -> Result<()> {
@@ -129,7 +145,9 @@ impl Default for Own {
 
 impl Own {
     fn check(&self, method: Method) -> Result<()> {
-        let within = |name: &str, value: f64| if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(wrong(name, "is not between 0 and 1")) };
+        let within = |name: &str, value: f64| {
+            if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(wrong(name, "is not between 0 and 1")) }
+        };
         within("density", self.density)?;
         within("gamma", self.gamma)?;
         within("epsilon", self.epsilon)?;

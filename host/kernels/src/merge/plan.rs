@@ -268,7 +268,10 @@ impl Maker<'_> {
         };
         // What one model merged with itself would be: a merge needs others, a copied table does not.
         if sources.is_empty() && base.is_some() {
-            return Err(Error::Recipe(Misfit::Needs { method: method.name().to_owned(), need: "a model besides the base" }));
+            return Err(Error::Recipe(Misfit::Needs {
+                method: method.name().to_owned(),
+                need: "a model besides the base",
+            }));
         }
         Ok(Target { name, shape, format, sources, base, global })
     }
@@ -284,9 +287,10 @@ fn present(weights: &Weights, name: &str) -> Result<String> {
         "output.weight" => "token_embd.weight",
         _ => name,
     };
-    weights.tensor(tied).map(|_| tied.to_owned()).map_err(|_| {
-        Error::tensor(name, Fault::Missing(weights.path().display().to_string()))
-    })
+    weights
+        .tensor(tied)
+        .map(|_| tied.to_owned())
+        .map_err(|_| Error::tensor(name, Fault::Missing(weights.path().display().to_string())))
 }
 
 fn last_layer(weights: &Weights) -> Option<u32> {

@@ -162,8 +162,7 @@ impl Recipe {
         if yaml.len() > LENGTH {
             return Err(Error::Recipe(Misfit::Yaml(format!("{} bytes, the limit is {LENGTH}", yaml.len()))));
         }
-        let raw: Raw =
-            serde_saphyr::from_str(yaml).map_err(|e| Error::Recipe(Misfit::Yaml(e.to_string())))?;
+        let raw: Raw = serde_saphyr::from_str(yaml).map_err(|e| Error::Recipe(Misfit::Yaml(e.to_string())))?;
         let method: Method = raw.merge_method.parse()?;
         let unsupported = |what: &str| Err(Error::Recipe(Misfit::Unsupported(what.to_owned())));
         if raw.tokenizer_source.as_deref().is_some_and(|s| s != "base") {
@@ -211,7 +210,12 @@ impl Recipe {
     /// The models it names, each once, in order of appearance.
     pub fn models(&self) -> Vec<&str> {
         let mut out: Vec<&str> = Vec::new();
-        for name in self.base.as_deref().into_iter().chain(self.slices.iter().flat_map(|s| s.sources.iter().map(|i| i.model.text()))) {
+        for name in self
+            .base
+            .as_deref()
+            .into_iter()
+            .chain(self.slices.iter().flat_map(|s| s.sources.iter().map(|i| i.model.text())))
+        {
             if !out.contains(&name) {
                 out.push(name);
             }

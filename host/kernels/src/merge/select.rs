@@ -203,9 +203,8 @@ mod tests {
         let base = View::new("base", &[4], Format::F32, &zero).expect("sound");
         let view = View::new("view", &[4], Format::F32, bytes).expect("sound");
         let search = Search { level: Level::Portable, pool: &Inline, base: &base, view: &view, count: 4 };
-        let found = |low: f32, high: f32, k| {
-            search.inside(&search.pass(low.to_bits(), high.to_bits()).expect("passes"), k)
-        };
+        let found =
+            |low: f32, high: f32, k| search.inside(&search.pass(low.to_bits(), high.to_bits()).expect("passes"), k);
         assert_eq!(found(1.5, 2.5, 1), None);
         assert_eq!(found(3.5, 4.5, 2), None);
         assert_eq!(found(1.5, 3.5, 2).map(|cut| cut.bits), Some(2.0f32.to_bits()));

@@ -32,11 +32,8 @@ pub(super) fn asymmetric(values: &[f32], row: usize, out: &mut [u8]) {
     let (scales, rest) = out.split_at_mut(rows * 4);
     let (zeros, codes) = rest.split_at_mut(rows);
     scales.fill(0);
-    for (((x, out), scale_out), zero_out) in values
-        .chunks(row.max(1))
-        .zip(codes.chunks_mut(row.max(1)))
-        .zip(scales.as_chunks_mut::<4>().0)
-        .zip(zeros)
+    for (((x, out), scale_out), zero_out) in
+        values.chunks(row.max(1)).zip(codes.chunks_mut(row.max(1))).zip(scales.as_chunks_mut::<4>().0).zip(zeros)
     {
         // Zero is always inside the range, so that it is kept exactly.
         let low = x.iter().copied().fold(0.0f32, f32::min);

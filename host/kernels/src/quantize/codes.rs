@@ -71,9 +71,22 @@ pub(super) fn from_mxfp4(bytes: &[u8], out: &mut [f32]) {
 /// The quantiles of a normal distribution, scaled to 1, with an exact zero.
 #[allow(clippy::excessive_precision, reason = "the digits others print")]
 const NF4: [f32; 16] = [
-    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
-    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
 ];
 
 const BLOCK: usize = NF4_BLOCK as usize;
@@ -91,7 +104,8 @@ pub(super) fn nf4(values: &[f32], out: &mut [u8]) {
         let code = |v: f32| borders.iter().map(|b| u8::from(*b < v * inverse)).sum::<u8>();
         [code(x[0]), x.get(1).map_or(0, |v| code(*v))]
     };
-    for ((x, scale), codes) in values.chunks(BLOCK).zip(scales.as_chunks_mut::<4>().0).zip(codes.chunks_mut(BLOCK / 2)) {
+    for ((x, scale), codes) in values.chunks(BLOCK).zip(scales.as_chunks_mut::<4>().0).zip(codes.chunks_mut(BLOCK / 2))
+    {
         let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         *scale = largest.to_le_bytes();
         let inverse = if largest > 0.0 { 1.0 / largest } else { 0.0 };

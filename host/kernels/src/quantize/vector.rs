@@ -43,7 +43,8 @@ impl Book {
     fn nearest(&self, v: Vector) -> u8 {
         let mut distance = [0.0f32; CODES];
         for i in 0..CODES {
-            let dot = self.axes[0][i] * v[0] + self.axes[1][i] * v[1] + (self.axes[2][i] * v[2] + self.axes[3][i] * v[3]);
+            let dot =
+                self.axes[0][i] * v[0] + self.axes[1][i] * v[1] + (self.axes[2][i] * v[2] + self.axes[3][i] * v[3]);
             distance[i] = self.half[i] - dot;
         }
         let mut best = [f32::INFINITY; 16];

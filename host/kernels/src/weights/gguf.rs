@@ -140,7 +140,8 @@ impl<'a> Reader<'a> {
     /// Goes over `count` values of a kind without keeping them.
     fn skip(&mut self, kind: u32, count: u64, depth: usize) -> Result<(), Fault> {
         if let Some(width) = width(kind) {
-            let bytes = count.checked_mul(width).ok_or(Fault::TooMuch { what: "array", value: count, limit: self.limit })?;
+            let bytes =
+                count.checked_mul(width).ok_or(Fault::TooMuch { what: "array", value: count, limit: self.limit })?;
             self.take(bytes)?;
             return Ok(());
         }
@@ -155,7 +156,13 @@ impl<'a> Reader<'a> {
                     let (kind, count) = (self.u32()?, self.u64()?);
                     self.skip(kind, count, depth + 1)?;
                 }
-                ARRAY => return Err(Fault::TooMuch { what: "depth of arrays", value: depth as u64 + 1, limit: DEPTH as u64 }),
+                ARRAY => {
+                    return Err(Fault::TooMuch {
+                        what: "depth of arrays",
+                        value: depth as u64 + 1,
+                        limit: DEPTH as u64,
+                    });
+                }
                 _ => return Err(Fault::UnknownFormat(format!("value {kind}"))),
             }
         }

@@ -163,7 +163,8 @@ impl Llama {
 
 fn describe(config: &Config, heads: u32, key_heads: u32) -> Vec<(String, Value)> {
     let head = config.head_dim.unwrap_or(config.hidden_size / heads);
-    let rope = config.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).or(config.rope_theta).unwrap_or(10_000.0);
+    let rope =
+        config.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).or(config.rope_theta).unwrap_or(10_000.0);
     let number = |key: &str, value: u32| (format!("llama.{key}"), Value::U32(value));
     vec![
         ("general.architecture".to_owned(), Value::Text("llama".to_owned())),

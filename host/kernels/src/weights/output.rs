@@ -31,10 +31,7 @@ impl Output {
             Metadata::Gguf(pairs) => gguf::header(tensors, pairs)?,
         };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempfile_in(folder)
-            .map_err(Error::io(folder))?;
+        let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(Error::io(folder))?;
         file.write_all(&header).map_err(Error::io(path))?;
         // Room is asked for now: a full disk is known before hours of work, and gaps between tensors read as zero.
         file.as_file().set_len(length).map_err(Error::io(path))?;

@@ -130,7 +130,11 @@ fn whole(infos: &[Info], start: usize, length: usize) -> Result<(), (Option<Stri
         }
         at = at.max(info.end);
     }
-    if at < length { Err((None, Fault::Header(format!("{} bytes after the last tensor", length - at)))) } else { Ok(()) }
+    if at < length {
+        Err((None, Fault::Header(format!("{} bytes after the last tensor", length - at))))
+    } else {
+        Ok(())
+    }
 }
 
 /// Puts the stretches of our own formats together again: they lie one after the other.

@@ -51,10 +51,9 @@ fn quantizing(backend: &dyn Backend) {
 }
 
 fn linear(backend: &dyn Backend) {
-    for (count, formats) in [
-        (256 * 301, [Format::F32, Format::F32, Format::F32]),
-        (256 * 5, [Format::Bf16, Format::F16, Format::Q8_0]),
-    ] {
+    for (count, formats) in
+        [(256 * 301, [Format::F32, Format::F32, Format::F32]), (256 * 5, [Format::Bf16, Format::F16, Format::Q8_0])]
+    {
         let inputs: Vec<Vec<u8>> = (0..3).map(|m| kept_as(&normal(count, 100 + m), formats[m as usize])).collect();
         for divisor in [1.0, 0.9, 3.0e-38] {
             compare(backend, count, "linear", |backend, scheme, out| {
@@ -85,7 +84,9 @@ fn tasks(backend: &dyn Backend) {
         [Keep::Mask(&mask), Keep::Chance { counter: Counter::new(9, "t", 2), share: 0.4 }, Keep::Mask(&mask)],
     ];
     for keep in keeps {
-        for (vote, normalize, lambda, rescale) in [(true, true, 1.0, 1.0), (true, false, 0.7, 1.3), (false, true, 1.0, 1.1), (false, false, 0.3, 1.0)] {
+        for (vote, normalize, lambda, rescale) in
+            [(true, true, 1.0, 1.0), (true, false, 0.7, 1.3), (false, true, 1.0, 1.1), (false, false, 0.3, 1.0)]
+        {
             compare(backend, count, &format!("tasks {keep:?}"), |backend, scheme, out| {
                 let bf16 = |bytes| Stretch { format: Format::Bf16, bytes };
                 let weights = [0.7, -0.5, 0.3];

@@ -14,7 +14,8 @@ fn lengths_and_angles_are_those_of_plain_sums() {
     let (ra, rb) = (raw(&a), raw(&b));
     let shape = [100_003];
     let view = |bytes| View::new("t", &shape, Format::F32, bytes).expect("sound");
-    let plain = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(&b).map(|(a, b)| f(f64::from(*a), f64::from(*b))).sum::<f64>();
+    let plain =
+        |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(&b).map(|(a, b)| f(f64::from(*a), f64::from(*b))).sum::<f64>();
     let near = |x: f64, y: f64| assert!((x - y).abs() < 1e-9 * y.abs().max(1.0), "{x} {y}");
     let threads = Threads(NonZeroUsize::new(3).expect("not zero"));
     let (la, lb) = (plain(&|a, _| a * a).sqrt(), plain(&|_, b| b * b).sqrt());

@@ -25,8 +25,11 @@ fn refusal(file: &[u8]) -> String {
 
 #[test]
 fn hostile_safetensors_are_refused_with_tensor_and_reason() {
-    let one = |shape: &str, offsets: &str| header(&format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#), 16);
-    let entry = |name: &str, offsets: &str| format!(r#""{name}":{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}"#);
+    let one = |shape: &str, offsets: &str| {
+        header(&format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#), 16)
+    };
+    let entry =
+        |name: &str, offsets: &str| format!(r#""{name}":{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}"#);
     for (file, reason) in [
         (vec![1, 2, 3], "file: cut short: needs 8 bytes, has 3"),
         (u64::MAX.to_le_bytes().to_vec(), "file: bytes of header is 18446744073709551615, the limit is 104857600"),
@@ -38,9 +41,15 @@ fn hostile_safetensors_are_refused_with_tensor_and_reason() {
         (one("[1,1,1,1,1,1,1,1,4]", "[0,16]"), "tensor `a`: number of dimensions is 9, the limit is 8"),
         (one("[3]", "[4,16]"), "tensor `a`: 4 bytes before it belong to no tensor"),
         (one("[3]", "[0,12]"), "file: header: 4 bytes after the last tensor"),
-        (header(&format!("{{{},{}}}", entry("a", "[0,8]"), entry("b", "[4,12]")), 12), "tensor `b`: shares bytes with `a`"),
+        (
+            header(&format!("{{{},{}}}", entry("a", "[0,8]"), entry("b", "[4,12]")), 12),
+            "tensor `b`: shares bytes with `a`",
+        ),
         (header(&format!("{{{},{}}}", entry("a", "[0,8]"), entry("a", "[8,16]")), 16), "tensor `a`: appears twice"),
-        (header(r#"{"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}}"#, 4), "tensor `a`: unknown element type `F31`"),
+        (
+            header(r#"{"a":{"dtype":"F31","shape":[],"data_offsets":[0,4]}}"#, 4),
+            "tensor `a`: unknown element type `F31`",
+        ),
     ] {
         assert_eq!(refusal(&file), reason);
     }
@@ -101,11 +110,17 @@ fn hostile_gguf_is_refused_with_tensor_and_reason() {
         (gguf(0, 1, &array(4, 1 << 40)), "file: `k`: cut short: needs 4398046511153 bytes, has 49"),
         (gguf(0, 1, &array(12, u64::MAX)), "file: `k`: array is 18446744073709551615, the limit is 104857600"),
         (gguf(0, 1, &nested), "file: `k`: depth of arrays is 5, the limit is 4"),
-        (gguf(1, 0, &row("a", &[1 << 40, 1 << 40], 0, 0)), "tensor `a`: shape [1099511627776, 1099511627776] needs 340282366920938463463374607431768211455 bytes, the file gives 0"),
+        (
+            gguf(1, 0, &row("a", &[1 << 40, 1 << 40], 0, 0)),
+            "tensor `a`: shape [1099511627776, 1099511627776] needs 340282366920938463463374607431768211455 bytes, the file gives 0",
+        ),
         (gguf(1, 0, &row("a", &[33], 8, 0)), "tensor `a`: rows of 33 do not divide into q8_0 blocks of 32"),
         (gguf(1, 0, &row("a", &[32], 99, 0)), "tensor `a`: unknown element type `99`"),
         (gguf(1, 0, &row("a", &[32], 0, 5)), "tensor `a`: offset 5 is not a multiple of 32"),
-        (gguf(1, 0, &row("a", &[32], 0, u64::MAX - 31)), "tensor `a`: bytes 18446744073709551584..18446744073709551615 are outside of the 0 there are"),
+        (
+            gguf(1, 0, &row("a", &[32], 0, u64::MAX - 31)),
+            "tensor `a`: bytes 18446744073709551584..18446744073709551615 are outside of the 0 there are",
+        ),
         (two(0, 64), "tensor `b`: shares bytes with `a`"),
     ] {
         assert_eq!(refusal(&file), reason);
@@ -117,7 +132,8 @@ fn hostile_gguf_is_refused_with_tensor_and_reason() {
 #[test]
 fn no_damage_to_a_file_panics_or_reads_outside() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut files = vec![std::fs::read(oracle("merge/inputs/base_bf16/model.safetensors")).expect("test data is there")];
+    let mut files =
+        vec![std::fs::read(oracle("merge/inputs/base_bf16/model.safetensors")).expect("test data is there")];
     files.push(written(&folder.path().join("a.gguf"), &metadata()));
     for (number, sound) in files.iter().enumerate() {
         assert!(bytes_of(sound).is_ok());
@@ -209,7 +225,8 @@ fn shards(folder: &Path, map: &str) -> Result<Weights> {
         let json = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
         std::fs::write(folder.join(file), header(&json, 4)).expect("writes");
     }
-    std::fs::write(folder.join("model.safetensors.index.json"), format!(r#"{{"metadata":{{}},"weight_map":{map}}}"#)).expect("writes");
+    std::fs::write(folder.join("model.safetensors.index.json"), format!(r#"{{"metadata":{{}},"weight_map":{map}}}"#))
+        .expect("writes");
     Weights::open(folder, &Limits::default())
 }
 
@@ -341,7 +358,9 @@ fn another_family_is_not_taken_for_a_llama() {
     use kernels::weights::llama::Llama;
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("config.json"), CONFIG.replace("LlamaFor", "BertFor")).expect("writes");
-    assert!(Llama::read(folder.path()).expect_err("refused").to_string().ends_with("not of the family Llama or Mistral"));
+    assert!(
+        Llama::read(folder.path()).expect_err("refused").to_string().ends_with("not of the family Llama or Mistral")
+    );
     let outside = TOKENIZER.replace("\"id\":4", "\"id\":4000000000");
     std::fs::write(folder.path().join("config.json"), CONFIG).expect("writes");
     std::fs::write(folder.path().join("tokenizer.json"), outside).expect("writes");

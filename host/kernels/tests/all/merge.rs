@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use kernels::job::{self, Means, Report};
 use kernels::merge::{Ask, Masks, Method, Plan, Recipe, prepare};
-use kernels::{Backend, Cpu, Error, Format, Inline, Level, Limits, Pool, Result, Threads, Types, View, Weights, dequantize};
+use kernels::{
+    Backend, Cpu, Error, Format, Inline, Level, Limits, Pool, Result, Threads, Types, View, Weights, dequantize,
+};
 
 use crate::quantize::normal;
 use crate::{oracle, raw, singles};
@@ -24,7 +26,13 @@ impl Masks for Drawn {
     }
 }
 
-fn merged(yaml: &str, masks: Option<&Drawn>, to: &Path, change: impl Fn(&mut Recipe), pool: &dyn Pool) -> Result<Report> {
+fn merged(
+    yaml: &str,
+    masks: Option<&Drawn>,
+    to: &Path,
+    change: impl Fn(&mut Recipe),
+    pool: &dyn Pool,
+) -> Result<Report> {
     let mut recipe = Recipe::parse(yaml)?;
     change(&mut recipe);
     let models: Vec<Weights> = recipe.models().iter().map(|name| open(&oracle("merge").join(name))).collect();
@@ -55,7 +63,11 @@ fn bytes_are_mergekits_for_the_methods_without_rounding_choices() {
         let (ours, theirs) = against(name, |_| {});
         assert_eq!(ours.infos().len(), theirs.infos().len(), "{name}");
         for info in theirs.infos() {
-            assert!(ours.tensor(&info.name).expect("is there").bytes == theirs.view(info).bytes, "{name}: {}", info.name);
+            assert!(
+                ours.tensor(&info.name).expect("is there").bytes == theirs.view(info).bytes,
+                "{name}: {}",
+                info.name
+            );
         }
     }
 }
@@ -65,7 +77,11 @@ fn exact_linear_gives_mergekits_bytes_and_plain_linear_does_not() {
     for name in ["linear.f32", "linear.bf16", "linear_unnorm.f32"] {
         let differ = |fused: bool| {
             let (ours, theirs) = against(name, |recipe| recipe.fused = fused);
-            theirs.infos().iter().filter(|i| ours.tensor(&i.name).expect("is there").bytes != theirs.view(i).bytes).count()
+            theirs
+                .infos()
+                .iter()
+                .filter(|i| ours.tensor(&i.name).expect("is there").bytes != theirs.view(i).bytes)
+                .count()
         };
         assert_eq!(differ(true), 0, "{name}");
         // Else the flag would prove nothing.
@@ -75,7 +91,9 @@ fn exact_linear_gives_mergekits_bytes_and_plain_linear_does_not() {
 
 #[test]
 fn the_other_methods_are_within_a_millionth_of_mergekit() {
-    for name in ["slerp.f32", "nuslerp.f32", "model_stock.f32", "dare_linear.f32", "dare_ties.f32", "della.f32", "linear.f32"] {
+    for name in
+        ["slerp.f32", "nuslerp.f32", "model_stock.f32", "dare_linear.f32", "dare_ties.f32", "della.f32", "linear.f32"]
+    {
         let (ours, theirs) = against(name, |_| {});
         for info in theirs.infos() {
             let (a, b) = (dequantize(&ours.tensor(&info.name).expect("is there")), dequantize(&theirs.view(info)));
@@ -114,7 +132,8 @@ impl Set {
         let base = normal(count, 10);
         let models = (0..4).map(|m| {
             let noise = normal(count, 20 + m);
-            let values: Vec<f32> = base.iter().zip(&noise).map(|(b, n)| if m == 0 { *b } else { b + n * 0.1 * m as f32 }).collect();
+            let values: Vec<f32> =
+                base.iter().zip(&noise).map(|(b, n)| if m == 0 { *b } else { b + n * 0.1 * m as f32 }).collect();
             let mut out = vec![0; format.bytes(&[count as u64]).expect("fits") as usize];
             Cpu::default().quantize(&values, format.into(), &mut out).expect("a float format");
             out
@@ -144,7 +163,8 @@ impl Set {
     }
 }
 
-const MODEST: &str = r#"{"weight": 0.4, "density": 0.5, "epsilon": 0.1, "gamma": 0.02, "t": 0.3, "rescale": true, "seed": 7}"#;
+const MODEST: &str =
+    r#"{"weight": 0.4, "density": 0.5, "epsilon": 0.1, "gamma": 0.02, "t": 0.3, "rescale": true, "seed": 7}"#;
 
 #[test]
 fn levels_threads_and_chunks_change_no_byte_of_any_method() {
@@ -277,17 +297,26 @@ fn refusal(yaml: &str) -> String {
 
 #[test]
 fn recipes_that_make_no_sense_are_refused_with_the_reason() {
-    let two = "models: [{model: inputs/a_f32, parameters: {weight: 1}}, {model: inputs/b_f32, parameters: {weight: 1}}]";
+    let two =
+        "models: [{model: inputs/a_f32, parameters: {weight: 1}}, {model: inputs/b_f32, parameters: {weight: 1}}]";
     for (yaml, reason) in [
         (format!("merge_method: alchemy\n{two}"), "recipe: unknown merge method `alchemy`"),
         (format!("merge_method: ties\n{two}"), "recipe: `ties` needs a base model"),
         (format!("merge_method: slerp\n{two}\nbase_model: inputs/a_f32"), "recipe: `t` is missing"),
         ("merge_method: linear\nmodels: [{model: inputs/a_f32}]".to_owned(), "recipe: `weight` is missing"),
         (format!("merge_method: linear\n{two}\nparameters: {{wieght: 2}}"), "recipe: `wieght` is not known"),
-        (format!("merge_method: linear\n{two}\ntokenizer_source: union"), "recipe: `tokenizer_source` is not supported"),
-        ("merge_method: linear\nmodels: [{model: inputs/a_f32+some/lora, parameters: {weight: 1}}]".to_owned(),
-         "recipe: `an adapter (lora)` is not supported"),
-        (format!("merge_method: linear\n{two}\nparameters: {{density: 1.5}}"), "recipe: `density` is not between 0 and 1"),
+        (
+            format!("merge_method: linear\n{two}\ntokenizer_source: union"),
+            "recipe: `tokenizer_source` is not supported",
+        ),
+        (
+            "merge_method: linear\nmodels: [{model: inputs/a_f32+some/lora, parameters: {weight: 1}}]".to_owned(),
+            "recipe: `an adapter (lora)` is not supported",
+        ),
+        (
+            format!("merge_method: linear\n{two}\nparameters: {{density: 1.5}}"),
+            "recipe: `density` is not between 0 and 1",
+        ),
     ] {
         assert_eq!(refusal(&yaml), reason, "{yaml}");
     }
@@ -341,7 +370,8 @@ fn work_that_is_stopped_leaves_no_file() {
     let watch = Impatient(0.into());
     let means = Means { backend: &Cpu::default(), pool: &Inline, watch: &watch };
     let types: Types = "q8_0".parse().expect("a type");
-    let error = job::convert(&weights, &types, &folder.path().join("out"), weights.metadata(), means).expect_err("stopped");
+    let error =
+        job::convert(&weights, &types, &folder.path().join("out"), weights.metadata(), means).expect_err("stopped");
     assert!(matches!(error, Error::Stopped));
     assert!(watch.0.into_inner() < weights.file_bytes() - 10_000, "it went on");
     assert!(std::fs::read_dir(folder.path()).expect("a folder").next().is_none());
@@ -373,7 +403,10 @@ fn a_size_is_met_with_the_best_types_that_fit() {
     let weights = open(&oracle("merge/inputs/a_f32"));
     let whole: u64 = weights.infos().iter().map(|info| info.bytes()).sum();
     let types = Types::within(&weights, whole / 3).expect("there is a choice");
-    assert_eq!(types, "q8_0".parse::<Types>().expect("a mix").for_model(weights.infos().iter().map(|i| i.name.as_str())));
+    assert_eq!(
+        types,
+        "q8_0".parse::<Types>().expect("a mix").for_model(weights.infos().iter().map(|i| i.name.as_str()))
+    );
     let smaller = Types::within(&weights, whole / 6).expect("there is a choice");
     assert!(smaller.size(&weights) <= whole / 6 && smaller.size(&weights) < types.size(&weights));
     let error = Types::within(&weights, 100).expect_err("nothing is that small");

@@ -57,7 +57,8 @@ fn reading_back_gives_the_numbers_of_the_tools_that_own_the_formats() {
 }
 
 const BLOCKS: [&str; 15] = [
-    "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "mxfp4", "tq1_0", "tq2_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "ternary", "tq1_0_ls",
+    "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "mxfp4", "tq1_0", "tq2_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k",
+    "ternary", "tq1_0_ls",
 ];
 
 #[test]
@@ -88,9 +89,26 @@ fn snr(values: &[f32], back: &[f32]) -> f64 {
 
 /// Decibels on Gaussian weights that a format must reach, a little below what it was measured at.
 const QUALITY: [(&str, f64); 20] = [
-    ("q8_0", 45.2), ("q6_k", 34.8), ("q5_k", 28.6), ("q5_1", 28.2), ("q5_0", 27.1), ("q4_k", 22.7), ("q4_1", 21.9),
-    ("q4_0", 21.1), ("nf4", 20.5), ("mxfp4", 18.6), ("q3_k", 16.2), ("q2_k", 10.3), ("vq", 10.0), ("ternary", 7.2),
-    ("tq1_0_ls", 7.2), ("bitnet", 5.6), ("int8_asym_row", 42.0), ("int8_row", 41.5), ("int8_asym", 38.0), ("int8", 38.0),
+    ("q8_0", 45.2),
+    ("q6_k", 34.8),
+    ("q5_k", 28.6),
+    ("q5_1", 28.2),
+    ("q5_0", 27.1),
+    ("q4_k", 22.7),
+    ("q4_1", 21.9),
+    ("q4_0", 21.1),
+    ("nf4", 20.5),
+    ("mxfp4", 18.6),
+    ("q3_k", 16.2),
+    ("q2_k", 10.3),
+    ("vq", 10.0),
+    ("ternary", 7.2),
+    ("tq1_0_ls", 7.2),
+    ("bitnet", 5.6),
+    ("int8_asym_row", 42.0),
+    ("int8_row", 41.5),
+    ("int8_asym", 38.0),
+    ("int8", 38.0),
 ];
 
 /// Normal numbers out of a counter.
@@ -98,7 +116,9 @@ pub(crate) fn normal(count: usize, seed: u64) -> Vec<f32> {
     let chance = kernels::Counter::new(seed, "normal", 0);
     let unit = |i| (f64::from(chance.unit(i)) + 1e-9).ln();
     (0..count as u64)
-        .map(|i| ((-2.0 * unit(2 * i)).sqrt() * (std::f64::consts::TAU * f64::from(chance.unit(2 * i + 1))).cos()) as f32)
+        .map(|i| {
+            ((-2.0 * unit(2 * i)).sqrt() * (std::f64::consts::TAU * f64::from(chance.unit(2 * i + 1))).cos()) as f32
+        })
         .collect()
 }
 

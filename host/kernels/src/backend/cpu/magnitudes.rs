@@ -30,12 +30,7 @@ impl Kernel for Bits<'_> {
 }
 
 /// The magnitudes' bits of the differences of two stretches.
-pub(crate) fn difference_bits(
-    level: Level,
-    base: Stretch<'_>,
-    input: Stretch<'_>,
-    count: usize,
-) -> Vec<u32> {
+pub(crate) fn difference_bits(level: Level, base: Stretch<'_>, input: Stretch<'_>, count: usize) -> Vec<u32> {
     let mut out = vec![0; count];
     level.run(Bits { base, input, out: &mut out });
     out
@@ -96,7 +91,13 @@ fn magnitude(base: [u8; 4], input: [u8; 4]) -> u32 {
 
 /// Puts the magnitudes from `low` to `high` one after the other. How many are larger, and how many are inside.
 #[inline(always)]
-fn gather_plain(base: &[[u8; 4]], input: &[[u8; 4]], low: u32, high: u32, found: &mut [u32; TILE + 16]) -> (u32, usize) {
+fn gather_plain(
+    base: &[[u8; 4]],
+    input: &[[u8; 4]],
+    low: u32,
+    high: u32,
+    found: &mut [u32; TILE + 16],
+) -> (u32, usize) {
     let (mut larger, mut length) = (0, 0);
     for (base, input) in base.chunks(16).zip(input.chunks(16)) {
         let (mut any, mut more) = (0u32, 0u32);

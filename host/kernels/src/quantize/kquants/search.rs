@@ -63,7 +63,14 @@ fn zip(a: &Row, b: &Row, f: impl Fn(f32, f32) -> f32) -> Row {
 
 /// The weighted error of codes under a scale and a minimum.
 #[inline(always)]
-fn error<const N: usize>(x: &[Row; N], w: &[Row; N], codes: &[[i32; W]; N], scale: &Row, min: &Row, magnitude: bool) -> Row {
+fn error<const N: usize>(
+    x: &[Row; N],
+    w: &[Row; N],
+    codes: &[[i32; W]; N],
+    scale: &Row,
+    min: &Row,
+    magnitude: bool,
+) -> Row {
     let mut sum = [0.0; W];
     for i in 0..N {
         for k in 0..W {
@@ -107,6 +114,9 @@ pub(super) fn affine<const N: usize, const TOTAL: usize>(
         }
     }
     let mut best = error(&x, &w, &codes, &scale, &min, how.absolute);
+    // Which trial was best, by what its codes were made with: they are made again at the end, instead of being
+    // copied each time one of sixteen sub-blocks finds a better one.
+    let (mut best_inverse, mut best_min) = (first, min);
 
     for step in 0..=how.steps {
         let wanted = how.start + how.step * step as f32 + top;
@@ -141,14 +151,17 @@ pub(super) fn affine<const N: usize, const TOTAL: usize>(
             continue;
         }
         for k in 0..W {
-            best[k] = if better[k] != 0 { now[k] } else { best[k] };
-            scale[k] = if better[k] != 0 { trial_scale[k] } else { scale[k] };
-            min[k] = if better[k] != 0 { trial_min[k] } else { min[k] };
+            let is_better = better[k] != 0;
+            best[k] = if is_better { now[k] } else { best[k] };
+            best_inverse[k] = if is_better { inverse[k] } else { best_inverse[k] };
+            best_min[k] = if is_better { min[k] } else { best_min[k] };
+            scale[k] = if is_better { trial_scale[k] } else { scale[k] };
+            min[k] = if is_better { trial_min[k] } else { min[k] };
         }
-        for i in 0..N {
-            for k in 0..W {
-                codes[i][k] = if better[k] != 0 { trial[i][k] } else { codes[i][k] };
-            }
+    }
+    for i in 0..N {
+        for k in 0..W {
+            codes[i][k] = nearest(best_inverse[k] * (x[i][k] - best_min[k])).clamp(0, how.top);
         }
     }
     // A sub-block without extent has no scale; its minimum says it all.
@@ -177,13 +190,14 @@ fn peaks<const N: usize>(x: &[Row; N]) -> (Row, Row) {
     (magnitude, value)
 }
 
-/// Sums over a sub-block of 16 with weights `x²`: `w x l` and `w l²`.
+/// Sums over a sub-block of 16 with weights `x²`, for the codes of an inverse scale: `w x l` and `w l²`.
 #[inline(always)]
-fn moments(x: &[Row; 16], codes: &[[i32; W]; 16]) -> (Row, Row) {
+fn moments(x: &[Row; 16], inverse: &Row, reach: i32) -> (Row, Row) {
     let (mut lx, mut l2) = ([0.0; W], [0.0; W]);
     for i in 0..16 {
         for k in 0..W {
-            let (v, l) = (x[i][k], codes[i][k] as f32);
+            let v = x[i][k];
+            let l = nearest(inverse[k] * v).clamp(-reach, reach - 1) as f32;
             let w = v * v;
             lx[k] += w * v * l;
             l2[k] += w * l * l;
@@ -209,16 +223,14 @@ pub(super) fn signed(values: &[f32; 256]) -> ([f32; W], [u8; 256]) {
     const REACH: i32 = 32;
     let x: [Row; 16] = across(values);
     let (magnitude, value) = peaks(&x);
-    let inverse = value.map(|v| -(REACH as f32) / v);
-    let mut codes = round_all(&x, &inverse, REACH);
-    let (lx, l2) = moments(&x, &codes);
+    let mut best_inverse = value.map(|v| -(REACH as f32) / v);
+    let (lx, l2) = moments(&x, &best_inverse, REACH);
     let mut scale = zip(&lx, &l2, |lx, l2| if l2 != 0.0 { lx / l2 } else { 0.0 });
     let mut best = zip(&scale, &lx, |scale, lx| scale * lx);
     for step in (-9..=9).filter(|step| *step != 0) {
         let wanted = -(REACH as f32 + 0.1 * step as f32);
         let inverse = value.map(|v| wanted / v);
-        let trial = round_all(&x, &inverse, REACH);
-        let (lx, l2) = moments(&x, &trial);
+        let (lx, l2) = moments(&x, &inverse, REACH);
         let mut better = [false; W];
         for k in 0..W {
             better[k] = l2[k] > 0.0 && lx[k] * lx[k] > best[k] * l2[k];
@@ -230,13 +242,10 @@ pub(super) fn signed(values: &[f32; 256]) -> ([f32; W], [u8; 256]) {
             let s = lx[k] / l2[k];
             scale[k] = if better[k] { s } else { scale[k] };
             best[k] = if better[k] { s * lx[k] } else { best[k] };
-        }
-        for i in 0..16 {
-            for k in 0..W {
-                codes[i][k] = if better[k] { trial[i][k] } else { codes[i][k] };
-            }
+            best_inverse[k] = if better[k] { inverse[k] } else { best_inverse[k] };
         }
     }
+    let codes = round_all(&x, &best_inverse, REACH);
     finish(scale, codes, &magnitude, REACH)
 }
 
@@ -248,7 +257,7 @@ pub(super) fn stepwise(values: &[f32; 256]) -> ([f32; W], [u8; 256]) {
     let (magnitude, value) = peaks(&x);
     let inverse = value.map(|v| -(REACH as f32) / v);
     let mut codes = round_all(&x, &inverse, REACH);
-    let (mut lx, mut l2) = moments(&x, &codes);
+    let (mut lx, mut l2) = moments(&x, &inverse, REACH);
     for _ in 0..5 {
         let mut changed = 0u32;
         for i in 0..16 {
