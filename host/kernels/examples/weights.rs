@@ -1,5 +1,5 @@
 //! The crate's functions by hand: `weights tensors FILE`, `weights quantize TYPE IN OUT`, `weights merge YAML ROOT OUT
-//! [TYPE]`, `weights bench [NAME]`.
+//! [TYPE]`, `weights bench [NAME]`, `weights gpu`.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -39,6 +39,7 @@ fn main() -> Result<()> {
         }
         ["merge", yaml, root, to] => merge(yaml, root, to, None, means)?,
         ["merge", yaml, root, to, types] => merge(yaml, root, to, Some(types.parse()?), means)?,
+        ["gpu"] => gpu()?,
         ["bench"] => bench(&pool, "")?,
         ["bench", only] => bench(&pool, only)?,
         _ => bail!("see the first lines of this file"),
@@ -52,12 +53,31 @@ fn thread_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-fn bench(pool: &Threads, only: &str) -> Result<()> {
-    let count = std::env::var("COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(1 << 24);
-    println!("{:<24} {:>9} {:>9} {:>7}", "one core", "GB/s", "in GB/s", "ratio");
-    for figure in kernels::bench::core(&thread_time, only, count)? {
+fn show(title: &str, figures: &[kernels::bench::Figure]) {
+    println!("{title:<24} {:>9} {:>9} {:>7}", "GB/s", "in GB/s", "ratio");
+    for figure in figures {
         println!("{:<24} {:>9.2} {:>9.2} {:>7.3}", figure.name, figure.rate(), figure.input_rate(), figure.ratio);
     }
+}
+
+#[cfg(feature = "gpu")]
+fn gpu() -> Result<()> {
+    let gpu = kernels::Gpu::open()?;
+    let start = Instant::now();
+    println!("{}", kernels::Backend::name(&gpu));
+    show("host to host", &kernels::bench::host_to_host(&gpu, &|| start.elapsed())?);
+    show("resident", &gpu.resident(&|| start.elapsed())?);
+    Ok(())
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpu() -> Result<()> {
+    bail!("built without the feature `gpu`")
+}
+
+fn bench(pool: &Threads, only: &str) -> Result<()> {
+    let count = std::env::var("COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(1 << 24);
+    show("one core", &kernels::bench::core(&thread_time, only, count)?);
     if !only.is_empty() {
         return Ok(());
     }

@@ -89,7 +89,7 @@ impl Bench<'_> {
 }
 
 /// Numbers like weights: near normal, without a logarithm each.
-fn weights(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn weights(count: usize, seed: u64) -> Vec<f32> {
     let counter = Counter::new(seed, "weights", 0);
     let number = |i: u64| {
         let bits = counter.bits(i);
@@ -163,6 +163,26 @@ fn ties(bench: &mut Bench<'_>, cpu: &Cpu, bytes: &[&[u8]], out: &mut [u8]) -> Re
         from: 0,
     };
     bench.add("ties: fused pass 3 f32", count * 16, count * 4, || cpu.tasks(&job, Format::F32.into(), out))
+}
+
+/// Host to host on any back end, by the wall, next to `memcpy`: with the way to a device and back.
+pub fn host_to_host(backend: &dyn Backend, wall: Clock<'_>) -> Result<Vec<Figure>> {
+    let count = backend.chunk();
+    let singles: Vec<Vec<f32>> = (0..4).map(|seed| weights(count, seed)).collect();
+    let bytes: Vec<&[u8]> = singles.iter().map(|s| bytemuck::cast_slice(s)).collect();
+    let (from, to) = (bytes[0].to_vec(), vec![1; count * 4]);
+    let mut bench = Bench { clock: wall, only: "", from, to, figures: Vec::new() };
+    let mut out = vec![1u8; count * 4];
+    let inputs = bytes[..3].iter().map(|bytes| Stretch { format: Format::F32, bytes }).collect();
+    let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
+    bench.add("linear 3 f32", count * 12, count * 4, || backend.linear(&job, Format::F32.into(), &mut out))?;
+    for format in [Format::Q8_0, Format::Q4_0, Format::Tq2_0, Format::Q4K] {
+        let (elements, size) = format.block();
+        let size = count / elements as usize * size as usize;
+        let run = || backend.quantize(&singles[0], format.into(), &mut out[..size]);
+        bench.add(format.name(), count * 4, size, run)?;
+    }
+    Ok(bench.figures)
 }
 
 /// Many threads against one, by the wall: a kernel bound by arithmetic, and one bound by memory.

@@ -1,5 +1,6 @@
 //! The graphics processor, by way of wgpu. Gives the CPU's bytes; what it has no kernel for, the CPU does.
 
+mod resident;
 mod slot;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

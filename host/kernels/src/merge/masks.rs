@@ -1,6 +1,6 @@
 //! Masks by chance and rank: the larger a difference among its row's, the likelier it is kept.
 
-use super::method::stretch;
+use super::job::stretch;
 use crate::backend::difference_bits;
 use crate::level::Level;
 use crate::random::Counter;

@@ -56,6 +56,9 @@ pub trait Masks {
     fn mask(&self, model: &str, tensor: &str) -> Option<&[u8]>;
 }
 
+/// Tensors of a result, at most: slices can name the same layers as often as they like.
+const TARGETS: usize = 1 << 20;
+
 /// A tensor's layer, and its name around the number.
 struct Layer<'n> {
     before: &'n str,
@@ -205,6 +208,11 @@ impl Maker<'_> {
                     let names: Vec<String> = ranges.iter().map(|[from, _]| rename(from + i)).collect();
                     let target = self.target(plan, rename(made + i), slice, &names, depth(i, to - from))?;
                     plan.targets.push(target);
+                }
+                if plan.targets.len() > TARGETS {
+                    let reason = "make more tensors than any model has";
+                    let name = "slices".to_owned();
+                    return Err(Error::Recipe(Misfit::Parameter { name, reason }));
                 }
                 if !found {
                     let file = model.path().display().to_string();

@@ -3,7 +3,7 @@
 //! A sample brackets the place; one pass counts what is above the bracket and keeps what is inside. Should the
 //! bracket miss, a histogram finds a sure one.
 
-use super::method::stretch;
+use super::job::stretch;
 use super::sums::STRETCH;
 use crate::backend::{Cut, Stretch, difference_bits, scan};
 use crate::level::Level;

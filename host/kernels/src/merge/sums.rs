@@ -2,7 +2,7 @@
 //!
 //! Always in double, over stretches of one fixed size whose sums are added in order: the same on any number of threads.
 
-use super::method::stretch;
+use super::job::stretch;
 use crate::backend::{Keep, Stretch, TILE, masked, read};
 use crate::level::{Kernel, Level};
 use crate::{Pool, Result, View, pool};

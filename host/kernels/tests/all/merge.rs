@@ -430,3 +430,44 @@ fn a_mix_gives_the_tensors_that_matter_more_bits() {
     assert_eq!(types.of("output_norm.weight", &[512], Format::F32).to_string(), "f32");
     assert_eq!(types.of("blk.0.attn_q.weight", &[512, 320], Format::F16).to_string(), "q5_0");
 }
+
+#[test]
+fn tensors_in_memory_are_converted_and_merged_like_files() {
+    let set = Set::new(&[40, 512], Format::F32);
+    let threads = Threads(NonZeroUsize::new(3).expect("not zero"));
+    let means = Means { backend: &Cpu::default(), pool: &threads, watch: &() };
+    for name in ["q4_k", "int8_row", "vq", "bf16", "ternary", "nf4"] {
+        let scheme = name.parse().expect("a type");
+        let bytes = job::convert_tensor(&set.view(1), scheme, means).expect("converts");
+        let view = View::new("t", &set.shape, scheme.format, &bytes).expect("sound");
+        let back = job::convert_tensor(&view, Format::F32.into(), means).expect("converts");
+        assert!(back == raw(&dequantize(&view).expect("reads")), "{name}");
+        // From any format to any: also between two that both need a whole tensor.
+        let other = job::convert_tensor(&view, Format::Int8.into(), means).expect("converts");
+        assert_eq!(other.len() as u64, Format::Int8.bytes(&set.shape).expect("fits"));
+    }
+    let ask = set.ask(Method::Ties, MODEST).expect("sound");
+    let merged = job::merge_tensor(&ask, Format::F32.into(), means).expect("merges");
+    assert!(merged == raw(&set.run(Method::Ties, MODEST, &Inline, Level::Portable).expect("merges")));
+}
+
+#[test]
+fn what_an_agent_asks_wrongly_is_told_apart() {
+    let set = Set::new(&[4, 256], Format::F32);
+    let refusal = |method, parameters: &str| set.ask(method, parameters).expect_err("refused").to_string();
+    assert_eq!(
+        refusal(Method::Linear, r#"{"weight": [1, 2]}"#),
+        "recipe: `weight` does not have one value for each tensor"
+    );
+    assert_eq!(refusal(Method::Linear, r#"{"wait": 1}"#), "recipe: `wait` is not known");
+    assert_eq!(refusal(Method::Linear, r#"{"weight": "much"}"#), "recipe: `weight` is not a number");
+    assert_eq!(refusal(Method::Ties, "{}"), "recipe: `weight` is missing");
+    assert!(refusal(Method::Linear, "[1]").starts_with("recipe: "));
+    let none = Ask::from_json(Method::Linear, None, vec![], r#"{"weight": []}"#).expect("sound so far");
+    assert_eq!(
+        prepare(&none, Level::detect(), &Inline).err().map(|e| e.to_string()),
+        Some("recipe: `linear` needs at least one model".to_owned())
+    );
+    let zero = Ask::from_json(Method::Linear, None, vec![set.view(0)], r#"{"weight": 0}"#).expect("sound so far");
+    assert!(prepare(&zero, Level::detect(), &Inline).is_err());
+}
