@@ -97,7 +97,7 @@ pub fn merge(plan: &Plan<'_>, types: Option<&Types>, path: &Path, means: Means<'
         pieces.push(Piece { name: target.name.clone(), shape: target.shape.clone(), from: target.format, to });
     }
     let metadata = match plan.models.first().map(|model| model.metadata()) {
-        Some(metadata) => metadata.clone(),
+        Some(metadata) => types.map_or_else(|| metadata.clone(), |types| types.tell(metadata)),
         None => Metadata::Safetensors(Vec::new()),
     };
     write(pieces, &metadata, path, means, |i, make| {
@@ -123,7 +123,7 @@ pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadat
             to: types.of(&info.name, &info.shape, info.format),
         })
         .collect();
-    write(pieces, metadata, path, means, |i, make| {
+    write(pieces, &types.tell(metadata), path, means, |i, make| {
         make(&merge::Ask::copy(weights.view(&infos[i])))?;
         weights.forget(&infos[i]);
         Ok(())
@@ -149,7 +149,7 @@ pub fn convert_llama(weights: &Weights, llama: &Llama, types: &Types, path: &Pat
         pieces.push(Piece { name, shape: info.shape.clone(), from: info.format, to });
         infos.push(info);
     }
-    let metadata = Metadata::Gguf(llama.metadata().to_vec());
+    let metadata = types.tell(&Metadata::Gguf(llama.metadata().to_vec()));
     write(pieces, &metadata, path, means, |i, make| {
         let view = weights.view(infos[i]);
         match llama.reorder(view.name, view.shape, view.bytes)? {

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::{Error, Format, Misfit, Result, Scheme, Weights};
+use crate::weights::gguf::Value;
+use crate::{Error, Format, Metadata, Misfit, Result, Scheme, Weights};
 
 /// A choice of types for a model's tensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +118,46 @@ impl Types {
         let bytes =
             |info: &crate::Info| self.of(&info.name, &info.shape, info.format).format.bytes(&info.shape).unwrap_or(0);
         weights.infos().iter().map(bytes).sum()
+    }
+
+    /// llama.cpp's number for a file of these types; none if it has none.
+    pub fn file_type(&self) -> Option<u32> {
+        Some(match self.mix {
+            Mix::Q2K => 10,
+            Mix::Q3K(Size::Small) => 11,
+            Mix::Q3K(Size::Medium) => 12,
+            Mix::Q3K(Size::Large) => 13,
+            Mix::Q4K(Size::Small) => 14,
+            Mix::Q4K(_) => 15,
+            Mix::Q5K(Size::Small) => 16,
+            Mix::Q5K(_) => 17,
+            Mix::Plain(scheme) => match scheme.format {
+                Format::F32 => 0,
+                Format::F16 => 1,
+                Format::Q4_0 => 2,
+                Format::Q4_1 => 3,
+                Format::Q8_0 => 7,
+                Format::Q5_0 => 8,
+                Format::Q5_1 => 9,
+                Format::Q6K => 18,
+                Format::Bf16 => 32,
+                Format::Tq1_0 => 36,
+                Format::Tq2_0 => 37,
+                _ => return None,
+            },
+        })
+    }
+
+    /// Metadata that says what is now in the file.
+    pub(crate) fn tell(&self, metadata: &Metadata) -> Metadata {
+        let Metadata::Gguf(pairs) = metadata else { return metadata.clone() };
+        let mut pairs = pairs.clone();
+        let told = [("general.file_type", self.file_type()), ("general.quantization_version", Some(2))];
+        for (key, value) in told {
+            pairs.retain(|(k, _)| k != key);
+            pairs.extend(value.map(|value| (key.to_owned(), Value::U32(value))));
+        }
+        Metadata::Gguf(pairs)
     }
 
     /// The type of one tensor. What is not a matrix of weights keeps the type it has.

@@ -169,7 +169,6 @@ fn describe(config: &Config, heads: u32, key_heads: u32) -> Vec<(String, Value)>
     vec![
         ("general.architecture".to_owned(), Value::Text("llama".to_owned())),
         ("general.type".to_owned(), Value::Text("model".to_owned())),
-        ("general.quantization_version".to_owned(), Value::U32(2)),
         number("block_count", config.num_hidden_layers),
         number("context_length", config.max_position_embeddings),
         number("embedding_length", config.hidden_size),

@@ -137,3 +137,28 @@ fn calls_from_many_threads_do_not_mix() {
         }
     });
 }
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_file_made_on_a_device_is_the_file_made_on_the_processor() {
+    use kernels::job::{self, Means};
+    use kernels::merge::{Plan, Recipe};
+    use kernels::{Inline, Limits, Types, Weights};
+    let Ok(gpu) = kernels::Gpu::open() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, types) in [("ties.f32", "q8_0"), ("dare_ties.f32", "f32"), ("linear.bf16", "q4_0")] {
+        let yaml = std::fs::read_to_string(oracle("merge/outputs").join(name).join("mergekit.yml"));
+        let recipe = Recipe::parse(&yaml.expect("test data is there")).expect("parses");
+        let open = |name: &&str| Weights::open(&oracle("merge").join(name), &Limits::default()).expect("sound");
+        let models: Vec<Weights> = recipe.models().iter().map(open).collect();
+        let plan = Plan::new(&recipe, models.iter().collect()).expect("fits");
+        let types: Types = types.parse().expect("a type");
+        let file = |backend: &dyn Backend| {
+            let path = folder.path().join("out");
+            let means = Means { backend, pool: &Inline, watch: &() };
+            job::merge(&plan, Some(&types), &path, means).expect("merges");
+            std::fs::read(path).expect("is there")
+        };
+        assert!(file(&gpu) == file(&Cpu::default()), "{name}");
+    }
+}

@@ -336,6 +336,7 @@ fn a_llama_model_becomes_a_gguf_with_its_names_rows_and_words() {
     assert_eq!(value("llama.attention.head_count_kv"), Some(Value::U32(2)));
     assert_eq!(value("llama.rope.freq_base"), Some(Value::F32(5000.0)));
     assert_eq!(value("tokenizer.ggml.eos_token_id"), Some(Value::U32(4)));
+    assert_eq!(value("general.file_type"), Some(Value::U32(0)));
     let Some(Value::Array(tokens)) = value("tokenizer.ggml.tokens") else { panic!("no tokens") };
     let words = ["<s>", "a", "b", "ab", "</s>", "[PAD5]"].map(str::to_owned).to_vec();
     assert_eq!(tokens.texts(), Some(words));

@@ -471,3 +471,28 @@ fn what_an_agent_asks_wrongly_is_told_apart() {
     let zero = Ask::from_json(Method::Linear, None, vec![set.view(0)], r#"{"weight": 0}"#).expect("sound so far");
     assert!(prepare(&zero, Level::detect(), &Inline).is_err());
 }
+
+#[test]
+fn no_damage_to_a_recipe_panics() {
+    let sound = std::fs::read_to_string(oracle("merge/outputs/ties.f32/mergekit.yml")).expect("test data is there");
+    let chance = kernels::Counter::new(8, "recipe", 0);
+    for round in 0..3000u64 {
+        let mut text = sound.clone().into_bytes();
+        for edit in 0..1 + chance.bits(round) % 4 {
+            let bits = chance.bits(round << 8 | edit << 4 | 7);
+            let at = bits as usize % text.len().max(1);
+            let signs = b"[]{}:,-&*!|>'\"%@` \n0.eE~";
+            match bits >> 40 & 3 {
+                0 if at < text.len() => text[at] = signs[(bits >> 50) as usize % signs.len()],
+                1 => text.insert(at, signs[(bits >> 50) as usize % signs.len()]),
+                2 => drop(text.splice(at..(at + 9).min(sound.len()).min(text.len()), []).count()),
+                _ => text.truncate(at.max(1)),
+            }
+        }
+        if let Ok(text) = String::from_utf8(text)
+            && let Ok(recipe) = Recipe::parse(&text)
+        {
+            assert!(!recipe.models().is_empty());
+        }
+    }
+}
