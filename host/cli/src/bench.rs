@@ -22,7 +22,9 @@ pub(crate) fn bench(options: &Bench, json: bool) -> Result<ExitCode, Problem> {
         print::out(format!("{text}\n").as_bytes());
     } else {
         let missed = report.rows.iter().filter(|row| !row.pass).count();
-        print::out(format!("{} rows, {missed} below their bar. Machine: {}\n", report.rows.len(), report.machine).as_bytes());
+        print::out(
+            format!("{} rows, {missed} below their bar. Machine: {}\n", report.rows.len(), report.machine).as_bytes(),
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
