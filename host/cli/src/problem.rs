@@ -156,9 +156,6 @@ impl From<kernels::Error> for Problem {
                 let kind = if matches!(fault, Fault::NotFinite(_)) { "not-finite" } else { "weights" };
                 (kind, json!({ "tensor": tensor, "reason": fault.to_string() }))
             }
-            Error::Recipe(Misfit::Size { wanted, smallest }) => {
-                ("size", json!({ "wanted": wanted, "smallest": smallest }))
-            }
             Error::Recipe(Misfit::Method(name)) => {
                 let known = kernels::merge::Method::ALL.iter().map(|method| method.name());
                 let near = base::nearest(name, known).map(|near| format!(", did you mean `{near}`?"));

@@ -11,7 +11,7 @@ pub(crate) use quantize::quantize;
 pub(crate) use tensors::tensors;
 
 use crate::problem::Problem;
-use kernels::{Limits, Metadata, Types, Weights};
+use kernels::{Limits, Metadata, Scheme, Types, Weights};
 use std::path::Path;
 
 /// A file of weights, by what it is called.
@@ -65,7 +65,18 @@ fn types(name: &str) -> Result<Types, Problem> {
     }
 }
 
-/// The same for a model: mixes look at its layers.
+/// Refuses a type that a kind of file has no word for.
+fn suits(name: &str, kind: Kind) -> Result<(), Problem> {
+    // A name that is no scheme is a mix, and mixes are of GGUF's types.
+    match name.parse::<Scheme>() {
+        Ok(scheme) if kind == Kind::Gguf && scheme.format.ggml().is_none() => {
+            Err(Problem::usage(format!("GGUF has no type `{name}`: only a .safetensors can have it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Types for a model: mixes look at its layers.
 fn for_model(types: Types, weights: &Weights) -> Types {
     types.for_model(weights.infos().iter().map(|info| info.name.as_str()))
 }

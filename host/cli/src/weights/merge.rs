@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::{self, Work};
-use super::{Kind, for_model, open, types};
+use super::{Kind, for_model, open, suits, types};
 use crate::arguments::{Merge, Wish};
 use crate::problem::Problem;
 use crate::{print, source};
@@ -18,6 +18,9 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
         return Err(Problem::usage("--mergekit-exact is for the CPU, so not with --backend gpu"));
     }
     let named = options.quantize.as_deref().map(types).transpose()?;
+    if let (Some(name), Some(kind)) = (&options.quantize, Kind::of_path(&options.out)) {
+        suits(name, kind)?;
+    }
     draft::vacant(&options.out, options.force)?;
     let mut recipe = Recipe::parse(&text(&options.config)?)?;
     recipe.fused = options.mergekit_exact;

@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::Work;
-use super::{Kind, for_model, open, types};
+use super::{Kind, for_model, open, suits, types};
 use crate::arguments::Quantize;
 use crate::print;
 use crate::problem::Problem;
@@ -18,6 +18,7 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
     let kind = Kind::of_path(&options.out).ok_or_else(|| {
         Problem::usage(format!("{} must end in .gguf or .safetensors, which says what it is", options.out.display()))
     })?;
+    options.r#type.as_deref().map_or(Ok(()), |name| suits(name, kind))?;
     if named.is_none() && kind != Kind::Gguf {
         return Err(Problem::usage("a size chooses among GGUF's types: OUT must end in .gguf, or give --type"));
     }
@@ -30,7 +31,7 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
     };
     let types = match named {
         Some(types) => for_model(types, &weights),
-        None => Types::within(&weights, room(options, &weights, llama.as_ref()))?,
+        None => choose(options, &weights, llama.as_ref())?,
     };
 
     let work = Work::new(&options.means, weights.infos().iter().map(kernels::Info::bytes).sum())?;
@@ -56,25 +57,35 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
     Ok(ExitCode::SUCCESS)
 }
 
-/// The bytes that tensors may have, for the size that is wanted.
-fn room(options: &Quantize, weights: &Weights, llama: Option<&Llama>) -> u64 {
-    let infos = weights.infos();
-    let tensors: u64 = infos.iter().map(kernels::Info::bytes).sum();
-    // What is not a matrix becomes singles in a file made of safetensors.
-    let singles: u64 = match llama {
-        Some(_) => infos.iter().filter(|info| info.shape.len() < 2).map(|info| info.count() * 4).sum(),
-        None => 0,
+/// The best types with which a model has the size that is wanted.
+fn choose(options: &Quantize, weights: &Weights, llama: Option<&Llama>) -> Result<Types, Problem> {
+    let Some(wanted) = options.target_size.or(options.fits) else {
+        return Err(Problem::usage("--type, --target-size or --fits says what the weights become"));
     };
-    // Each tensor's line in the table and its alignment; what else the file says is as long as it was, or the
-    // tokenizer's file is longer.
-    let table = 4096 + infos.len() as u64 * 160 + weights.file_bytes().saturating_sub(tensors);
-    let folder = weights.path().with_file_name("");
-    let tokenizer = std::fs::metadata(folder.join("tokenizer.json")).map_or(0, |about| about.len());
-    match (options.target_size, options.fits) {
-        (Some(size), _) => size.get().saturating_sub(singles + table + llama.map_or(0, |_| tokenizer)),
-        (None, Some(size)) => size.get().saturating_sub(singles),
-        (None, None) => u64::MAX,
-    }
+    let rest = singles(weights, llama) + options.target_size.map_or(0, |_| around(weights, llama));
+    Types::within(weights, wanted.get().saturating_sub(rest)).map_err(|error| match error {
+        kernels::Error::Recipe(kernels::Misfit::Size { smallest, .. }) => {
+            let least = Size::bytes(smallest + rest);
+            Problem::new("size", format!("no types reach {wanted}; with the smallest it is about {least}"))
+        }
+        other => other.into(),
+    })
+}
+
+/// What is not a matrix becomes singles in a file made of safetensors.
+fn singles(weights: &Weights, llama: Option<&Llama>) -> u64 {
+    let small = weights.infos().iter().filter(|info| info.shape.len() < 2);
+    llama.map_or(0, |_| small.map(|info| (info.count() * 4).saturating_sub(info.bytes())).sum())
+}
+
+/// Bytes of a file beside its tensors, at most: each tensor's line in the table and its alignment; what else the
+/// file says is as long as it was, or the tokenizer's file is longer.
+fn around(weights: &Weights, llama: Option<&Llama>) -> u64 {
+    let tensors: u64 = weights.infos().iter().map(kernels::Info::bytes).sum();
+    let tokenizer =
+        || std::fs::metadata(weights.path().with_file_name("tokenizer.json")).map_or(0, |about| about.len());
+    let said = weights.file_bytes().saturating_sub(tensors);
+    2048 + weights.infos().len() as u64 * 160 + said + llama.map_or(0, |_| tokenizer())
 }
 
 /// Refuses a result that became larger than was wanted.

@@ -91,9 +91,9 @@ impl Work {
         let worst = report.tensors.iter().filter_map(|line| Some((line.snr?, line))).min_by(|a, b| a.0.total_cmp(&b.0));
         let worst = worst.map(|(snr, line)| format!("\nleast like before: {} as {}, {snr:.1} dB", line.name, line.to));
         format!(
-            "{} tensors, {before} → {after} ({:.2} times smaller), {seconds:.1} s, {}{}",
+            "{} tensors, {before} → {after} ({:.0} %), {seconds:.1} s, {}{}",
             report.tensors.len(),
-            report.ratio(),
+            100.0 / report.ratio(),
             self.backend.name(),
             worst.unwrap_or_default()
         )
