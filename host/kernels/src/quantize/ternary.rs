@@ -83,7 +83,7 @@ fn trits(x: &[f32; WIDTH], factor: f32, limit: f32) -> [u32; WIDTH] {
 pub(super) fn tq2_0(values: &[f32], out: &mut [u8], how: Fit) {
     let blocks = values.as_chunks::<BLOCK>().0;
     for ((i, x), out) in blocks.iter().enumerate().zip(out.as_chunks_mut::<66>().0) {
-        if let Some(soon) = blocks.get(i + 3) {
+        if let Some(soon) = blocks.get(i + 8) {
             prefetch(soon);
         }
         let (factor, limit, d) = rule(x, how);
