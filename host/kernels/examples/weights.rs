@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kernels::job::{self, Means};
-use kernels::merge::{Plan, Recipe};
+use kernels::merge::{Masks, Plan, Recipe};
 use kernels::weights::llama::Llama;
 use kernels::{Cpu, Limits, Metadata, Threads, Types, Weights};
 
@@ -88,6 +88,16 @@ fn bench(pool: &Threads, only: &str) -> Result<()> {
     Ok(())
 }
 
+/// Masks that another tool drew, by `model/tensor`, where a model is the part of its folder's name before `_`.
+struct Drawn(Weights);
+
+impl Masks for Drawn {
+    fn mask(&self, model: &str, tensor: &str) -> Option<&[u8]> {
+        let short = model.rsplit('/').next()?.split('_').next()?;
+        self.0.tensor(&format!("{short}/{tensor}")).ok().map(|view| view.bytes)
+    }
+}
+
 fn merge(yaml: &str, root: &str, to: &str, types: Option<Types>, means: Means<'_>) -> Result<()> {
     let mut recipe = Recipe::parse(&std::fs::read_to_string(yaml).context("the recipe")?)?;
     recipe.fused = std::env::var_os("EXACT").is_some();
@@ -96,7 +106,10 @@ fn merge(yaml: &str, root: &str, to: &str, types: Option<Types>, means: Means<'_
         .iter()
         .map(|name| Weights::open(&Path::new(root).join(name), &Limits::default()))
         .collect::<Result<_, _>>()?;
-    let plan = Plan::new(&recipe, models.iter().collect())?;
+    let masks = std::env::var("MASKS").ok();
+    let masks = masks.map(|path| Weights::open(Path::new(&path), &Limits::default()).map(Drawn)).transpose()?;
+    let mut plan = Plan::new(&recipe, models.iter().collect())?;
+    plan.masks = masks.as_ref().map(|masks| masks as &dyn Masks);
     let report = job::merge(&plan, types.as_ref(), Path::new(to), means)?;
     println!("{} tensors, {} bytes", report.tensors.len(), report.after);
     Ok(())

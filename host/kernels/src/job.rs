@@ -2,10 +2,14 @@
 //!
 //! Memory is a few stretches a thread, however large a model is; formats that need a whole tensor hold one.
 
+mod report;
+
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use report::Noise;
+pub use report::{Line, Report};
 
 use crate::backend::Backend;
 use crate::level::Level;
@@ -37,45 +41,6 @@ pub struct Means<'a> {
     pub pool: &'a dyn Pool,
     /// Who is told.
     pub watch: &'a dyn Watch,
-}
-
-/// What became of a model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// Tensor by tensor, in the file's order.
-    pub tensors: Vec<Line>,
-    /// Bytes of the tensors that it was made of; of a merge, of one model.
-    pub before: u64,
-    /// Bytes of the tensors that were written.
-    pub after: u64,
-    /// Bytes of the file.
-    pub file: u64,
-}
-
-/// What became of one tensor.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Line {
-    /// Its name.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<u64>,
-    /// How it was kept.
-    pub from: Format,
-    /// How it is kept.
-    pub to: Scheme,
-    /// Bytes before.
-    pub before: u64,
-    /// Bytes after.
-    pub after: u64,
-    /// Decibels between the numbers and what quantizing did to them; none where nothing was quantized, or without error.
-    pub snr: Option<f64>,
-}
-
-impl Report {
-    /// How many times smaller the tensors became.
-    pub fn ratio(&self) -> f64 {
-        self.before as f64 / (self.after as f64).max(1.0)
-    }
 }
 
 /// One tensor to be made.
@@ -172,6 +137,7 @@ fn write(
 ) -> Result<Report> {
     let plans: Vec<_> = pieces.iter().map(|p| (p.name.clone(), p.shape.clone(), p.to.format)).collect();
     let output = Output::create(path, &plans, metadata)?;
+    let rooms = Rooms::default();
     let mut report = Report { tensors: Vec::new(), before: 0, after: 0, file: output.length() };
     for (number, piece) in pieces.into_iter().enumerate() {
         let bytes = |format: Format| format.bytes(&piece.shape).map_err(|fault| Error::tensor(&piece.name, fault));
@@ -179,7 +145,8 @@ fn write(
         let mut snr = None;
         each(number, &mut |ask| {
             let sink = |at: u64, bytes: &[u8]| output.write(number, at, bytes);
-            snr = tensor(ask, &piece.shape, piece.to, &sink, means).map_err(|error| named(error, &piece.name))?;
+            snr =
+                tensor(ask, &piece.shape, piece.to, &sink, &rooms, means).map_err(|error| named(error, &piece.name))?;
             Ok(())
         })?;
         report.before += before;
@@ -199,35 +166,40 @@ fn named(error: Error, name: &str) -> Error {
     }
 }
 
-/// Squared sums of numbers and of what quantizing did to them.
-#[derive(Clone, Copy, Default)]
-struct Noise {
-    signal: f64,
-    error: f64,
+/// Buffers of one stretch.
+#[derive(Default)]
+struct Room {
+    out: Vec<u8>,
+    values: Vec<f32>,
+    back: Vec<f32>,
 }
 
-impl Noise {
-    fn between(values: &[f32], back: &[f32]) -> Self {
-        let mut lanes = [[0.0f64; 8]; 2];
-        for (i, (a, b)) in values.iter().zip(back).enumerate() {
-            let (a, b) = (f64::from(*a), f64::from(*b));
-            lanes[0][i % 8] += a * a;
-            lanes[1][i % 8] += (a - b) * (a - b);
-        }
-        Self { signal: lanes[0].iter().sum(), error: lanes[1].iter().sum() }
-    }
+/// Rooms that are free; never more than threads. Stretches are too large for an allocator to keep: without this each
+/// one would be given back to the system and zeroed again.
+#[derive(Default)]
+struct Rooms(Mutex<Vec<Room>>);
 
-    fn snr(parts: &[Self]) -> Option<f64> {
-        let signal: f64 = parts.iter().map(|p| p.signal).sum();
-        let error: f64 = parts.iter().map(|p| p.error).sum();
-        (signal > 0.0 && error > 0.0).then(|| 10.0 * (signal / error).log10())
+impl Rooms {
+    fn with<T>(&self, work: impl FnOnce(&mut Room) -> T) -> T {
+        let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = free().pop().unwrap_or_default();
+        let done = work(&mut room);
+        free().push(room);
+        done
     }
 }
 
 /// Where a tensor's bytes go, from any thread: an offset in the tensor, and bytes.
 type Sink<'s> = &'s (dyn Fn(u64, &[u8]) -> Result<()> + Sync);
 
-fn tensor(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, sink: Sink<'_>, means: Means<'_>) -> Result<Option<f64>> {
+fn tensor(
+    ask: &merge::Ask<'_>,
+    shape: &[u64],
+    to: Scheme,
+    sink: Sink<'_>,
+    rooms: &Rooms,
+    means: Means<'_>,
+) -> Result<Option<f64>> {
     let source = ask.models.first().map(|model| model.view);
     if let (merge::Method::Passthrough, Some(view)) = (ask.method, source)
         && view.format == to.format
@@ -243,7 +215,7 @@ fn tensor(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, sink: Sink<'_>, means
         let values = crate::dequantize(&view)?;
         let bytes: &[u8] = bytemuck::cast_slice(&values);
         let plain = merge::Ask::copy(View { format: Format::F32, bytes, ..view });
-        return tensor(&plain, shape, to, sink, means);
+        return tensor(&plain, shape, to, sink, rooms, means);
     }
     let job = merge::prepare(ask, level, means.pool)?;
     let inputs: u64 = ask.base.iter().chain(ask.models.iter().map(|m| &m.view)).map(|v| v.bytes.len() as u64).sum();
@@ -256,23 +228,25 @@ fn tensor(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, sink: Sink<'_>, means
     let parts = pool::map(means.pool, job.count().div_ceil(chunk), |i| {
         let from = i * chunk;
         let count = chunk.min(job.count() - from);
-        let mut out = vec![0u8; count / elements as usize * size as usize];
-        let noise = if to.format.is_float() {
-            job.run(means.backend, from, to, &mut out)?;
-            finite(to.format, &out, from)?;
-            Noise::default()
-        } else {
-            let mut values = vec![0.0f32; count];
-            job.run(means.backend, from, Format::F32.into(), bytemuck::cast_slice_mut(&mut values))?;
-            finite(Format::F32, bytemuck::cast_slice(&values), from)?;
-            means.backend.quantize(&values, to, &mut out)?;
-            let mut back = vec![0.0f32; count];
-            quantize::decode(level, to.format, &out, &mut back).map_err(|fault| Error::tensor("", fault))?;
-            Noise::between(&values, &back)
-        };
-        sink((from / elements as usize * size as usize) as u64, &out)?;
-        advance(means, share(count))?;
-        Ok(noise)
+        rooms.with(|Room { out, values, back }| {
+            out.resize(count / elements as usize * size as usize, 0);
+            let noise = if to.format.is_float() {
+                job.run(means.backend, from, to, out)?;
+                finite(to.format, out, from)?;
+                Noise::default()
+            } else {
+                values.resize(count, 0.0);
+                job.run(means.backend, from, Format::F32.into(), bytemuck::cast_slice_mut(values))?;
+                finite(Format::F32, bytemuck::cast_slice(values), from)?;
+                means.backend.quantize(values, to, out)?;
+                back.resize(count, 0.0);
+                quantize::decode(level, to.format, out, back).map_err(|fault| Error::tensor("", fault))?;
+                Noise::between(values, back)
+            };
+            sink((from / elements as usize * size as usize) as u64, out)?;
+            advance(means, share(count))?;
+            Ok(noise)
+        })
     })?;
     Ok(Noise::snr(&parts))
 }
@@ -291,14 +265,14 @@ pub fn merge_tensor(ask: &merge::Ask<'_>, to: Scheme, means: Means<'_>) -> Resul
 
 fn in_memory(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
     let size = to.format.bytes(shape).map_err(|fault| Error::tensor("", fault))?;
-    let out = std::sync::Mutex::new(vec![0u8; size as usize]);
+    let out = Mutex::new(vec![0u8; size as usize]);
     let sink = |at: u64, bytes: &[u8]| {
-        let mut out = out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         out[at as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     };
-    tensor(ask, shape, to, &sink, means)?;
-    Ok(out.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    tensor(ask, shape, to, &sink, &Rooms::default(), means)?;
+    Ok(out.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn advance(means: Means<'_>, bytes: u64) -> Result<()> {

@@ -268,7 +268,7 @@ impl Backend for Gpu {
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let count = elements(scheme, out);
-        if job.fused || job.inputs.len() > MODELS || job.inputs.is_empty() || count > self.chunk() {
+        if count == 0 || job.fused || job.inputs.len() > MODELS || job.inputs.is_empty() || count > self.chunk() {
             return self.cpu.linear(job, scheme, out);
         }
         let mut inputs = Inputs::new(count);
@@ -284,7 +284,7 @@ impl Backend for Gpu {
 
     fn tasks(&self, job: &Tasks<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let count = elements(scheme, out);
-        if job.tasks.len() > MODELS || job.tasks.is_empty() || count > self.chunk() {
+        if count == 0 || job.tasks.len() > MODELS || job.tasks.is_empty() || count > self.chunk() {
             return self.cpu.tasks(job, scheme, out);
         }
         let mut inputs = Inputs::new(count);
@@ -323,7 +323,11 @@ impl Backend for Gpu {
     }
 
     fn quantize(&self, values: &[f32], scheme: Scheme, out: &mut [u8]) -> Result<()> {
-        if self.pack(scheme).is_none() || values.len() > self.chunk() || elements(scheme, out) != values.len() {
+        if values.is_empty()
+            || self.pack(scheme).is_none()
+            || values.len() > self.chunk()
+            || elements(scheme, out) != values.len()
+        {
             return self.cpu.quantize(values, scheme, out);
         }
         let mut inputs = Inputs::new(values.len());

@@ -1,7 +1,7 @@
 //! A merge of one tensor, computed stretch by stretch.
 
 use crate::backend::{Backend, Keep, Linear, Stretch, Task, Tasks};
-use crate::{Result, Scheme, View};
+use crate::{Error, Fault, Result, Scheme, View};
 
 /// A merge of one tensor, ready to be computed stretch by stretch.
 pub struct Job<'a> {
@@ -74,10 +74,16 @@ impl Job<'_> {
         matches!(&self.kind, Kind::Linear { inputs, weights, divisor, .. } if inputs.len() == 1 && weights[0] == 1.0 && *divisor == 1.0)
     }
 
-    /// Computes elements from `from` on, as many as fit `out`. `from` is a multiple of 256.
+    /// Computes elements from `from` on, as many as fit `out`. `from` is a multiple of 256. Elements that are not
+    /// there are refused.
     pub fn run(&self, backend: &dyn Backend, from: usize, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let (elements, size) = scheme.format.block();
         let count = out.len() / (size as usize).max(1) * elements as usize;
+        if from.checked_add(count).is_none_or(|end| end > self.count) {
+            let (begin, available) = (from as u64, self.count as u64);
+            let fault = Fault::Outside { begin, end: begin.saturating_add(count as u64), available };
+            return Err(Error::tensor("stretch", fault));
+        }
         match &self.kind {
             Kind::Linear { inputs, weights, divisor, fused } => {
                 let inputs = inputs.iter().map(|view| stretch(*view, from, count)).collect();

@@ -13,6 +13,8 @@ use crate::{Error, Fault, Misfit, Pool, Result, View};
 
 /// Finds what must be known of whole tensors.
 pub fn prepare<'a>(ask: &Ask<'a>, level: Level, pool: &dyn Pool) -> Result<Job<'a>> {
+    // Never more than the processor has, whatever is asked for.
+    let level = level.min(Level::detect());
     ask.method.check(ask.base.is_some(), ask.models.len())?;
     let first = ask.base.unwrap_or(ask.models[0].view);
     for model in &ask.models {

@@ -12,7 +12,8 @@ fn scale_or_one(scale: f32) -> f32 {
 }
 
 pub(super) fn symmetric(values: &[f32], row: usize, out: &mut [u8]) {
-    let rows = values.len().checked_div(row).unwrap_or(1).max(1);
+    // By what there is room for: a tensor without elements may have no row, or one.
+    let rows = out.len().saturating_sub(values.len()) / 4;
     let (scales, codes) = out.split_at_mut(rows * 4);
     scales.fill(0);
     for ((x, out), scale_out) in
@@ -28,7 +29,7 @@ pub(super) fn symmetric(values: &[f32], row: usize, out: &mut [u8]) {
 }
 
 pub(super) fn asymmetric(values: &[f32], row: usize, out: &mut [u8]) {
-    let rows = values.len().checked_div(row).unwrap_or(1).max(1);
+    let rows = out.len().saturating_sub(values.len()) / 5;
     let (scales, rest) = out.split_at_mut(rows * 4);
     let (zeros, codes) = rest.split_at_mut(rows);
     scales.fill(0);

@@ -83,7 +83,7 @@ fn trits(x: &[f32; WIDTH], factor: f32, limit: f32) -> [u32; WIDTH] {
 pub(super) fn tq2_0(values: &[f32], out: &mut [u8], how: Fit) {
     let blocks = values.as_chunks::<BLOCK>().0;
     for ((i, x), out) in blocks.iter().enumerate().zip(out.as_chunks_mut::<66>().0) {
-        if let Some(soon) = blocks.get(i + 3) {
+        if let Some(soon) = blocks.get(i + 8) {
             prefetch(soon);
         }
         let (factor, limit, d) = rule(x, how);
@@ -164,8 +164,7 @@ pub(super) fn from_tq1_0(bytes: &[u8], out: &mut [f32]) {
 
 /// BitNet b1.58: the mean magnitude is the scale; ties to even, as its authors' library rounds.
 pub(super) fn bitnet(values: &[f32], row: usize, out: &mut [u8]) {
-    let rows = values.len().checked_div(row).unwrap_or(1).max(1);
-    let (scales, codes) = out.split_at_mut(rows * 4);
+    let (scales, codes) = out.split_at_mut(out.len().saturating_sub(values.len().div_ceil(4)));
     scales.fill(0);
     codes.fill(0);
     for (number, (x, scale_out)) in values.chunks(row.max(1)).zip(scales.as_chunks_mut::<4>().0).enumerate() {

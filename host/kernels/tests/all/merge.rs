@@ -185,6 +185,8 @@ fn levels_threads_and_chunks_change_no_byte_of_any_method() {
             parts.extend(out);
         }
         assert!(raw(&once) == parts, "{method:?} in chunks");
+        let beyond = job.run(&Cpu::default(), job.count() - 256, Format::F32.into(), &mut [0; 2048]);
+        assert!(beyond.is_err(), "{method:?} beyond the end");
     }
 }
 

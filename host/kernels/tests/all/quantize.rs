@@ -175,3 +175,30 @@ fn numbers_that_are_none_are_refused_with_their_place() {
     let error = quantize(&[2, 32], &values, Format::Q8_0.into(), &mut [0; 68], &Inline).expect_err("refused");
     assert_eq!(error.to_string(), "tensor `tensor`: element 37 is not finite");
 }
+
+#[test]
+fn tensors_without_elements_are_quantized_and_merged_to_nothing() {
+    use kernels::merge::{Ask, Method, prepare};
+    for shape in [&[0u64][..], &[0, 256], &[5, 0], &[3, 0, 256]] {
+        for &format in Format::ALL {
+            let Ok(size) = format.bytes(shape) else { continue };
+            let mut out = vec![0; size as usize];
+            if quantize(shape, &[], format.into(), &mut out, &Inline).is_ok() {
+                let view = View::new("t", shape, format, &out).expect("sound");
+                assert!(dequantize(&view).expect("reads").is_empty(), "{format} {shape:?}");
+            }
+        }
+        let view = View::new("t", shape, Format::F32, &[]).expect("sound");
+        for &method in Method::ALL {
+            let models = match method {
+                Method::Slerp | Method::Nearswap | Method::Passthrough => vec![view],
+                _ => vec![view, view],
+            };
+            let base = method.takes_base().then_some(view);
+            let ask =
+                Ask::from_json(method, base, models, r#"{"weight": 1, "density": 0.5, "t": 0.5, "filter_wise": true}"#);
+            let job = prepare(&ask.expect("sound"), Level::detect(), &Inline);
+            assert_eq!(job.map(|job| job.count()).map_err(|e| format!("{method:?}: {e}")), Ok(0));
+        }
+    }
+}
