@@ -1,9 +1,11 @@
 //! What the command line may say, and what is wrong with one that says something else.
 
 use crate::help;
+use base::Size;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 /// A host for AI agents: each in its own sandbox, held to a budget, with only the abilities that it is granted.
@@ -23,6 +25,12 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Hand one message to an agent, or run a command, held to a budget
     Run(Run),
+    /// Merge models into one, as a recipe of mergekit's says
+    Merge(Merge),
+    /// Give a model's weights other types: fewer bits, or another kind of file
+    Quantize(Quantize),
+    /// List what a file of weights holds: names, shapes, formats, bytes, metadata
+    Tensors(Tensors),
     /// Look at what this machine has for building and running agents, and say what to do about what it lacks
     Doctor(Doctor),
     /// Run a real agent beside hostile ones, and show that each is held to its budget
@@ -79,6 +87,82 @@ pub(crate) struct Run {
     /// What a command is given as its arguments
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<String>,
+}
+
+/// With what weights are computed.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Means {
+    /// Threads, at most; all cores, unless it is said
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroU8>,
+    /// Where arithmetic happens; the bytes are the same
+    #[arg(long, value_enum, default_value_t = Wish::Auto)]
+    pub(crate) backend: Wish,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wish {
+    /// A graphics processor, if there is one, the work is large, and it was faster at a short trial
+    Auto,
+    /// The CPU
+    Cpu,
+    /// The graphics processor
+    Gpu,
+}
+
+#[derive(Args)]
+#[command(after_help = help::MERGE)]
+pub(crate) struct Merge {
+    /// The recipe: mergekit's YAML
+    #[arg(value_name = "CONFIG.yml")]
+    pub(crate) config: PathBuf,
+    /// A .safetensors or .gguf, as the models are; or a new folder, which gets configuration and tokenizer too
+    pub(crate) out: PathBuf,
+    /// Quantize in the same pass
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) quantize: Option<String>,
+    /// Decides what the random methods keep
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Round where mergekit's linear does, on the CPU
+    #[arg(long)]
+    pub(crate) mergekit_exact: bool,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) means: Means,
+}
+
+#[derive(Args)]
+#[command(after_help = help::quantize())]
+pub(crate) struct Quantize {
+    /// A .safetensors, a .gguf, a sharded model's index, or a folder with one model
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// A .gguf or a .safetensors
+    pub(crate) out: PathBuf,
+    /// What the weights become
+    #[arg(long, value_name = "TYPE", required_unless_present_any = ["target_size", "fits"])]
+    pub(crate) r#type: Option<String>,
+    /// The best types with which the file is at most this large, such as 4GiB
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["type", "fits"])]
+    pub(crate) target_size: Option<Size>,
+    /// The best types with which the tensors fit so much memory
+    #[arg(long, value_name = "SIZE", conflicts_with = "type")]
+    pub(crate) fits: Option<Size>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) means: Means,
+}
+
+#[derive(Args)]
+#[command(after_help = help::TENSORS)]
+pub(crate) struct Tensors {
+    /// A .safetensors, a .gguf, a sharded model's index, or a folder with one model
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Args)]

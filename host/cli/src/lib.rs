@@ -14,6 +14,7 @@ mod print;
 mod problem;
 mod run;
 mod source;
+mod weights;
 
 use arguments::{Call, Command};
 use clap::Parser;
@@ -31,6 +32,9 @@ pub fn main() -> ExitCode {
     let done = match call.command {
         Command::Inspect(options) => inspect::inspect(&options, json),
         Command::Run(options) => run::run(&options, json),
+        Command::Merge(options) => weights::merge(&options, json),
+        Command::Quantize(options) => weights::quantize(&options, json),
+        Command::Tensors(options) => weights::tensors(&options, json),
         Command::Doctor(options) => doctor::doctor(&options, json),
         Command::Demo => demo::demo(json),
         Command::Bench(options) => bench::bench(&options, json),

@@ -145,6 +145,31 @@ impl From<toolchain::Error> for Problem {
     }
 }
 
+impl From<kernels::Error> for Problem {
+    fn from(error: kernels::Error) -> Problem {
+        use kernels::{Error, Fault, Misfit};
+        let message = error.to_string();
+        let (kind, details) = match &error {
+            Error::Io { path, source } => return Problem::file(path, crate::source::reason(source)),
+            Error::File { file, fault } => ("weights", json!({ "file": file, "reason": fault.to_string() })),
+            Error::Tensor { tensor, fault } => {
+                let kind = if matches!(fault, Fault::NotFinite(_)) { "not-finite" } else { "weights" };
+                (kind, json!({ "tensor": tensor, "reason": fault.to_string() }))
+            }
+            Error::Recipe(Misfit::Method(name)) => {
+                let known = kernels::merge::Method::ALL.iter().map(|method| method.name());
+                let near = base::nearest(name, known).map(|near| format!(", did you mean `{near}`?"));
+                return Problem::new("recipe", message + &near.unwrap_or_default());
+            }
+            Error::Recipe(_) => ("recipe", Value::Null),
+            Error::Gpu(_) => ("gpu", Value::Null),
+            Error::Stopped => return Problem::new("stopped", "interrupted; nothing was left behind"),
+            _ => ("weights", Value::Null),
+        };
+        Problem { details, ..Problem::new(kind, message) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

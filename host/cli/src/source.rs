@@ -117,7 +117,7 @@ fn read_into(mut bytes: Vec<u8>, path: &Path, from: impl Read) -> Result<Vec<u8>
 }
 
 /// What the system says, without the number that only programmers know.
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),

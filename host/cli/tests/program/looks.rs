@@ -96,8 +96,16 @@ fn the_demo_shows_that_each_is_held() {
 
 #[test]
 fn the_help_goes_to_the_standard_output() {
-    for arguments in [&["--help"][..], &["run", "--help"], &["inspect", "--help"], &["demo", "--help"], &["--version"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["inspect", "--help"],
+        &["demo", "--help"],
+        &["merge", "--help"],
+        &["quantize", "--help"],
+        &["tensors", "--help"],
+        &["--version"],
+    ] {
         let ran = village(arguments);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments:?}");
         assert!(!ran.out.is_empty());

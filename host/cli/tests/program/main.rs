@@ -7,3 +7,4 @@ mod commands;
 mod harness;
 mod looks;
 mod refusals;
+mod weights;

@@ -1,0 +1,82 @@
+//! `village merge`, `village quantize`, `village tensors`: models' weights, from files to a file.
+
+mod draft;
+mod merge;
+mod quantize;
+mod tensors;
+mod work;
+
+pub(crate) use merge::merge;
+pub(crate) use quantize::quantize;
+pub(crate) use tensors::tensors;
+
+use crate::problem::Problem;
+use kernels::{Limits, Metadata, Scheme, Types, Weights};
+use std::path::Path;
+
+/// A file of weights, by what it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Safetensors,
+    Gguf,
+}
+
+impl Kind {
+    /// What a path's ending says; none if it says nothing.
+    fn of_path(path: &Path) -> Option<Kind> {
+        match path.extension()?.to_str()? {
+            "safetensors" => Some(Kind::Safetensors),
+            "gguf" => Some(Kind::Gguf),
+            _ => None,
+        }
+    }
+
+    fn of(weights: &Weights) -> Kind {
+        match weights.metadata() {
+            Metadata::Safetensors(_) => Kind::Safetensors,
+            Metadata::Gguf(_) => Kind::Gguf,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Safetensors => "safetensors",
+            Kind::Gguf => "gguf",
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Weights, Problem> {
+    Ok(Weights::open(path, &Limits::default())?)
+}
+
+/// The types that a name on the command line means.
+fn types(name: &str) -> Result<Types, Problem> {
+    let known = || crate::help::TYPES.iter().map(|(name, _)| *name);
+    let lower = name.to_ascii_lowercase();
+    match known().find(|known| *known == lower) {
+        Some(known) => Ok(known.parse()?),
+        None => {
+            let near = base::nearest(&lower, known()).map(|near| format!(", did you mean `{near}`?"));
+            let near = near.unwrap_or_default();
+            let all = known().collect::<Vec<_>>().join(", ");
+            Err(Problem::usage(format!("there is no type `{name}`{near}; there are {all}")))
+        }
+    }
+}
+
+/// Refuses a type that a kind of file has no word for.
+fn suits(name: &str, kind: Kind) -> Result<(), Problem> {
+    // A name that is no scheme is a mix, and mixes are of GGUF's types.
+    match name.parse::<Scheme>() {
+        Ok(scheme) if kind == Kind::Gguf && scheme.format.ggml().is_none() => {
+            Err(Problem::usage(format!("GGUF has no type `{name}`: only a .safetensors can have it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Types for a model: mixes look at its layers.
+fn for_model(types: Types, weights: &Weights) -> Types {
+    types.for_model(weights.infos().iter().map(|info| info.name.as_str()))
+}

@@ -1,0 +1,173 @@
+//! One place of the ring: buffers that a call fills, computes with and reads back, while others do the same.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+/// A call that takes longer than this has hung: the device is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a call computes.
+pub(super) struct Work<'a> {
+    /// The inputs, in their order; each begins at a whole word.
+    pub(super) arena: &'a [Cow<'a, [u8]>],
+    pub(super) params: &'a [u32],
+    /// Kernels and how many groups of each.
+    pub(super) kernels: &'a [(&'a wgpu::ComputePipeline, u32)],
+    pub(super) count: usize,
+    /// The arena is the numbers: no kernel makes them.
+    pub(super) direct: bool,
+    /// The last kernel wrote the result; else the numbers are it.
+    pub(super) packed: bool,
+}
+
+pub(super) struct Slot {
+    staging: wgpu::Buffer,
+    params: wgpu::Buffer,
+    arena: wgpu::Buffer,
+    values: wgpu::Buffer,
+    result: wgpu::Buffer,
+    readback: wgpu::Buffer,
+}
+
+pub(super) fn layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
+    let entry = |binding: u32| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: binding < 2 },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    };
+    let entries: Vec<_> = (0..4).map(entry).collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
+fn buffer(device: &wgpu::Device, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+}
+
+const STAGING: wgpu::BufferUsages = wgpu::BufferUsages::MAP_WRITE.union(wgpu::BufferUsages::COPY_SRC);
+const READBACK: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
+const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
+
+/// Larger than it was, if it must be. Sizes are powers of two, so that a slot grows a few times and no more.
+fn grow(device: &wgpu::Device, buffer: &mut wgpu::Buffer, need: u64) {
+    if buffer.size() < need {
+        *buffer = self::buffer(device, need.next_power_of_two(), buffer.usage());
+    }
+}
+
+impl Slot {
+    pub(super) fn new(device: &wgpu::Device) -> Self {
+        const SMALL: u64 = 1 << 12;
+        Self {
+            staging: buffer(device, SMALL, STAGING),
+            params: buffer(device, SMALL, STORAGE),
+            arena: buffer(device, SMALL, STORAGE),
+            values: buffer(device, SMALL, STORAGE),
+            result: buffer(device, SMALL, STORAGE),
+            readback: buffer(device, SMALL, READBACK),
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        layout: &wgpu::BindGroupLayout,
+        work: &Work<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let words = |bytes: usize| bytes.next_multiple_of(4) as u64;
+        let input: u64 = work.arena.iter().map(|bytes| words(bytes.len())).sum();
+        let params = words(work.params.len() * 4);
+        let numbers = words(work.count * 4);
+        // Whole invocations write whole words: two blocks of the largest pair more than asked for.
+        let output = words(out.len());
+        grow(device, &mut self.staging, input + params);
+        grow(device, &mut self.arena, input);
+        grow(device, &mut self.values, numbers);
+        grow(device, &mut self.result, output + 256);
+        grow(device, &mut self.readback, output);
+        self.fill(device, work, params)?;
+
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&self.staging, 0, &self.params, 0, params);
+        let inputs = if work.direct { &self.values } else { &self.arena };
+        encoder.copy_buffer_to_buffer(&self.staging, params, inputs, 0, input);
+        let buffers = [&self.params, &self.arena, &self.values, &self.result];
+        let entries: Vec<_> = buffers
+            .iter()
+            .enumerate()
+            .map(|(i, b)| wgpu::BindGroupEntry { binding: i as u32, resource: b.as_entire_binding() })
+            .collect();
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries });
+        for (pipeline, groups) in work.kernels {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(*groups, 1, 1);
+        }
+        let from = if work.packed { &self.result } else { &self.values };
+        encoder.copy_buffer_to_buffer(from, 0, &self.readback, 0, output);
+        let index = queue.submit([encoder.finish()]);
+        self.read(device, index, output, out)
+    }
+
+    fn fill(&self, device: &wgpu::Device, work: &Work<'_>, params: u64) -> Result<()> {
+        let size = params + work.arena.iter().map(|bytes| bytes.len().next_multiple_of(4) as u64).sum::<u64>();
+        map(device, &self.staging, size, wgpu::MapMode::Write, None)?;
+        {
+            let mut view = self.staging.get_mapped_range_mut(..size).map_err(|e| Error::Gpu(e.to_string()))?;
+            view.slice(..work.params.len() * 4).copy_from_slice(bytemuck::cast_slice(work.params));
+            let mut at = params as usize;
+            for bytes in work.arena {
+                view.slice(at..at + bytes.len()).copy_from_slice(bytes);
+                at += bytes.len().next_multiple_of(4);
+            }
+        }
+        self.staging.unmap();
+        Ok(())
+    }
+
+    fn read(&self, device: &wgpu::Device, index: wgpu::SubmissionIndex, size: u64, out: &mut [u8]) -> Result<()> {
+        map(device, &self.readback, size, wgpu::MapMode::Read, Some(index))?;
+        {
+            let view = self.readback.get_mapped_range(..size).map_err(|e| Error::Gpu(e.to_string()))?;
+            out.copy_from_slice(&view[..out.len()]);
+        }
+        self.readback.unmap();
+        Ok(())
+    }
+}
+
+/// Makes a buffer's bytes reachable, after a submission if one is given.
+fn map(
+    device: &wgpu::Device,
+    buffer: &wgpu::Buffer,
+    size: u64,
+    mode: wgpu::MapMode,
+    after: Option<wgpu::SubmissionIndex>,
+) -> Result<()> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    buffer.map_async(mode, ..size, move |mapped| {
+        // Nobody listens any more only if the wait below has failed.
+        let _ = sender.send(mapped);
+    });
+    // A buffer that nothing uses is ready at once: waiting for the whole queue would undo the ring.
+    let wait = match after {
+        Some(index) => wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(PATIENCE) },
+        None => wgpu::PollType::Poll,
+    };
+    device.poll(wait).map_err(|e| Error::Gpu(e.to_string()))?;
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => Err(Error::Gpu(e.to_string())),
+        Err(_) => Err(Error::Gpu("no answer".to_owned())),
+    }
+}
