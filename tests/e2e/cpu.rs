@@ -14,7 +14,7 @@ type Account<'a> = (&'a (dyn Fn() -> Duration + Sync), f64);
 /// was missed in one may be made up for in the next, as far as `burst` goes.
 async fn held(accounts: &[Account<'_>], span: Duration, burst: Duration, tolerance: f64) {
     let mut had = vec![0.0f64; accounts.len()];
-    for _ in 0..5 {
+    for _ in 0..10 {
         let before: Vec<_> = accounts.iter().map(|(used, _)| used()).collect();
         let begun = Instant::now();
         tokio::time::sleep(span).await;
@@ -69,9 +69,9 @@ async fn a_share_that_is_changed_holds_at_once_both_ways() {
         spent(&[&agent], burst).await;
         held(&[(&|| agent.cpu(), 0.2)], Duration::from_secs(2), burst * 4, 0.9).await;
         for (limits, share) in [("cpu=40%", 40.0), ("cpu=2%", 2.0), ("cpu=30%", 30.0)] {
-            agent.set_budget(budget(&format!("{limits},burst=1ms,deadline=60s")));
-            // A slice more or less matters in a second.
-            held(&[(&|| agent.cpu(), share)], Duration::from_secs(1), burst * 4, 0.1).await;
+            // A burst bridges what others on this machine take, and with a few slices it is what may come on top.
+            agent.set_budget(budget(&format!("{limits},burst=10ms,deadline=60s")));
+            held(&[(&|| agent.cpu(), share)], Duration::from_secs(1), burst * 14, 0.15).await;
         }
     };
     host.beside(async {

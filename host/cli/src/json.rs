@@ -1,7 +1,6 @@
 //! What agents answer, log and use, as JSON.
 
-use base::Budget;
-use guest::{Agent, Line, Payload, Receipt};
+use guest::{Line, Payload, Receipt, Usage};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -47,20 +46,13 @@ pub(crate) fn usage(receipt: &Receipt) -> Value {
     json!({ "cpu_ms": ms(receipt.cpu), "wall_ms": ms(receipt.wall), "memory_peak_bytes": receipt.memory })
 }
 
-/// Every field of an agent's budget, with what the turn used of it.
-pub(crate) fn budget_of(agent: &Agent, receipt: Option<&Receipt>) -> Value {
-    let fields = agent.usage().map(|usage| {
+/// Every field of a budget, with what the turn used of it.
+pub(crate) fn budget(usage: [Usage; 6], receipt: Option<&Receipt>) -> Value {
+    let fields = usage.map(|usage| {
         // The account tells what runs now, and the turn is over.
         let used = receipt.and_then(|receipt| used(usage.field, receipt)).unwrap_or(usage.used);
         json!({ "field": usage.field, "used": used, "limit": usage.limit })
     });
-    fields.to_vec().into()
-}
-
-/// Every field of a budget, with what a receipt tells of it: null where it tells nothing.
-pub(crate) fn budget(budget: &Budget, receipt: &Receipt) -> Value {
-    let fields =
-        budget.fields().map(|(field, limit)| json!({ "field": field, "used": used(field, receipt), "limit": limit }));
     fields.to_vec().into()
 }
 

@@ -127,7 +127,7 @@ impl Job<'_> {
             json::stream(&mut known, "stdout", &finished.stdout);
             json::stream(&mut known, "stderr", &finished.stderr);
             known.insert("usage".into(), json::usage(&finished.receipt));
-            known.insert("budget".into(), json::budget(&self.budget, &finished.receipt));
+            known.insert("budget".into(), json::budget(finished.usage.clone(), Some(&finished.receipt)));
             known.insert("digest".into(), self.version.digest().to_string().into());
         } else {
             print::out(&finished.stdout);
@@ -159,7 +159,7 @@ impl Job<'_> {
         if let Some(card) = card {
             known.insert("agent".into(), json!({ "name": card.name, "version": card.version }));
         }
-        known.insert("budget".into(), json::budget_of(agent, receipt));
+        known.insert("budget".into(), json::budget(agent.usage(), receipt));
         known.insert("digest".into(), self.version.digest().to_string().into());
         known
     }

@@ -1,6 +1,6 @@
 //! Running a `wasi:cli` command: a program with arguments, input, output and an exit code, held to a budget like an agent.
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Usage};
 use crate::ctx::{Ctx, Program};
 use crate::grants::Grants;
 use crate::host::{Error, Host, Version};
@@ -32,6 +32,8 @@ pub struct Finished {
     pub stderr: Vec<u8>,
     /// What it used.
     pub receipt: agents::Receipt,
+    /// Every field of its budget, as it stood at the end.
+    pub usage: [Usage; 6],
 }
 
 impl Host {
@@ -79,7 +81,8 @@ impl Host {
             Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline }),
             Err(Interrupted::Stopped) => Err(Fault::Stopped),
         };
-        Ok(Finished { outcome, stdout: output.take(), stderr: errors.take(), receipt })
+        let usage = accounts.usage(receipt.wall);
+        Ok(Finished { outcome, stdout: output.take(), stderr: errors.take(), receipt, usage })
     }
 }
 
