@@ -57,7 +57,7 @@ impl<T: Guest> Life<T> {
         let (memory, cpu) = (self.spec.memory.clone(), self.task.cpu().used());
         memory.take_peak();
         let (instance, spec) = (&mut self.instance, &self.spec);
-        let turn = turn(&self.task, limit, async |until| {
+        let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec).await?;
             instance.data().begin(until);
             let reply = instance.handle(message).await?.map_err(Error::Failed)?;
@@ -93,7 +93,7 @@ impl<T: Guest> Life<T> {
     async fn outside<O>(&mut self, work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>) -> Result<O, Fault> {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (instance, spec) = (&mut self.instance, &self.spec);
-        let turn = turn(&self.task, limit, async |until| {
+        let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec).await?;
             instance.data().begin(until);
             work(instance).await

@@ -63,7 +63,7 @@ impl Host {
         let (done, waiting) = tokio::sync::oneshot::channel();
         let (memory, cpu) = (accounts.memory.clone(), accounts.cpu.clone());
         let task = self.workers().spawn(accounts.cpu.clone(), |task| async move {
-            let turn = turn(&task, budget.deadline, |until| execute(pre, ctx, until)).await;
+            let turn = turn(&task, budget.deadline, 0, |until| execute(pre, ctx, until)).await;
             drop(done.send(turn));
         });
         // If nobody waits for it any more, it ends too.

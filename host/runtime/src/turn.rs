@@ -38,9 +38,15 @@ impl<O> Turn<O> {
 ///
 /// The deadline runs from the first poll; being throttled and waiting count.
 ///
-/// `work` is told when it must have ended.
-pub async fn turn<F: Future>(task: &Task, deadline: Duration, work: impl FnOnce(u64) -> F) -> Turn<F::Output> {
-    let begun = clock::now();
+/// `before` is when the turn before this one ended, 0 if there was none. `work` is told when it must have ended.
+pub async fn turn<F: Future>(
+    task: &Task,
+    deadline: Duration,
+    before: u64,
+    work: impl FnOnce(u64) -> F,
+) -> Turn<F::Output> {
+    // It begins when this poll began, or when the turn before it in this poll ended: no need to read the clock.
+    let begun = before.max(task.polled());
     let until = begun.saturating_add(clock::nanos(deadline));
     task.set_alarm(until);
     let outcome = Bounded { task, until, now: begun, work: pin!(work(until)) }.await;

@@ -226,8 +226,9 @@ impl Worker<'_> {
         let end = clock::now();
         let took = end.saturating_sub(start);
         self.wall += took;
-        self.batch.push((task.clone(), took));
-        if self.wall >= BATCH || self.batch.len() >= 64 {
+        let full = self.wall >= BATCH || self.batch.len() >= 64;
+        if full {
+            self.batch.push((task.clone(), took));
             self.settle(end);
             // What is kept has waited for this; others may be before it by now.
             self.kept = KEPT;
@@ -237,6 +238,9 @@ impl Worker<'_> {
             Polled::Ended => drop(self.shared.tasks.lock().remove(&task.id())),
             Polled::Stale => {}
         }
+        if !full {
+            self.batch.push((task, took));
+        }
         end
     }
 
@@ -244,14 +248,18 @@ impl Worker<'_> {
     fn next(&mut self, now: &mut u64) -> Option<Arc<Task>> {
         let shared = self.shared;
         let kept = local::take();
-        if let (Some(task), true) = (&kept, self.kept < KEPT) {
-            self.kept += 1;
-            shared.front.fetch_max(task.place(), Relaxed);
-            return Some(task.clone());
+        let mut late = None;
+        if let Some(task) = kept {
+            if self.kept < KEPT {
+                self.kept += 1;
+                shared.front.fetch_max(task.place(), Relaxed);
+                return Some(task);
+            }
+            late = Some(task);
         }
         self.kept = 0;
         let mut queue = shared.queue.lock();
-        if let Some(task) = kept {
+        if let Some(task) = late {
             queue.ready(task);
         }
         loop {

@@ -211,12 +211,12 @@ impl Task {
     }
 
     /// After a poll that did not end it: back into the queue if it was woken meanwhile, else to rest.
-    pub(super) fn rest(self: Arc<Task>, shared: &Shared) {
+    pub(super) fn rest(self: &Arc<Task>, shared: &Shared) {
         if self.state.compare_exchange(RUNNING, RESTING, Ordering::AcqRel, Ordering::Acquire).is_err() {
             self.state.store(QUEUED, Ordering::Release);
-            shared.requeue(self);
+            shared.requeue(self.clone());
         } else if self.alarm.load(Ordering::Relaxed) < self.armed.load(Ordering::Relaxed) {
-            shared.arm(self);
+            shared.arm(self.clone());
         }
     }
 
