@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 /// A future that polls a guest, as the workers see it.
 pub struct Task {
     state: AtomicU8,
-    future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    running: Mutex<Option<Running>>,
     cpu: Arc<Cpu>,
     /// CPU time used, weighted by share: who has least goes first.
     place: AtomicU64,
@@ -32,6 +32,13 @@ pub struct Task {
     ample: AtomicBool,
     shared: Weak<Shared>,
     id: u64,
+}
+
+/// The future, and the waker that it is polled with. The waker holds the task, which holds this: it is taken out when
+/// the future ends, and at the latest when the workers do.
+struct Running {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    waker: Waker,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -63,7 +70,7 @@ impl Task {
     pub(super) fn new(id: u64, cpu: Arc<Cpu>, shared: Weak<Shared>) -> Arc<Task> {
         Arc::new(Task {
             state: AtomicU8::new(RESTING),
-            future: Mutex::new(None),
+            running: Mutex::new(None),
             cpu,
             place: AtomicU64::new(0),
             ticket: AtomicU64::new(0),
@@ -78,7 +85,7 @@ impl Task {
     }
 
     pub(super) fn begin(self: &Arc<Task>, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        *self.future.lock() = Some(future);
+        *self.running.lock() = Some(Running { future, waker: Waker::from(self.clone()) });
         self.wake_by_ref();
     }
 
@@ -194,18 +201,17 @@ impl Task {
         if self.state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return Polled::Stale;
         }
-        let waker = Waker::from(self.clone());
-        let mut future = self.future.lock();
+        let mut running = self.running.lock();
         self.polled.store(now, Ordering::Relaxed);
-        let poll = future.as_mut().map(|future| {
+        let poll = running.as_mut().map(|Running { future, waker }| {
             // An import that panics ends its own guest, not the thread and everybody on it.
-            let poll = AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+            let poll = AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(waker)));
             catch_unwind(poll).unwrap_or(Poll::Ready(()))
         });
         if matches!(poll, Some(Poll::Pending)) {
             return Polled::Pending;
         }
-        *future = None;
+        *running = None;
         self.state.store(ENDED, Ordering::Release);
         Polled::Ended
     }
@@ -249,7 +255,7 @@ impl Task {
     /// Drops the future unfinished. It must not be running.
     pub(super) fn end(&self) {
         self.state.store(ENDED, Ordering::Release);
-        let unfinished = self.future.lock().take();
+        let unfinished = self.running.lock().take();
         drop(unfinished);
     }
 }
