@@ -2,6 +2,7 @@
 
 mod cpu;
 mod deadline;
+mod family;
 mod faults;
 mod files;
 mod load;

@@ -118,7 +118,7 @@ impl From<Failed> for No {
     fn from(error: Failed) -> No {
         let frames = match &error {
             Failed::Broke(fault) => fault.frames().to_vec(),
-            Failed::Failed(_) => Vec::new(),
+            Failed::Failed(_) | Failed::NoRoom => Vec::new(),
         };
         No { kind: error.kind(), text: error.to_string(), frames }
     }

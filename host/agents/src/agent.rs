@@ -1,8 +1,9 @@
 //! An agent, as those who send to it see it.
 
+use crate::door::{Desk, Door, Mailbox, Refusal};
 use crate::live::{self, Work};
 use base::Budget;
-use runtime::{Card, Cpu, Failure, Fault, Guest, Message, Quota, Reply, Task, Version, Workers};
+use runtime::{Card, Chunk, Cpu, Failure, Fault, Guest, Held, Message, Quota, Reply, Spawner, Task, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -18,15 +19,15 @@ pub struct Spec<T: 'static> {
     pub cpu: Arc<Cpu>,
     /// What its memory is counted on.
     pub memory: Arc<Quota>,
-    /// Messages that may wait.
-    pub mailbox: usize,
+    /// What may wait.
+    pub mailbox: Mailbox,
     /// Makes the state of a new instance.
     pub data: Box<dyn Fn() -> Result<T, Fault> + Send + Sync>,
 }
 
 /// An agent that lives. Dropping it stops it.
 pub struct Agent {
-    mailbox: mpsc::Sender<Work>,
+    door: Door,
     task: Arc<Task>,
     /// Nanoseconds.
     deadline: Arc<AtomicU64>,
@@ -39,6 +40,8 @@ pub struct Answer {
     pub outcome: Result<Reply, Error>,
     /// What the turn used.
     pub receipt: Receipt,
+    /// What the reply is counted as until it is taken, where it is counted.
+    pub held: Option<Held>,
 }
 
 /// What one turn used.
@@ -61,6 +64,9 @@ pub enum Error {
     /// The turn broke.
     #[error(transparent)]
     Broke(#[from] Fault),
+    /// It was handled, and whoever asked has no memory left for the reply.
+    #[error("there is no memory left for the reply")]
+    NoRoom,
 }
 
 fn said(failure: &Failure) -> String {
@@ -88,47 +94,56 @@ impl Error {
         match self {
             Error::Failed(failure) => failure_kind(failure),
             Error::Broke(fault) => fault.kind(),
+            Error::NoRoom => "memory",
         }
     }
 }
 
-/// Why a message was not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// As many messages wait as may.
-    #[error("the agent's mailbox is full")]
-    Full,
-    /// The agent has stopped.
-    #[error("the agent has stopped")]
-    Stopped,
-}
-
 impl Agent {
-    /// Gives life to an agent on `workers`. Its instance is made when the first message needs it.
-    pub fn start<T: Guest>(workers: &Workers, spec: Spec<T>) -> Agent {
-        let (mailbox, messages) = mpsc::channel(spec.mailbox.max(1));
+    /// Gives life to an agent. Its instance is made when the first message needs it.
+    pub fn start<T: Guest>(workers: &Spawner, spec: Spec<T>) -> Agent {
+        let (work, works) = mpsc::unbounded_channel();
         let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
-        let limit = deadline.clone();
-        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, messages));
-        Agent { mailbox, task, deadline }
+        let (limit, mailbox) = (deadline.clone(), spec.mailbox.clone());
+        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works));
+        Agent { door: Door::new(work, task.clone(), mailbox), task, deadline }
+    }
+
+    /// The way to it.
+    pub fn door(&self) -> &Door {
+        &self.door
     }
 
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
-        self.offer(message)?.await.map_err(|_| Refusal::Stopped)
+        let place = self.door.reserve(&message)?;
+        let (desk, answered) = Desk::caller();
+        self.door.send(place, message, desk)?;
+        answered.await.map_err(|_| Refusal::Stopped)
     }
 
-    /// Hands it a message; what comes of it arrives on the channel.
-    pub fn offer(&self, message: Message) -> Result<oneshot::Receiver<Answer>, Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.put(Work::Handle(message, answer))?;
-        Ok(answered)
+    /// Hands it a message. `hear` is given each provisional chunk of the reply when it comes.
+    pub async fn listen(&self, message: Message, mut hear: impl FnMut(Chunk)) -> Result<Answer, Refusal> {
+        let place = self.door.reserve(&message)?;
+        let (desk, mut answered, mut chunks) = Desk::listener();
+        self.door.send(place, message, desk)?;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                Some(chunk) = chunks.recv() => hear(chunk),
+                answer = &mut answered => break answer,
+            }
+        };
+        while let Ok(chunk) = chunks.try_recv() {
+            hear(chunk);
+        }
+        answer.map_err(|_| Refusal::Stopped)
     }
 
     /// Makes its instance, if there is none. It begins at once; the future is there to wait for it.
     pub fn warm(&self) -> impl Future<Output = Result<Result<(), Fault>, Refusal>> + Send + use<> {
         let (done, waiting) = oneshot::channel();
-        let put = self.put(Work::Warm(done));
+        let put = self.door.put(Work::Warm(done));
         async move {
             put?;
             waiting.await.map_err(|_| Refusal::Stopped)
@@ -138,7 +153,7 @@ impl Agent {
     /// Asks it what it is.
     pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
         let (done, waiting) = oneshot::channel();
-        self.put(Work::Describe(done))?;
+        self.door.put(Work::Describe(done))?;
         waiting.await.map_err(|_| Refusal::Stopped)
     }
 
@@ -160,13 +175,6 @@ impl Agent {
     /// Stops it, in the midst of a turn if need be.
     pub fn stop(&self) {
         self.task.stop();
-    }
-
-    fn put(&self, work: Work) -> Result<(), Refusal> {
-        self.mailbox.try_send(work).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refusal::Full,
-            mpsc::error::TrySendError::Closed(_) => Refusal::Stopped,
-        })
     }
 }
 

@@ -4,6 +4,8 @@
 //! fails discards the instance, and the next message meets a new one.
 
 mod agent;
+mod door;
 mod live;
 
-pub use agent::{Agent, Answer, Error, Receipt, Refusal, Spec};
+pub use agent::{Agent, Answer, Error, Receipt, Spec};
+pub use door::{Desk, Door, Mailbox, Place, Refusal};

@@ -1,7 +1,8 @@
 //! An agent's life: one message after the other.
 
 use crate::agent::{Answer, Error, Receipt, Spec};
-use runtime::{Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, turn};
+use crate::door::{Desk, Place};
+use runtime::{Begin, Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, turn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,9 +10,16 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What an agent's mailbox holds.
 pub(crate) enum Work {
-    Handle(Message, oneshot::Sender<Answer>),
+    Handle(Box<Handed>),
     Warm(oneshot::Sender<Result<(), Fault>>),
     Describe(oneshot::Sender<Result<Card, Fault>>),
+}
+
+/// A message that was accepted.
+pub(crate) struct Handed {
+    pub(crate) message: Message,
+    pub(crate) place: Place,
+    pub(crate) desk: Desk,
 }
 
 /// Handles what arrives, until nobody can send any more or the agent is stopped.
@@ -19,13 +27,13 @@ pub(crate) async fn live<T: Guest>(
     task: Arc<Task>,
     spec: Spec<T>,
     deadline: Arc<AtomicU64>,
-    mut mailbox: mpsc::Receiver<Work>,
+    mut mailbox: mpsc::UnboundedReceiver<Work>,
 ) {
     let mut life = Life { instance: None, task, spec, deadline, ended: 0 };
     while let Some(work) = life.next(&mut mailbox).await {
         // Nobody may be waiting for the answer any more; the turn stands all the same.
         match work {
-            Work::Handle(message, answer) => drop(answer.send(life.handle(&message).await)),
+            Work::Handle(handed) => life.deal(*handed).await,
             Work::Warm(done) => drop(done.send(life.warm().await)),
             Work::Describe(done) => drop(done.send(life.describe().await)),
         }
@@ -44,7 +52,7 @@ struct Life<T: 'static> {
 }
 
 impl<T: Guest> Life<T> {
-    async fn next(&mut self, mailbox: &mut mpsc::Receiver<Work>) -> Option<Work> {
+    async fn next(&mut self, mailbox: &mut mpsc::UnboundedReceiver<Work>) -> Option<Work> {
         std::future::poll_fn(|cx| match self.task.stopping() {
             true => std::task::Poll::Ready(None),
             false => mailbox.poll_recv(cx),
@@ -52,14 +60,23 @@ impl<T: Guest> Life<T> {
         .await
     }
 
-    async fn handle(&mut self, message: &Message) -> Answer {
+    /// Handles one message and answers it. It waits no more; its bytes are there until it is done with.
+    async fn deal(&mut self, handed: Handed) {
+        let Handed { message, place: Place { message: waiting, bytes }, mut desk } = handed;
+        drop(waiting);
+        let answer = self.handle(&message, &mut desk).await;
+        drop((message, bytes));
+        desk.deliver(answer);
+    }
+
+    async fn handle(&mut self, message: &Message, desk: &mut Desk) -> Answer {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (memory, cpu) = (self.spec.memory.clone(), self.task.cpu().used());
         memory.take_peak();
-        let (instance, spec) = (&mut self.instance, &self.spec);
+        let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.take());
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec).await?;
-            instance.data().begin(until);
+            instance.data().begin(Begin { until, chunks });
             let reply = instance.handle(message).await?.map_err(Error::Failed)?;
             instance.data().commit();
             Ok(reply)
@@ -78,7 +95,7 @@ impl<T: Guest> Life<T> {
         // What ran since the last slice is charged when this one ends.
         let cpu = Duration::from_nanos((self.task.cpu().used() - cpu).saturating_add(slice)).min(wall);
         self.ended = ended;
-        Answer { outcome, receipt: Receipt { cpu, wall, memory: memory.take_peak() } }
+        Answer { outcome, receipt: Receipt { cpu, wall, memory: memory.take_peak() }, held: None }
     }
 
     async fn warm(&mut self) -> Result<(), Fault> {
@@ -95,7 +112,7 @@ impl<T: Guest> Life<T> {
         let (instance, spec) = (&mut self.instance, &self.spec);
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec).await?;
-            instance.data().begin(until);
+            instance.data().begin(Begin { until, chunks: None });
             work(instance).await
         })
         .await;

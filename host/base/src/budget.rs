@@ -16,8 +16,16 @@ pub struct Budget {
     pub memory: Size,
     /// Durable state, and what it adds to files.
     pub storage: Size,
+    /// Messages that may wait for it.
+    pub mailbox: u32,
+    /// Bytes of messages that may wait for it.
+    pub mailbox_bytes: Size,
     /// Log bytes a second.
     pub log: Size,
+    /// Messages that it may send in a second.
+    pub messages: u32,
+    /// Agents that it may have created and that are still there.
+    pub children: u32,
 }
 
 impl Default for Budget {
@@ -28,24 +36,25 @@ impl Default for Budget {
             deadline: Duration::from_secs(30),
             memory: Size::mib(64),
             storage: Size::mib(64),
+            mailbox: 1000,
+            mailbox_bytes: Size::mib(4),
             log: Size::kib(64),
+            messages: 100,
+            children: 0,
         }
     }
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 6] = ["cpu", "burst", "deadline", "memory", "storage", "log"];
+pub const FIELDS: [&str; 10] =
+    ["cpu", "burst", "deadline", "memory", "storage", "mailbox", "mailbox-bytes", "log", "messages", "children"];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 8] = [
-    ("mailbox", "durable mailboxes (host/store)"),
-    ("mailbox-bytes", "durable mailboxes (host/store)"),
-    ("messages", "durable mailboxes (host/store)"),
+const LATER: [(&str, &str); 4] = [
     ("mesh", "the mesh (host/mesh)"),
     ("http", "outgoing HTTP (host/guest)"),
     ("tokens", "models (host/model)"),
     ("gpu", "kernels (host/kernels)"),
-    ("children", "tasks (host/tasks)"),
 ];
 
 /// A budget that can't be accepted.
@@ -105,23 +114,29 @@ impl Budget {
             }
             "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(64 << 10))?,
             "storage" => self.storage = size("storage", text, Size::bytes(0), Size::mib(1 << 20))?,
-            "log" => {
-                self.log = size("log", text.trim().strip_suffix("/s").unwrap_or(text), Size::bytes(1), Size::mib(64))?
-            }
+            "mailbox" => self.mailbox = count("mailbox", text, 1, 1_000_000)?,
+            "mailbox-bytes" => self.mailbox_bytes = size("mailbox-bytes", text, Size::kib(1), Size::mib(64 << 10))?,
+            "log" => self.log = size("log", a_second(text), Size::bytes(1), Size::mib(64))?,
+            "messages" => self.messages = count("messages", a_second(text), 1, 1_000_000)?,
+            "children" => self.children = count("children", text, 0, 100_000)?,
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
     }
 
     /// Each field with its limit, as it would be written.
-    pub fn fields(&self) -> [(&'static str, String); 6] {
+    pub fn fields(&self) -> [(&'static str, String); FIELDS.len()] {
         [
             ("cpu", self.cpu.to_string()),
             ("burst", span_text(self.burst)),
             ("deadline", span_text(self.deadline)),
             ("memory", self.memory.to_string()),
             ("storage", self.storage.to_string()),
+            ("mailbox", self.mailbox.to_string()),
+            ("mailbox-bytes", self.mailbox_bytes.to_string()),
             ("log", format!("{}/s", self.log)),
+            ("messages", format!("{}/s", self.messages)),
+            ("children", self.children.to_string()),
         ]
     }
 }
@@ -183,6 +198,18 @@ fn size(field: &'static str, text: &str, least: Size, most: Size) -> Result<Size
     within(field, value, least, most, |size| size.to_string())
 }
 
+fn count(field: &'static str, text: &str, least: u32, most: u32) -> Result<u32, Error> {
+    let bad = || Error::Value { field, bad: Bad { given: text.into(), wanted: "a whole number, such as 100" } };
+    let value: u64 = text.trim().parse().map_err(|_| bad())?;
+    let value = within(field, value, least.into(), most.into(), |number| number.to_string())?;
+    u32::try_from(value).map_err(|_| bad())
+}
+
+/// The amount of a rate, which may be written with or without its `/s`.
+fn a_second(text: &str) -> &str {
+    text.trim().strip_suffix("/s").unwrap_or(text)
+}
+
 /// A tenth of a per cent: below it one tick of the clock lasts over a second.
 const LEAST_SHARE: Share = Share::permille(1);
 
@@ -210,7 +237,11 @@ mod tests {
             ("deadline", "2s"),
             ("memory", "32MiB"),
             ("storage", "1MiB"),
+            ("mailbox", "10"),
+            ("mailbox-bytes", "64KiB"),
             ("log", "8KiB/s"),
+            ("messages", "7/s"),
+            ("children", "3"),
         ] {
             assert_ne!(
                 budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
@@ -229,7 +260,8 @@ mod tests {
     fn an_unknown_field_names_the_nearest() {
         assert_eq!(
             refusal("memmory", "1MiB"),
-            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, deadline, memory, storage, log"
+            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, \
+             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, children"
         );
     }
 
@@ -248,5 +280,8 @@ mod tests {
         assert!(refusal("memory", "1KiB").contains("out of range"));
         assert!(refusal("memory", "lots").contains("`lots` is not a size"));
         assert!(refusal("log", "0").contains("out of range"));
+        assert!(refusal("messages", "0/s").contains("from 1 to 1000000"));
+        assert!(refusal("messages", "5/min").contains("not a whole number"));
+        assert!(refusal("children", "-1").contains("not a whole number"));
     }
 }

@@ -84,6 +84,12 @@ pub(crate) struct Run {
     /// Take budget and grants from this agent.toml
     #[arg(long, value_name = "agent.toml")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Start this agent too, under the name that its agent.toml gives it, so that it can be asked
+    #[arg(long, value_name = "FILE")]
+    pub(crate) beside: Vec<PathBuf>,
+    /// Write the parts of a reply as they come; the reply at the end says whether they stand
+    #[arg(long)]
+    pub(crate) stream: bool,
     /// What a command is given as its arguments
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<String>,

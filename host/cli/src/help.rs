@@ -44,22 +44,28 @@ Budget: every field has a limit, and these are the defaults
 ";
 
 /// What each field of a budget means.
-const FIELDS: [(&str, &str); 6] = [
+const FIELDS: [(&str, &str); 10] = [
     ("cpu", "CPU time of one core, sustained"),
     ("burst", "CPU time that it may run ahead of its share"),
     ("deadline", "wall time of one turn, waiting included"),
     ("memory", "all that it holds, and what the host holds for it"),
     ("storage", "durable state, and what it adds to files"),
+    ("mailbox", "messages that may wait for it"),
+    ("mailbox-bytes", "bytes of them"),
     ("log", "bytes that it may log in a second"),
+    ("messages", "messages that it may send to other agents in a second"),
+    ("children", "agents that it may create"),
 ];
 
 /// What each grant opens, with how it is written.
-const GRANTS: [(&str, &str, &str); 7] = [
+const GRANTS: [(&str, &str, &str); 9] = [
     ("log", "log", "its own log"),
     ("state", "state", "its own state"),
     ("budget", "budget", "reading its own budget"),
     ("clock", "clock", "the time, and waiting for it"),
     ("random", "random", "random numbers"),
+    ("agents", "agents=NAME", "sending to an agent of that name; helper/* for all that helper created, * for all"),
+    ("spawn", "spawn", "creating helpers, within `children`"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),
     ("files", "files=HOST:GUEST:ro", "a folder of this machine, under the guest's name for it; rw to write as well"),
 ];

@@ -17,7 +17,7 @@ pub(crate) fn inspect(options: &Inspect, json: bool) -> Result<ExitCode, Problem
         print::out(facts(&source, &shape).as_bytes());
     }
     let known = if json { object(&source, &shape) } else { Map::new() };
-    let card = node::with(run::small(), async |host| card(host, &source, options.no_run).await);
+    let card = node::with(run::small(0), async |host| card(host, &source, options.no_run).await);
     let card = card.map_err(|problem| problem.beside(known.clone()))?;
     if json {
         let mut object = known;

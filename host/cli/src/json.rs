@@ -47,13 +47,13 @@ pub(crate) fn usage(receipt: &Receipt) -> Value {
 }
 
 /// Every field of a budget, with what the turn used of it.
-pub(crate) fn budget(usage: [Usage; 6], receipt: Option<&Receipt>) -> Value {
-    let fields = usage.map(|usage| {
+pub(crate) fn budget(usage: Vec<Usage>, receipt: Option<&Receipt>) -> Value {
+    let fields = usage.into_iter().map(|usage| {
         // The account tells what runs now, and the turn is over.
         let used = receipt.and_then(|receipt| used(usage.field, receipt)).unwrap_or(usage.used);
         json!({ "field": usage.field, "used": used, "limit": usage.limit })
     });
-    fields.to_vec().into()
+    fields.collect()
 }
 
 /// A share is what was used over a second, or over the turn if that was longer.

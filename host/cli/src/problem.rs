@@ -113,6 +113,7 @@ impl From<Failed> for Problem {
                 };
                 Problem { details: json::or_text(&failure.details), ..Problem::new(kind, message) }
             }
+            Failed::NoRoom => Problem::new(kind, error.to_string()),
         }
     }
 }
@@ -120,7 +121,7 @@ impl From<Failed> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         let kind = match refusal {
-            Refusal::Full => "refused",
+            Refusal::Full { .. } => "refused",
             Refusal::Stopped => "stopped",
         };
         Problem::new(kind, refusal.to_string())

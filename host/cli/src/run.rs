@@ -15,9 +15,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A host for one guest, which is there soon: a little room, and one thread.
-pub(crate) fn small() -> Builder {
-    Host::builder().pool(Pool::Slots(4)).workers(NonZeroUsize::MIN)
+/// A host for a guest and those that it may create or talk to. It is there soon: a little room, and one thread.
+pub(crate) fn small(agents: usize) -> Builder {
+    let room = u32::try_from(agents).unwrap_or(u32::MAX).saturating_add(4);
+    Host::builder().pool(Pool::Slots(room)).workers(NonZeroUsize::MIN)
 }
 
 pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
@@ -25,17 +26,48 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     allow(options, Budget::default(), Grants::default())?;
     let source = Source::open(&options.file, options.manifest.as_deref())?;
     let (budget, grants) = allow(options, source.budget(), source.grants())?;
+    let beside = options.beside.iter().map(|file| neighbour(file)).collect::<Result<Vec<_>, _>>()?;
     if let (Some((path, _)), false) = (&source.manifest, json) {
         print::err(&format!("village: budget and grants as {} says", path.display()));
     }
-    node::with(small(), async |host| {
+    let room = beside.len() + usize::try_from(budget.children).unwrap_or(usize::MAX);
+    node::with(small(room), async |host| {
         let version = load(host, &source).await?;
+        let _beside = settle(host, &beside).await?;
         let job = Job { options, source: &source, version: &version, budget, grants, json };
         match version.kind() {
             Kind::Agent => job.ask(host).await,
             Kind::Command => job.execute(host).await,
         }
     })
+}
+
+/// An agent that is started beside the one that is run. It must have a name.
+pub(crate) fn neighbour(file: &Path) -> Result<Source, Problem> {
+    let source = Source::open(file, None)?;
+    match source.manifest {
+        Some(_) => Ok(source),
+        None => Err(Problem::usage(format!(
+            "--beside {}: an agent that others ask needs a name, so there must be an agent.toml beside it",
+            file.display()
+        ))),
+    }
+}
+
+/// Gives life to agents under the names that their manifests give them.
+pub(crate) async fn settle(host: &Host, sources: &[Source]) -> Result<Vec<Agent>, Problem> {
+    let mut agents = Vec::new();
+    for source in sources {
+        let version = load(host, source).await?;
+        agents.push(host.start_as(
+            source.name().unwrap_or_default(),
+            &version,
+            source.budget(),
+            source.grants(),
+            None,
+        )?);
+    }
+    Ok(agents)
 }
 
 /// After this, whoever waits is told what for.
@@ -89,17 +121,28 @@ impl Job<'_> {
             return Err(Problem::usage("an agent takes no arguments: give it its message with --input"));
         }
         let message = message(self.options)?;
-        let agent = host.start(self.version, self.budget, self.grants.clone(), None)?;
+        let (version, budget, grants) = (self.version, self.budget, self.grants.clone());
+        let agent = match self.source.name() {
+            Some(name) => host.start_as(name, version, budget, grants, None)?,
+            None => host.start(version, budget, grants, None)?,
+        };
         let card = match agent.describe().await? {
             Ok(card) => card,
             Err(fault) => return Err(Problem::from(fault).beside(self.known(&agent, None, None))),
         };
-        let answer = agent.ask(message).await?;
+        let mut parts = Vec::new();
+        let answer = match self.options.stream {
+            true => agent.listen(message, |part| self.hear(part, &mut parts)).await?,
+            false => agent.ask(message).await?,
+        };
         let known = self.known(&agent, Some(&card), Some(&answer.receipt));
         match answer.outcome {
             Err(error) => Err(Problem::from(error).beside(known)),
             Ok(reply) if self.json => {
                 let mut object = known;
+                if self.options.stream {
+                    object.insert("parts".into(), parts.into());
+                }
                 object.insert("reply".into(), json::payload(&reply.payload));
                 print::json(&Value::Object(object));
                 Ok(ExitCode::SUCCESS)
@@ -108,6 +151,14 @@ impl Job<'_> {
                 print::out(&ended(reply.payload.body));
                 Ok(ExitCode::SUCCESS)
             }
+        }
+    }
+
+    /// A part of a reply, as it comes.
+    fn hear(&self, part: Vec<u8>, parts: &mut Vec<Value>) {
+        match self.json {
+            true => parts.push(String::from_utf8_lossy(&part).into()),
+            false => print::out(&part),
         }
     }
 

@@ -39,6 +39,11 @@ impl Source {
         Ok(Source { bytes: read_file(&component)?, component, manifest })
     }
 
+    /// The name that its manifest gives it.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.manifest.as_ref().map(|(_, manifest)| manifest.name.as_str())
+    }
+
     /// The manifest's budget, or the default.
     pub(crate) fn budget(&self) -> Budget {
         self.manifest.as_ref().map(|(_, manifest)| manifest.budget).unwrap_or_default()

@@ -2,7 +2,9 @@
 
 use crate::grants::Grants;
 use crate::log::Log;
+use crate::rate::Rate;
 use crate::state::State;
+use agents::Mailbox;
 use base::{Budget, Group};
 use parking_lot::Mutex;
 use runtime::{Cpu, Fault, Full, Quota, Task};
@@ -18,6 +20,12 @@ pub(crate) struct Accounts {
     pub(crate) files: Files,
     pub(crate) log: Log,
     pub(crate) state: State,
+    /// What waits for it.
+    pub(crate) mailbox: Mailbox,
+    /// Messages that it sends.
+    pub(crate) messages: Arc<Rate>,
+    /// Agents that it created, theirs included.
+    pub(crate) children: Arc<Quota>,
     /// CPU used by a time not long ago, for the share that is used now.
     sample: Mutex<Sample>,
 }
@@ -143,24 +151,54 @@ pub struct Usage {
     pub limit_units: u64,
 }
 
+/// On whose accounts an agent's use counts as well.
+#[derive(Clone, Copy)]
+pub(crate) enum Above<'a> {
+    Nobody,
+    Group(&'a Parent),
+    /// The agent that created it.
+    Agent(&'a Accounts),
+}
+
+/// A quota of its own, below one if there is one above.
+fn quota(limit: u64, above: Option<&Arc<Quota>>) -> Arc<Quota> {
+    above.map_or_else(|| Quota::new(limit), |above| above.child(limit))
+}
+
 impl Accounts {
-    pub(crate) fn new(budget: Budget, grants: &Grants, parent: Option<&Parent>) -> Result<Arc<Accounts>, Fault> {
+    pub(crate) fn new(budget: Budget, grants: &Grants, above: Above<'_>) -> Result<Arc<Accounts>, Fault> {
         let bytes = budget.memory.get();
-        let (cpu, memory) = match parent {
-            Some(parent) => (parent.cpu.child(budget.cpu, budget.burst), parent.memory.child(bytes)),
-            None => (Cpu::new(budget.cpu, budget.burst), Quota::new(bytes)),
+        let (cpu, memory) = match above {
+            Above::Nobody => (None, None),
+            Above::Group(group) => (Some(&group.cpu), Some(&group.memory)),
+            Above::Agent(parent) => (Some(&parent.cpu), Some(&parent.memory)),
         };
-        let storage = Quota::new(budget.storage.get());
+        let parent = match above {
+            Above::Agent(parent) => Some(parent),
+            _ => None,
+        };
+        let now = runtime::clock::now();
+        let cpu = cpu.map_or_else(|| Cpu::new(budget.cpu, budget.burst), |cpu| cpu.child(budget.cpu, budget.burst));
+        let memory = quota(bytes, memory);
+        let storage = quota(budget.storage.get(), parent.map(|parent| &parent.storage));
+        let log = Rate::new(budget.log.get(), parent.map(|parent| parent.log.rate().clone()), now);
+        let messages = Rate::new(budget.messages.into(), parent.map(|parent| parent.messages.clone()), now);
         let full = |_: Full| Fault::Memory { limit: bytes, frames: Vec::new() };
         Ok(Arc::new(Accounts {
-            log: Log::new(budget.log.get(), grants.log, memory.clone()).map_err(full)?,
+            log: Log::new(log, grants.log, memory.clone()).map_err(full)?,
             state: State::new(&storage, &memory).map_err(full)?,
             files: Files { storage: storage.clone(), added: Mutex::new(0) },
+            mailbox: Mailbox {
+                messages: Quota::new(budget.mailbox.into()),
+                bytes: Quota::new(budget.mailbox_bytes.get()),
+            },
+            messages,
+            children: quota(budget.children.into(), parent.map(|parent| &parent.children)),
             budget: Mutex::new(budget),
             cpu,
             memory,
             storage,
-            sample: Mutex::new(Sample { time: runtime::clock::now(), used: 0, share: 0 }),
+            sample: Mutex::new(Sample { time: now, used: 0, share: 0 }),
         }))
     }
 
@@ -169,36 +207,49 @@ impl Accounts {
         self.cpu.set(budget.cpu, budget.burst);
         self.memory.set_limit(budget.memory.get());
         self.storage.set_limit(budget.storage.get());
+        self.mailbox.messages.set_limit(budget.mailbox.into());
+        self.mailbox.bytes.set_limit(budget.mailbox_bytes.get());
         self.log.rate().set_limit(budget.log.get());
+        self.messages.set_limit(budget.messages.into());
+        self.children.set_limit(budget.children.into());
         *self.budget.lock() = budget;
     }
 
     /// Every field with what is used of it; `turn` is how long the turn under way has lasted.
-    pub(crate) fn usage(&self, turn: Duration) -> [Usage; 6] {
+    pub(crate) fn usage(&self, turn: Duration) -> Vec<Usage> {
         let budget = *self.budget.lock();
-        let [cpu, burst, deadline, memory, storage, log] = budget.fields();
-        let micros = |nanos: u64| nanos / 1_000;
-        let share = self.share();
-        let ahead = micros(self.cpu.ahead());
-        let logged = budget.log.get().saturating_sub(self.log.rate().left(runtime::clock::now()));
-        let field = |(field, limit): (&'static str, String), used: String, used_units: u64, limit_units: u64| Usage {
-            field,
-            used,
-            limit,
-            used_units,
-            limit_units,
+        budget.fields().into_iter().map(|(field, limit)| self.used(&budget, turn, field, limit)).collect()
+    }
+
+    fn used(&self, budget: &Budget, turn: Duration, field: &'static str, limit: String) -> Usage {
+        let micros = |span: Duration| span.as_micros() as u64;
+        let span = |used: u64, limit: Duration| (base::span_text(Duration::from_micros(used)), used, micros(limit));
+        let size = |used: u64, limit: u64| (base::Size::bytes(used).to_string(), used, limit);
+        let count = |used: u64, limit: u32| (used.to_string(), used, u64::from(limit));
+        let spent = |rate: &Rate| rate.limit().saturating_sub(rate.left(runtime::clock::now()));
+        let (used, used_units, limit_units) = match field {
+            "cpu" => {
+                let share = self.share();
+                (format!("{:.1}%", share as f64 / 1e4), share, u64::from(budget.cpu.millionths()))
+            }
+            "burst" => span(self.cpu.ahead() / 1_000, budget.burst),
+            "deadline" => span(micros(turn), budget.deadline),
+            "memory" => size(self.memory.used(), budget.memory.get()),
+            "storage" => size(self.storage.used(), budget.storage.get()),
+            "mailbox" => count(self.mailbox.messages.used(), budget.mailbox),
+            "mailbox-bytes" => size(self.mailbox.bytes.used(), budget.mailbox_bytes.get()),
+            "log" => {
+                let (text, used, limit) = size(spent(self.log.rate()), budget.log.get());
+                (format!("{text}/s"), used, limit)
+            }
+            "messages" => {
+                let (text, used, limit) = count(spent(&self.messages), budget.messages);
+                (format!("{text}/s"), used, limit)
+            }
+            "children" => count(self.children.used(), budget.children),
+            field => unreachable!("`{field}` is one of the budget's fields"),
         };
-        let span = |micros: u64| base::span_text(Duration::from_micros(micros));
-        let size = |bytes: u64| base::Size::bytes(bytes).to_string();
-        let turn = turn.as_micros() as u64;
-        [
-            field(cpu, format!("{:.1}%", share as f64 / 1e4), share, u64::from(budget.cpu.millionths())),
-            field(burst, span(ahead), ahead, budget.burst.as_micros() as u64),
-            field(deadline, span(turn), turn, budget.deadline.as_micros() as u64),
-            field(memory, size(self.memory.used()), self.memory.used(), budget.memory.get()),
-            field(storage, size(self.storage.used()), self.storage.used(), budget.storage.get()),
-            field(log, format!("{}/s", size(logged)), logged, budget.log.get()),
-        ]
+        Usage { field, used, limit, used_units, limit_units }
     }
 
     /// Millionths of a core used over the last second or so.

@@ -1,92 +1,114 @@
 //! An agent that lives, with its accounts.
 
-use crate::accounts::{Accounts, Usage};
+use crate::accounts::{Above, Accounts, Usage};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
-use crate::host::{Seat, Version};
+use crate::host::Version;
+use crate::house::{House, Seat};
 use crate::log::Line;
-use agents::{Answer, Error, Refusal, Spec};
+use crate::standing::{Ends, Standing};
+use agents::{Answer, Door, Error, Refusal, Spec};
 use base::Budget;
-use runtime::{Card, Fault, Message, Workers};
-use std::sync::Arc;
+use runtime::{Card, Fault, Message};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::task::AbortHandle;
 
-/// An agent that lives. Dropping it stops it.
+/// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
     inner: agents::Agent,
-    accounts: Arc<Accounts>,
+    standing: Arc<Standing>,
+    /// What will end it when its time is over, if somebody gave it a time.
+    retires: OnceLock<Ends>,
     _seat: Seat,
 }
 
-/// Messages that may wait.
-const MAILBOX: usize = 1000;
-
 impl Agent {
+    /// Gives life to an agent. Nobody can send to it by name yet.
     pub(crate) fn start(
-        workers: &Workers,
+        house: &Arc<House>,
+        name: String,
         version: &Version,
-        accounts: Arc<Accounts>,
-        grants: Arc<Grants>,
-        seat: Seat,
-    ) -> Agent {
-        let behind = accounts.clone();
+        budget: Budget,
+        grants: Grants,
+        above: Above<'_>,
+    ) -> Result<Agent, Fault> {
+        let seat = house.seats.clone().take(version.0.room())?;
+        let accounts = Accounts::new(budget, &grants, above)?;
+        let standing = Standing::new(name, version.clone(), Arc::new(grants), accounts.clone(), house.clone());
+        let behind = standing.clone();
         let spec = Spec {
             version: version.0.clone(),
-            budget: *accounts.budget.lock(),
+            budget,
             cpu: accounts.cpu.clone(),
             memory: accounts.memory.clone(),
-            mailbox: MAILBOX,
-            data: Box::new(move || Ctx::new(grants.clone(), behind.clone(), None)),
+            mailbox: accounts.mailbox.clone(),
+            data: Box::new(move || Ctx::new(behind.clone(), None)),
         };
-        Agent { inner: agents::Agent::start(workers, spec), accounts, _seat: seat }
+        let inner = agents::Agent::start(&house.spawner, spec);
+        Ok(Agent { inner, standing, retires: OnceLock::new(), _seat: seat })
+    }
+
+    /// Its name: what others send to, if it was started under one.
+    pub fn name(&self) -> &str {
+        &self.standing.name
     }
 
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
-        let mut answer = self.inner.ask(message).await?;
+        Ok(self.tell_why(self.inner.ask(message).await?))
+    }
+
+    /// Hands it a message. `hear` is given each provisional part of the reply when it comes; the answer says whether
+    /// they stand.
+    pub async fn listen(&self, message: Message, mut hear: impl FnMut(Vec<u8>)) -> Result<Answer, Refusal> {
+        Ok(self.tell_why(self.inner.listen(message, |chunk| hear(chunk.bytes)).await?))
+    }
+
+    fn tell_why(&self, mut answer: Answer) -> Answer {
         answer.outcome = answer.outcome.map_err(|error| match error {
-            Error::Broke(fault) => Error::Broke(explained(&self.accounts, fault)),
+            Error::Broke(fault) => Error::Broke(explained(&self.standing.accounts, fault)),
             failed => failed,
         });
-        Ok(answer)
+        answer
     }
 
     /// Makes its instance, if there is none. It begins at once; the future is there to wait for it.
     pub fn warm(&self) -> impl Future<Output = Result<Result<(), Fault>, Refusal>> + Send + use<> {
-        let (warm, accounts) = (self.inner.warm(), self.accounts.clone());
+        let (warm, accounts) = (self.inner.warm(), self.standing.accounts.clone());
         async move { Ok(warm.await?.map_err(|fault| explained(&accounts, fault))) }
     }
 
     /// Asks it what it is.
     pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
-        Ok(self.inner.describe().await?.map_err(|fault| explained(&self.accounts, fault)))
+        Ok(self.inner.describe().await?.map_err(|fault| explained(&self.standing.accounts, fault)))
     }
 
     /// The lines of its log since this was last asked, and how many had to go.
     pub fn log(&self) -> (Vec<Line>, u64) {
-        self.accounts.log.drain()
+        self.standing.accounts.log.drain()
     }
 
     /// Every field of its budget, with what is used of it.
-    pub fn usage(&self) -> [Usage; 6] {
-        self.accounts.usage(Duration::ZERO)
+    pub fn usage(&self) -> Vec<Usage> {
+        self.standing.accounts.usage(Duration::ZERO)
     }
 
     /// CPU time that it has used.
     pub fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.accounts.cpu.used())
+        Duration::from_nanos(self.standing.accounts.cpu.used())
     }
 
     /// Changes what it may use, while it runs. A new deadline holds from the next turn on.
     pub fn set_budget(&self, budget: Budget) {
-        self.accounts.set(budget);
+        self.standing.accounts.set(budget);
         self.inner.set_deadline(budget.deadline);
-        self.inner.reconsider();
+        self.reconsider();
     }
 
     /// What it may use.
     pub fn budget(&self) -> Budget {
-        *self.accounts.budget.lock()
+        *self.standing.accounts.budget.lock()
     }
 
     /// Stops it, in the midst of a turn if need be.
@@ -94,8 +116,35 @@ impl Agent {
         self.inner.stop();
     }
 
+    /// Looks again whether it may run, and all that it created.
+    pub(crate) fn reconsider(&self) {
+        self.inner.reconsider();
+        self.standing.reconsider();
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        self.inner.door()
+    }
+
+    /// Somebody will end it.
+    pub(crate) fn ends_with(&self, timer: AbortHandle) {
+        drop(self.retires.set(Ends(timer)));
+    }
+
+    /// Lets others send to it by its name.
+    pub(crate) fn list(&self) -> Result<(), crate::house::Taken> {
+        self.standing.list(self.inner.door().clone())
+    }
+
     pub(crate) fn task(&self) -> &Arc<runtime::Task> {
         self.inner.task()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.inner.stop();
+        self.standing.end();
     }
 }
 

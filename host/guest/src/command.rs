@@ -1,12 +1,12 @@
 //! Running a `wasi:cli` command: a program with arguments, input, output and an exit code, held to a budget like an agent.
 
-use crate::accounts::{Accounts, Usage};
+use crate::accounts::Usage;
 use crate::ctx::{Ctx, Program};
 use crate::grants::Grants;
 use crate::host::{Error, Host, Version};
 use crate::imports::streams::{Input, Output};
 use base::Budget;
-use runtime::{Fault, Guest, Interrupted, Task, turn};
+use runtime::{Begin, Fault, Guest, Interrupted, Task, turn};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi::I32Exit;
@@ -33,7 +33,7 @@ pub struct Finished {
     /// What it used.
     pub receipt: agents::Receipt,
     /// Every field of its budget, as it stood at the end.
-    pub usage: [Usage; 6],
+    pub usage: Vec<Usage>,
 }
 
 impl Host {
@@ -46,8 +46,9 @@ impl Host {
         budget: Budget,
         grants: Grants,
     ) -> Result<Finished, Error> {
-        let seat = self.seat(version)?;
-        let accounts = Accounts::new(budget, &grants, None)?;
+        let seat = self.house().seats.clone().take(version.0.room())?;
+        let standing = self.alone(version, budget, grants)?;
+        let accounts = standing.accounts.clone();
         let full = |_| Fault::Memory { limit: budget.memory.get(), frames: Vec::new() };
         let input = match stdin {
             Stdin::Bytes(bytes) => Input::Bytes(MemoryInputPipe::new(bytes)),
@@ -56,7 +57,7 @@ impl Host {
         let output = Output::kept(&accounts.memory).map_err(full)?;
         let errors = Output::kept(&accounts.memory).map_err(full)?;
         let program = Program { arguments, input, output: output.clone(), errors: errors.clone() };
-        let ctx = Ctx::new(Arc::new(grants), accounts.clone(), Some(Arc::new(program)))?;
+        let ctx = Ctx::new(standing.clone(), Some(Arc::new(program)))?;
         let pre = CommandPre::new(version.0.pre().clone())
             .map_err(|error| runtime::Error::Unfit { problems: vec![format!("{error:#}")] })?;
 
@@ -73,6 +74,7 @@ impl Host {
             // The last slice is charged right after the future has ended.
             tokio::task::yield_now().await;
         }
+        standing.end();
         drop(seat);
         let receipt =
             agents::Receipt { cpu: Duration::from_nanos(cpu.used()), wall: turn.wall(), memory: memory.take_peak() };
@@ -96,7 +98,7 @@ impl Drop for Stop {
 }
 
 async fn execute(pre: CommandPre<Ctx>, mut ctx: Ctx, until: u64) -> Result<i32, Fault> {
-    ctx.begin(until);
+    ctx.begin(Begin { until, chunks: None });
     let memory = ctx.limiter().memory().clone();
     let mut store = runtime::store(pre.engine(), ctx);
     let broke = |error: wasmtime::Error| match error.downcast_ref::<I32Exit>() {
@@ -107,9 +109,13 @@ async fn execute(pre: CommandPre<Ctx>, mut ctx: Ctx, until: u64) -> Result<i32, 
         Ok(command) => command,
         Err(error) => return broke(error),
     };
-    match command.wasi_cli_run().call_run(&mut store).await {
-        Ok(Ok(())) => Ok(0),
-        Ok(Err(())) => Ok(1),
-        Err(error) => broke(error),
+    let code = match command.wasi_cli_run().call_run(&mut store).await {
+        Ok(Ok(())) => 0,
+        Ok(Err(())) => 1,
+        Err(error) => broke(error)?,
+    };
+    if code == 0 {
+        store.data_mut().commit();
     }
+    Ok(code)
 }

@@ -1,11 +1,14 @@
 //! The state of one guest: what stands behind its imports.
 
 use crate::accounts::Accounts;
+use crate::effects::Effects;
 use crate::grants::Grants;
 use crate::imports::streams::{Input, Output};
+use crate::standing::Standing;
 use crate::state::Writes;
-use runtime::{Denied, Fault, Guest, Limiter};
+use runtime::{Begin, Chunk, Denied, Fault, Guest, Limiter};
 use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
@@ -15,8 +18,13 @@ pub struct Ctx {
     pub(crate) table: ResourceTable,
     pub(crate) grants: Arc<Grants>,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) standing: Arc<Standing>,
     /// What the turn under way has written.
     pub(crate) writes: Writes,
+    /// What it will have done to others. Most turns do nothing to others.
+    effects: Option<Box<Effects>>,
+    /// Where parts of its reply go.
+    pub(crate) chunks: Option<UnboundedSender<Chunk>>,
     /// When the turn under way must have ended.
     pub(crate) until: u64,
     /// Bytes of files that this instance deleted, and may still hold open.
@@ -39,11 +47,8 @@ pub(crate) struct Program {
 }
 
 impl Ctx {
-    pub(crate) fn new(
-        grants: Arc<Grants>,
-        accounts: Arc<Accounts>,
-        program: Option<Arc<Program>>,
-    ) -> Result<Ctx, Fault> {
+    pub(crate) fn new(standing: Arc<Standing>, program: Option<Arc<Program>>) -> Result<Ctx, Fault> {
+        let (grants, accounts) = (standing.grants.clone(), standing.accounts.clone());
         let full = |_| Fault::Memory { limit: accounts.memory.limit(), frames: Vec::new() };
         let limiter = Limiter::new(accounts.memory.clone()).map_err(full)?;
         let writes = accounts.state.begin().map_err(full)?;
@@ -55,13 +60,21 @@ impl Ctx {
             grants,
             writes,
             until: u64::MAX,
-            accounts: accounts.clone(),
+            accounts,
+            standing,
+            effects: None,
+            chunks: None,
             deleted: 0,
             open: 0,
             streams: Arc::new(()),
             wasi: None,
             program,
         })
+    }
+
+    /// What the turn under way will have done to others.
+    pub(crate) fn effects(&mut self) -> &mut Effects {
+        self.effects.get_or_insert_with(|| Box::new(Effects::new(self.standing.clone())))
     }
 
     /// Ends the turn unless `open`: for what has no way to answer `denied`.
@@ -101,13 +114,19 @@ impl Guest for Ctx {
         &mut self.limiter
     }
 
-    fn begin(&mut self, until: u64) {
-        self.until = until;
+    fn begin(&mut self, turn: Begin) {
+        self.until = turn.until;
+        self.chunks = turn.chunks;
+        self.effects = None;
         self.accounts.state.discard(&mut self.writes);
     }
 
     fn commit(&mut self) {
         self.accounts.state.commit(&mut self.writes);
+        self.chunks = None;
+        if let Some(effects) = self.effects.take() {
+            effects.commit();
+        }
     }
 }
 

@@ -17,6 +17,10 @@ pub struct Grants {
     pub clock: bool,
     /// Random numbers.
     pub random: bool,
+    /// Creating agents.
+    pub spawn: bool,
+    /// Agents that it may send to, by name; `helper/*` for all that begin with `helper/`, `*` for all.
+    pub agents: Vec<String>,
     /// Environment variables, with their values.
     pub env: Vec<(String, String)>,
     /// Folders.
@@ -64,16 +68,14 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 7] = ["log", "state", "budget", "clock", "random", "env", "files"];
+pub const NAMES: [&str; 9] = ["log", "state", "budget", "clock", "random", "agents", "spawn", "env", "files"];
 
-const LATER: [(&str, &str); 12] = [
-    ("agents", "the running village (host/agents)"),
+const LATER: [(&str, &str); 10] = [
     ("mesh", "the mesh (host/mesh)"),
     ("model", "models (host/model)"),
     ("memory", "models (host/model)"),
     ("kernels", "kernels (host/kernels)"),
     ("tasks", "tasks (host/tasks)"),
-    ("spawn", "tasks (host/tasks)"),
     ("team", "tasks (host/tasks)"),
     ("ledger", "the ledger (host/ledger)"),
     ("device", "the device (host/device)"),
@@ -91,6 +93,8 @@ impl Grants {
         match (known(name)?, value) {
             ("env", Some(value)) => self.open_env(value),
             ("files", Some(value)) => self.open_files(value),
+            ("agents", Some(value)) => self.open_agents(value),
+            ("agents", None) => Err(bad("agents", AGENTS)),
             ("env", None) => Err(bad("env", "which variable? Write env=NAME")),
             ("files", None) => Err(bad("files", FILES)),
             (name, None | Some("true")) => self.switch(name, true),
@@ -107,6 +111,10 @@ impl Grants {
             "budget" => self.budget = open,
             "clock" => self.clock = open,
             "random" => self.random = open,
+            "spawn" => self.spawn = open,
+            "agents" => {
+                return Err(bad("agents", &format!("it takes a list, such as agents = [\"scribe\"]; {AGENTS}")));
+            }
             "env" => return Err(bad("env", "it takes a list of names, such as env = [\"LANG\"]")),
             "files" => {
                 return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}")));
@@ -114,6 +122,24 @@ impl Grants {
             name => unreachable!("`{name}` is one of NAMES"),
         }
         Ok(())
+    }
+
+    /// Opens the way to agents of a name or pattern.
+    pub(crate) fn open_agents(&mut self, pattern: &str) -> Result<(), Error> {
+        let name = pattern.strip_suffix('*').unwrap_or(pattern);
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/');
+        if pattern.is_empty() || pattern.len() > 256 || !name.bytes().all(good) {
+            return Err(bad("agents", &format!("`{pattern}` is no name or pattern; {AGENTS}")));
+        }
+        if !self.agents.iter().any(|known| known == pattern) {
+            self.agents.push(pattern.into());
+        }
+        Ok(())
+    }
+
+    /// Whether it may send to the agent `name`.
+    pub(crate) fn reaches(&self, name: &str) -> bool {
+        self.agents.iter().any(|pattern| matches(pattern, name))
     }
 
     /// Opens one environment variable, with the value that it has here.
@@ -153,6 +179,16 @@ impl Grants {
     }
 }
 
+/// Whether a pattern covers a name, or all names that another pattern covers.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => pattern == name,
+    }
+}
+
+const AGENTS: &str = "write a name, helper/* for all that helper created, or * for all";
+
 const FILES: &str = "write HOST:GUEST:ro to read, HOST:GUEST:rw to write as well";
 
 fn bad(name: &'static str, problem: &str) -> Error {
@@ -186,18 +222,30 @@ mod tests {
     fn nothing_is_open_by_default() {
         let grants = Grants::default();
         assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random));
-        assert!(grants.env.is_empty() && grants.files.is_empty());
+        assert!(!grants.spawn && grants.agents.is_empty() && grants.env.is_empty() && grants.files.is_empty());
     }
 
     #[test]
     fn each_grant_opens_one_thing() {
-        for name in ["log", "state", "budget", "clock", "random"] {
+        for name in ["log", "state", "budget", "clock", "random", "spawn"] {
             let mut grants = Grants::default();
             grants.open(name).expect("a grant");
             assert_ne!(grants, Grants::default(), "{name}");
             grants.open(&format!("{name}=false")).expect("a grant");
             assert_eq!(grants, Grants::default(), "{name}");
         }
+    }
+
+    #[test]
+    fn agents_are_reached_by_name_or_pattern() {
+        let mut grants = Grants::default();
+        for pattern in ["scribe", "helper/*"] {
+            grants.open(&format!("agents={pattern}")).expect("a grant");
+        }
+        let reached = ["scribe", "helper/a", "helper/a/b"];
+        assert!(reached.iter().all(|name| grants.reaches(name)));
+        let shut = ["scribes", "scrib", "helper", "helpers/a", "other", ""];
+        assert!(!shut.iter().any(|name| grants.reaches(name)));
     }
 
     #[test]
@@ -217,6 +265,8 @@ mod tests {
         assert!(refusal("netwrok").starts_with("unknown grant `netwrok`"));
         assert!(refusal("radnom").contains("did you mean `random`?"));
         assert!(refusal("mesh").contains("host/mesh"));
+        assert!(refusal("agents").contains("write a name"));
+        assert!(refusal("agents=a b").contains("`a b` is no name"));
         assert!(refusal("files=/tmp").contains("HOST:GUEST:ro"));
         assert!(refusal("files=/tmp:/data:rx").contains("neither ro nor rw"));
         assert!(refusal("files=/no/such/folder:/data:ro").contains("/no/such/folder"));

@@ -1,13 +1,14 @@
 //! The host: one engine, its workers, and what is offered to guests.
 
-use crate::accounts::{Accounts, Parent};
+use crate::accounts::{Above, Accounts, Parent};
 use crate::agent::Agent;
 use crate::ctx::Ctx;
 use crate::grants::Grants;
+use crate::house::House;
 use crate::imports;
+use crate::standing::Standing;
 use base::{Budget, Group};
-use parking_lot::Mutex;
-use runtime::{Compiler, Engine, Fault, Pool, Room, Settings, Workers};
+use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +20,9 @@ pub struct Host {
     linker: Linker<Ctx>,
     /// Interfaces that the embedding program offers beside ours.
     own: Vec<String>,
+    house: Arc<House>,
+    /// Stopped last: agents run on them.
     workers: Workers,
-    seats: Arc<Seats>,
 }
 
 /// A component that can be run, and what it is.
@@ -44,6 +46,12 @@ pub enum Error {
     /// It was loaded, and broke.
     #[error(transparent)]
     Broke(#[from] Fault),
+    /// An agent of that name is there.
+    #[error("there is an agent `{name}` already")]
+    Taken {
+        /// The name.
+        name: String,
+    },
     /// The host can't be made.
     #[error("{0}")]
     Host(String),
@@ -56,6 +64,7 @@ impl Error {
             Error::Load(error) => error.kind(),
             Error::File { .. } => "file",
             Error::Broke(fault) => fault.kind(),
+            Error::Taken { .. } => "taken",
             Error::Host(_) => "internal",
         }
     }
@@ -123,8 +132,8 @@ impl Builder {
         }
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
-        let seats = Arc::new(Seats { left: Mutex::new(engine.room()), all: engine.room() });
-        Ok(Host { engine, linker, own, workers, seats })
+        let house = House::new(workers.spawner(), io, engine.room());
+        Ok(Host { engine, linker, own, house, workers })
     }
 }
 
@@ -147,7 +156,9 @@ impl Host {
     pub async fn load(&self, bytes: &[u8]) -> Result<Version, Error> {
         let offered = |name: &str| imports::offered(name) || self.own.iter().any(|own| own == name);
         let version = runtime::Version::load(&self.engine, &self.linker, &offered, bytes).await?;
-        Ok(Version(Arc::new(version)))
+        let version = Version(Arc::new(version));
+        self.house.note(&version);
+        Ok(version)
     }
 
     /// Loads a component from a file.
@@ -157,7 +168,7 @@ impl Host {
         self.load(&bytes).await
     }
 
-    /// Gives life to an agent. It is held to its budget, and to that of its group.
+    /// Gives life to an agent that others can't send to. It is held to its budget, and to that of its group.
     ///
     /// Refused when as many live as may.
     pub fn start(
@@ -167,9 +178,27 @@ impl Host {
         grants: Grants,
         group: Option<&Parent>,
     ) -> Result<Agent, Error> {
-        let seat = self.seat(version)?;
-        let accounts = Accounts::new(budget, &grants, group)?;
-        let agent = Agent::start(&self.workers, version, accounts, Arc::new(grants), seat);
+        let above = group.map_or(Above::Nobody, Above::Group);
+        let name = format!("agent-{}", self.house.number());
+        let agent = Agent::start(&self.house, name, version, budget, grants, above)?;
+        if let Some(group) = group {
+            group.add(agent.task());
+        }
+        Ok(agent)
+    }
+
+    /// Gives life to an agent that others can send to by its name, if they are granted that.
+    pub fn start_as(
+        &self,
+        name: &str,
+        version: &Version,
+        budget: Budget,
+        grants: Grants,
+        group: Option<&Parent>,
+    ) -> Result<Agent, Error> {
+        let above = group.map_or(Above::Nobody, Above::Group);
+        let agent = Agent::start(&self.house, name.into(), version, budget, grants, above)?;
+        agent.list().map_err(|_| Error::Taken { name: name.into() })?;
         if let Some(group) = group {
             group.add(agent.task());
         }
@@ -183,9 +212,15 @@ impl Host {
         budget: Budget,
         grants: Grants,
     ) -> Result<runtime::Instance<Ctx>, Error> {
-        let accounts = Accounts::new(budget, &grants, None)?;
-        let ctx = Ctx::new(Arc::new(grants), accounts, None)?;
+        let ctx = Ctx::new(self.alone(version, budget, grants)?, None)?;
         Ok(runtime::Instance::start(&version.0, ctx).await?)
+    }
+
+    /// The standing of a guest that nobody can send to, and that is no agent.
+    pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Fault> {
+        let accounts = Accounts::new(budget, &grants, Above::Nobody)?;
+        let name = format!("agent-{}", self.house.number());
+        Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone()))
     }
 
     /// Runs a future of the host's own among the guests, as an agent that asks others would. For measuring.
@@ -205,53 +240,15 @@ impl Host {
 
     /// How many agents may live at once.
     pub fn capacity(&self) -> u32 {
-        self.seats.all.slots
+        self.house.seats.all()
     }
 
     pub(crate) fn workers(&self) -> &Workers {
         &self.workers
     }
 
-    pub(crate) fn seat(&self, version: &Version) -> Result<Seat, Fault> {
-        self.seats.clone().take(version.0.room())
-    }
-}
-
-/// How much room there is for agents that live at once. Beyond that the engine would have no slot for an instance.
-pub(crate) struct Seats {
-    left: Mutex<Room>,
-    all: Room,
-}
-
-/// The right to one instance.
-pub(crate) struct Seat {
-    seats: Arc<Seats>,
-    taken: Room,
-}
-
-impl Seats {
-    fn take(self: Arc<Seats>, room: Room) -> Result<Seat, Fault> {
-        let mut left = self.left.lock();
-        match left.less(room) {
-            Some(less) => *left = less,
-            None if left.slots == 0 => {
-                let what = format!("this host has room for {} agents, and all are taken", self.all.slots);
-                return Err(Fault::Refused { what });
-            }
-            None => {
-                let what = "this agent has more memories or tables than this host has room for now".into();
-                return Err(Fault::Refused { what });
-            }
-        }
-        drop(left);
-        Ok(Seat { seats: self, taken: room })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut left = self.seats.left.lock();
-        *left = left.and(self.taken);
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.house
     }
 }
 

@@ -46,7 +46,10 @@ pub(crate) mod bindings {
         ",
         world: "village:host/imports",
         imports: { default: trappable },
-        with: { "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll },
+        with: {
+            "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
+            "village:agent/agents.pending": crate::imports::agents::Pending,
+        },
         require_store_data_send: true,
     });
 }
@@ -178,7 +181,7 @@ pub(crate) fn grant_for(import: &str) -> Option<&'static str> {
         "village:agent/model" => "model",
         "village:agent/memory" => "memory",
         "village:agent/kernels" => "kernels",
-        "village:agent/tasks" => "tasks",
+        "village:agent/tasks" => "spawn",
         "village:agent/ledger" => "ledger",
         "village:agent/device" => "device",
         "wasi:clocks/wall-clock" | "wasi:clocks/monotonic-clock" => "clock",

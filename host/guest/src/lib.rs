@@ -6,12 +6,16 @@ mod accounts;
 mod agent;
 mod command;
 mod ctx;
+mod effects;
 mod grants;
 mod host;
+mod house;
 mod imports;
 mod log;
 mod manifest;
+mod narrow;
 mod rate;
+mod standing;
 mod state;
 
 pub use accounts::{Parent as Group, Usage};

@@ -55,7 +55,7 @@ pub struct Line {
 
 /// The last lines that an agent wrote.
 pub(crate) struct Log {
-    rate: Rate,
+    rate: Arc<Rate>,
     /// Whether the agent was granted a log. Without it only what explains a fault is kept.
     open: bool,
     kept: Mutex<Kept>,
@@ -86,10 +86,10 @@ const LINE: u64 = 64;
 pub(crate) const LONGEST: usize = 16 << 10;
 
 impl Log {
-    pub(crate) fn new(limit: u64, open: bool, memory: Arc<Quota>) -> Result<Log, runtime::Full> {
+    pub(crate) fn new(rate: Arc<Rate>, open: bool, memory: Arc<Quota>) -> Result<Log, runtime::Full> {
         let held = memory.hold(TAIL as u64)?;
         let kept = Kept { lines: VecDeque::new(), held, dropped: 0, tail: VecDeque::new(), parts: Default::default() };
-        Ok(Log { rate: Rate::new(limit, clock::now()), open, kept: Mutex::new(kept) })
+        Ok(Log { rate, open, kept: Mutex::new(kept) })
     }
 
     /// Appends a line, if the rate allows it.
@@ -144,7 +144,7 @@ impl Log {
         String::from_utf8_lossy(&tail).trim().to_string()
     }
 
-    pub(crate) fn rate(&self) -> &Rate {
+    pub(crate) fn rate(&self) -> &Arc<Rate> {
         &self.rate
     }
 }
@@ -195,7 +195,7 @@ mod tests {
 
     fn log(rate: u64, memory: u64) -> (Log, Arc<Quota>) {
         let quota = Quota::new(memory);
-        (Log::new(rate, true, quota.clone()).expect("there is room"), quota)
+        (Log::new(Rate::new(rate, None, clock::now()), true, quota.clone()).expect("there is room"), quota)
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_shut_log_keeps_only_what_explains_a_fault() {
-        let log = Log::new(1000, false, Quota::new(1 << 20)).expect("there is room");
+        let log = Log::new(Rate::new(1000, None, clock::now()), false, Quota::new(1 << 20)).expect("there is room");
         log.stream(Source::Stderr, b"panicked at src/lib.rs\n");
         assert!(log.drain().0.is_empty());
         assert_eq!(log.take_tail(), "panicked at src/lib.rs");

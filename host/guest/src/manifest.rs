@@ -115,11 +115,12 @@ fn open(
 ) -> Result<(), Problem> {
     let known = grants::known(name).map_err(|error| (at, error.to_string()))?;
     match (known, value.get_ref()) {
-        ("env" | "files", DeValue::Array(list)) => {
+        ("env" | "files" | "agents", DeValue::Array(list)) => {
             for item in list {
                 let text = string(item)?;
                 let opened = match known {
                     "env" => grants.open_env(&text),
+                    "agents" => grants.open_agents(&text),
                     _ => grants.open_files(&beside(&text, folder)),
                 };
                 opened.map_err(|error| (item.span().start, error.to_string()))?;
@@ -129,7 +130,7 @@ fn open(
         (_, DeValue::Boolean(open)) => {
             grants.switch(known, *open).map_err(|error| (value.span().start, error.to_string()))
         }
-        ("env" | "files", _) => Err((value.span().start, format!("grant `{known}` takes a list of texts"))),
+        ("env" | "files" | "agents", _) => Err((value.span().start, format!("grant `{known}` takes a list of texts"))),
         _ => Err((value.span().start, format!("grant `{known}` is either true or false"))),
     }
 }

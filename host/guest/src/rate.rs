@@ -1,13 +1,15 @@
 //! A rate: so many a second, with one second's worth in hand.
 
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// So many a second. Up to one second's worth may be used at once.
+/// So many a second. Up to one second's worth may be used at once. What is used counts on the rate above it too.
 #[derive(Debug)]
 pub(crate) struct Rate {
     /// Limit and level change together.
     level: Mutex<Level>,
+    above: Option<Arc<Rate>>,
 }
 
 #[derive(Debug)]
@@ -26,22 +28,19 @@ pub(crate) struct Exceeded {
 }
 
 impl Rate {
-    pub(crate) fn new(limit: u64, now: u64) -> Rate {
-        Rate { level: Mutex::new(Level { limit, left: signed(limit), filled: now }) }
+    pub(crate) fn new(limit: u64, above: Option<Arc<Rate>>, now: u64) -> Arc<Rate> {
+        Arc::new(Rate { level: Mutex::new(Level { limit, left: signed(limit), filled: now }), above })
     }
 
     /// Uses `amount`, or none of it.
     pub(crate) fn take(&self, amount: u64, now: u64) -> Result<(), Exceeded> {
-        let mut level = self.level.lock();
-        level.fill(now);
-        if amount > level.limit {
-            return Err(Exceeded { after: None });
+        self.level.lock().take(amount, now)?;
+        let above = self.above.as_ref().map_or(Ok(()), |above| above.take(amount, now));
+        if above.is_err() {
+            let mut level = self.level.lock();
+            level.left = level.left.saturating_add_unsigned(amount).min(signed(level.limit));
         }
-        if level.left < signed(amount) {
-            return Err(Exceeded { after: Some(level.until(amount)) });
-        }
-        level.left -= signed(amount);
-        Ok(())
+        above
     }
 
     /// Uses `amount` whatever is left: what is used too much is owed, and has to be made up for before anything else.
@@ -49,21 +48,28 @@ impl Rate {
         let mut level = self.level.lock();
         level.fill(now);
         level.left = level.left.saturating_sub_unsigned(amount);
+        drop(level);
+        if let Some(above) = &self.above {
+            above.spend(amount, now);
+        }
     }
 
     /// What could be used now.
     pub(crate) fn left(&self, now: u64) -> u64 {
         let mut level = self.level.lock();
         level.fill(now);
-        u64::try_from(level.left).unwrap_or(0)
+        let left = u64::try_from(level.left).unwrap_or(0);
+        drop(level);
+        self.above.as_ref().map_or(left, |above| above.left(now).min(left))
     }
 
     /// How long until `amount`, or a second's worth if that is less, could be used.
     pub(crate) fn wait(&self, amount: u64, now: u64) -> Duration {
         let mut level = self.level.lock();
         level.fill(now);
-        let amount = amount.min(level.limit);
-        Duration::from_nanos(level.until(amount))
+        let wait = Duration::from_nanos(level.until(amount.min(level.limit)));
+        drop(level);
+        self.above.as_ref().map_or(wait, |above| above.wait(amount, now).max(wait))
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -80,6 +86,18 @@ impl Rate {
 const SECOND: u128 = 1_000_000_000;
 
 impl Level {
+    fn take(&mut self, amount: u64, now: u64) -> Result<(), Exceeded> {
+        self.fill(now);
+        if amount > self.limit {
+            return Err(Exceeded { after: None });
+        }
+        if self.left < signed(amount) {
+            return Err(Exceeded { after: Some(self.until(amount)) });
+        }
+        self.left -= signed(amount);
+        Ok(())
+    }
+
     fn fill(&mut self, now: u64) {
         let passed = now.saturating_sub(self.filled);
         let gained = u128::from(passed) * u128::from(self.limit) / SECOND;
@@ -111,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_seconds_worth_is_in_hand_and_no_more() {
-        let rate = Rate::new(1000, 0);
+        let rate = Rate::new(1000, None, 0);
         assert_eq!(rate.take(1000, 0), Ok(()));
         assert_eq!(rate.take(1, 0), Err(Exceeded { after: Some(1_000_000) }));
         assert_eq!(rate.take(1000, 10 * S), Ok(()));
@@ -120,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_rate_holds_however_it_is_asked() {
-        let rate = Rate::new(1000, 0);
+        let rate = Rate::new(1000, None, 0);
         let mut used = 0;
         for now in (0..10 * S).step_by(777_777) {
             used += u64::from(rate.take(1, now).is_ok()) + u64::from(rate.take(1, now).is_ok());
@@ -130,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_spent_beyond_the_rate_is_owed() {
-        let rate = Rate::new(1000, 0);
+        let rate = Rate::new(1000, None, 0);
         rate.spend(5000, 0);
         assert_eq!((rate.left(0), rate.take(1, 0)), (0, Err(Exceeded { after: Some(4_001_000_000) })));
         assert_eq!(rate.take(1, 4 * S), Err(Exceeded { after: Some(1_000_000) }));
@@ -139,6 +157,17 @@ mod tests {
 
     #[test]
     fn what_can_never_pass_says_so() {
-        assert_eq!(Rate::new(10, 0).take(11, 0), Err(Exceeded { after: None }));
+        assert_eq!(Rate::new(10, None, 0).take(11, 0), Err(Exceeded { after: None }));
+    }
+
+    #[test]
+    fn what_is_used_counts_above_too() {
+        let above = Rate::new(10, None, 0);
+        let (one, other) = (Rate::new(8, Some(above.clone()), 0), Rate::new(8, Some(above.clone()), 0));
+        assert_eq!(one.take(8, 0), Ok(()));
+        assert!(other.take(3, 0).is_err(), "two are left above");
+        assert_eq!((other.left(0), above.left(0)), (2, 2), "what was refused above is not used below");
+        assert_eq!(other.take(2, 0), Ok(()));
+        assert_eq!(other.wait(1, 0), Duration::from_millis(100));
     }
 }

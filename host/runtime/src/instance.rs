@@ -4,10 +4,11 @@ use crate::contract::{Card, Exports, ExportsPre, Failure, Message, Reply};
 use crate::engine::{Engine, Error, Room};
 use crate::fault::Fault;
 use crate::limiter::Limiter;
-use crate::quota::Quota;
+use crate::quota::{Held, Quota};
 use crate::shape::{Kind, Shape};
 use base::Digest;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -16,11 +17,29 @@ pub trait Guest: Send + 'static {
     /// Counts what this guest holds.
     fn limiter(&mut self) -> &mut Limiter;
 
-    /// A turn begins: `until` is its deadline, by [`clock::now`](crate::clock::now).
-    fn begin(&mut self, until: u64);
+    /// A turn begins.
+    fn begin(&mut self, turn: Begin);
 
     /// The turn has ended well: what it did takes effect, all together.
     fn commit(&mut self);
+}
+
+/// What a guest's state is told of a turn that begins.
+#[derive(Debug)]
+pub struct Begin {
+    /// Its deadline, by [`clock::now`](crate::clock::now).
+    pub until: u64,
+    /// Where provisional chunks of the reply go; none if nobody waits for them.
+    pub chunks: Option<mpsc::UnboundedSender<Chunk>>,
+}
+
+/// A provisional part of a reply. It counts as memory of the agent that sent it until it is taken.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What they are counted as.
+    pub held: Held,
 }
 
 /// An immutable version of an agent: compiled, linked, ready to be instantiated.

@@ -22,9 +22,9 @@ pub use contract::{Card, Failure, FailureKind, Message, Payload, Priority, Reply
 pub use cpu::Cpu;
 pub use engine::{Engine, Error, Pool, Room, Settings};
 pub use fault::{Denied, Exited, Fault, Frame};
-pub use instance::{Guest, Instance, Version, fault, store};
+pub use instance::{Begin, Chunk, Guest, Instance, Version, fault, store};
 pub use limiter::Limiter;
 pub use quota::{Full, Held, Quota};
 pub use shape::{Kind, Shape};
 pub use turn::{Interrupted, Turn, turn};
-pub use workers::{Task, Workers};
+pub use workers::{Spawner, Task, Workers};

@@ -57,8 +57,8 @@ pub(crate) struct Shared {
     interrupted: AtomicU64,
     engine: wasmtime::Engine,
     ticks: ticker::Ticks,
-    /// Every task that has not ended, so that none outlives the workers.
-    tasks: Mutex<HashMap<u64, Weak<Task>>>,
+    /// Every task that has not ended, so that none outlives the workers; none once those have stopped.
+    tasks: Mutex<Option<HashMap<u64, Weak<Task>>>>,
     ids: AtomicU64,
 }
 
@@ -79,7 +79,7 @@ impl Workers {
             interrupted: AtomicU64::new(0),
             engine: engine.clone(),
             ticks: ticker::Ticks::default(),
-            tasks: Mutex::new(HashMap::new()),
+            tasks: Mutex::new(Some(HashMap::new())),
             ids: AtomicU64::new(0),
         });
         let ticker = Ticker::start(shared.clone())?;
@@ -101,16 +101,47 @@ impl Workers {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let id = self.shared.ids.fetch_add(1, Relaxed);
-        let task = Task::new(id, cpu, Arc::downgrade(&self.shared));
-        self.shared.tasks.lock().insert(id, Arc::downgrade(&task));
-        task.begin(Box::pin(make(task.clone())));
-        task
+        self.spawner().spawn(cpu, make)
+    }
+
+    /// For those who put work on these threads without keeping them alive.
+    pub fn spawner(&self) -> Spawner {
+        Spawner(self.shared.clone())
     }
 
     /// How many threads there are.
     pub fn count(&self) -> usize {
         self.threads.len()
+    }
+}
+
+/// Puts work on the threads of [`Workers`]. Once those have stopped, what it spawns never runs.
+#[derive(Clone)]
+pub struct Spawner(Arc<Shared>);
+
+impl Spawner {
+    /// See [`Workers::spawn`].
+    pub fn spawn<F>(&self, cpu: Arc<Cpu>, make: impl FnOnce(Arc<Task>) -> F) -> Arc<Task>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let id = self.0.ids.fetch_add(1, Relaxed);
+        let task = Task::new(id, cpu, Arc::downgrade(&self.0));
+        let future = Box::pin(make(task.clone()));
+        let mut tasks = self.0.tasks.lock();
+        match tasks.as_mut() {
+            Some(tasks) => {
+                tasks.insert(id, Arc::downgrade(&task));
+            }
+            None => {
+                drop(tasks);
+                task.end();
+                return task;
+            }
+        }
+        drop(tasks);
+        task.begin(future);
+        task
     }
 }
 
@@ -126,8 +157,8 @@ impl Drop for Workers {
             ticker.stop(&self.shared.ticks);
         }
         self.shared.queue.lock().clear();
-        let left: Vec<_> = self.shared.tasks.lock().drain().collect();
-        for task in left.into_iter().filter_map(|(_, task)| task.upgrade()) {
+        let left = self.shared.tasks.lock().take().unwrap_or_default();
+        for task in left.into_values().filter_map(|task| task.upgrade()) {
             task.end();
         }
     }
@@ -234,7 +265,9 @@ impl Worker<'_> {
         }
         match polled {
             Polled::Pending => task.rest(self.shared),
-            Polled::Ended => drop(self.shared.tasks.lock().remove(&task.id())),
+            Polled::Ended => {
+                self.shared.tasks.lock().as_mut().map(|tasks| tasks.remove(&task.id()));
+            }
             Polled::Stale => {}
         }
         end

@@ -33,6 +33,11 @@ pub trait Agent {
     /// One message: the skill that is asked for, and its payload.
     fn handle(skill: &str, body: Vec<u8>) -> Answer;
 
+    /// The same, for a guest that wants to know who asks.
+    fn message(message: Message) -> Answer {
+        Self::handle(&message.skill, message.payload.body)
+    }
+
     fn describe() -> Card {
         card(Self::NAME, Self::SKILLS)
     }
@@ -52,8 +57,8 @@ impl<A: Agent> Guest for A {
     }
 
     fn handle(message: Message) -> Result<Reply, Failure> {
-        let Payload { content_type, body } = message.payload;
-        let body = A::handle(&message.skill, body)?;
+        let content_type = message.payload.content_type.clone();
+        let body = A::message(message)?;
         Ok(Reply { payload: Payload { content_type, body } })
     }
 

@@ -204,3 +204,35 @@ fn a_version_is_compiled_once() {
     run();
     assert!(kept()[0].1 > first[0].1, "what is damaged is compiled anew");
 }
+
+/// A folder with an agent of that name, of the guest `family`, with these grants.
+fn family(name: &str, grants: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::copy(guest("family"), folder.path().join("family.wasm")).expect("copied");
+    let text = format!("[agent]\nname = \"{name}\"\ncomponent = \"family.wasm\"\n[grants]\n{grants}\n");
+    std::fs::write(folder.path().join("agent.toml"), text).expect("written");
+    folder
+}
+
+#[test]
+fn an_agent_beside_it_can_be_asked() {
+    let (one, two) = (family("one", "agents = [\"two\"]"), family("two", ""));
+    let [one, two] = [&one, &two].map(|folder| folder.path().to_str().expect("plain characters"));
+    let ask = ["run", one, "--skill", "ask", "--input", "two who"];
+    assert_eq!(village(ask.into_iter().chain(["--beside", two])).out, "agent one");
+    assert_eq!(village(ask).out, "error: not-found there is no agent `two`");
+    let taken = village(ask.into_iter().chain(["--beside", one, "--json"]));
+    assert_eq!(taken.error(), ("taken".into(), "there is an agent `one` already".into()));
+    let nameless = village(ask.into_iter().chain(["--beside", guest("family")]));
+    assert_eq!(nameless.code, 2, "{nameless:?}");
+    assert!(nameless.err.contains("needs a name"), "{nameless:?}");
+}
+
+#[test]
+fn parts_of_a_reply_are_written_as_they_come() {
+    let emit = ["run", guest("family"), "--skill", "emit", "--input", "a b"];
+    assert_eq!(village(emit).out, "a b");
+    assert_eq!(village(emit.into_iter().chain(["--stream"])).out, "aba b");
+    let object = village(emit.into_iter().chain(["--stream", "--json"])).json();
+    assert_eq!((&object["parts"], &object["reply"]["body"]), (&json!(["a", "b"]), &json!("a b")));
+}

@@ -1,46 +1,247 @@
-//! `village:agent/agents`: shut until the running village (host/agents) fills it.
+//! `village:agent/agents`: asking and telling the other agents of this host.
 
 use super::bindings::village::agent::agents::*;
-use super::{Error, no_such_handle, shut};
+use super::bindings::village::agent::types::{Failure, FailureKind, Limit};
+use super::{Error, limit};
 use crate::ctx::Ctx;
+use crate::effects::Told;
+use crate::house::millis;
+use crate::standing::Later;
+use agents::{Answer as Came, Desk, Door, Refusal};
+use runtime::{Chunk, Message, Sender};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use wasmtime::component::Resource;
-
-const ROOM: &str = "the running village (host/agents)";
+use wasmtime_wasi::p2::subscribe;
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
+/// An answer that is on its way.
+#[allow(unreachable_pub)]
+pub struct Pending {
+    answer: oneshot::Receiver<Came>,
+    chunks: mpsc::UnboundedReceiver<Chunk>,
+    until: Instant,
+    chunk: Option<Chunk>,
+    came: Option<Result<Came, Error>>,
+    given: bool,
+}
+
+/// What a message that is kept for later is counted as beside its payload.
+const MESSAGE: u64 = 512;
+
+impl Ctx {
+    /// Whether it may send to `to` now.
+    fn may_send(&self, to: &str) -> Result<(), Error> {
+        if !self.standing.reaches(to) {
+            let add =
+                format!("add `agents = [\"{to}\"]` under [grants] in agent.toml, or run with --grant agents={to}");
+            return Err(Error::Denied(format!("no grant `agents` covers `{to}`: {add}")));
+        }
+        let taken = self.accounts.messages.take(1, runtime::clock::now());
+        taken.map_err(|exceeded| limit("messages", exceeded.after))
+    }
+
+    /// The way to an agent, also to one that this turn created.
+    fn door(&mut self, to: &str) -> Result<Door, Error> {
+        let found = self.standing.house.door(to).or_else(|| self.effects().door(to));
+        found.ok_or_else(|| Error::NotFound(format!("there is no agent `{to}`")))
+    }
+
+    fn message(&self, sender: Sender, request: Request) -> Message {
+        let Request { skill, payload, priority } = request;
+        Message {
+            id: self.standing.house.message(),
+            sender,
+            skill,
+            payload: runtime::Payload { content_type: payload.content_type, body: payload.body },
+            priority: match priority {
+                Priority::Low => runtime::Priority::Low,
+                Priority::Normal => runtime::Priority::Normal,
+                Priority::High => runtime::Priority::High,
+                Priority::Urgent => runtime::Priority::Urgent,
+            },
+            attempt: 1,
+            accepted: millis(),
+        }
+    }
+
+    fn begin_ask(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
+        self.may_send(to)?;
+        if to == self.standing.name {
+            return Err(Error::Invalid("`to`: an agent that waits for itself waits for ever".into()));
+        }
+        let door = self.door(to)?;
+        let message = self.message(Sender::Agent(self.standing.name.clone()), request);
+        let place = door.reserve(&message).map_err(|refusal| refused(to, refusal))?;
+        let (desk, answer, chunks) = Desk::listener();
+        let desk = desk.on(self.accounts.memory.clone());
+        door.send(place, message, desk).map_err(|refusal| refused(to, refusal))?;
+        let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
+        let until = Instant::now() + left.min(Duration::from_millis(timeout));
+        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false })
+    }
+
+    fn begin_tell(&mut self, to: String, request: Request, when: Delivery) -> Result<String, Error> {
+        self.may_send(&to)?;
+        let due = match when {
+            Delivery::Now => None,
+            Delivery::After(span) => Some(millis().saturating_add(span)),
+            Delivery::At(time) => Some(time).filter(|time| *time > millis()),
+        };
+        let itself = to == self.standing.name;
+        let sender = match (itself, due) {
+            (true, Some(_)) => Sender::Timer(String::new()),
+            _ => Sender::Agent(self.standing.name.clone()),
+        };
+        let message = self.message(sender, request);
+        let bytes = MESSAGE + (message.payload.body.len() + message.payload.content_type.len()) as u64;
+        let held = self.accounts.memory.hold(bytes).map_err(|_| limit("memory", None))?;
+        let id = message.id.clone();
+        match due {
+            Some(due) => {
+                // One that isn't there now may be there when the time comes; one that was never granted is refused now.
+                self.effects().tell_later(Later { id: id.clone(), to, due, message, _held: held });
+            }
+            None => {
+                let door = self.door(&to)?;
+                let place = door.reserve(&message).map_err(|refusal| refused(&to, refusal))?;
+                self.effects().tell(Told { id: id.clone(), door, place, message, _held: held });
+            }
+        }
+        Ok(id)
+    }
+
+    fn send_chunk(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+        let Some(chunks) = &self.chunks else { return Ok(()) };
+        let held = self.accounts.memory.hold(CHUNK + bytes.len() as u64).map_err(|_| limit("memory", None))?;
+        // Whoever asked may have given up.
+        drop(chunks.send(Chunk { bytes, held }));
+        Ok(())
+    }
+}
+
+/// What a chunk is counted as beside its bytes.
+const CHUNK: u64 = 64;
+
+fn refused(to: &str, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Full { what } => Error::Limit(Limit { what: what.into(), retry_after: None }),
+        Refusal::Stopped => Error::NotFound(format!("the agent `{to}` has ended")),
+    }
+}
+
 impl Host for Ctx {
-    fn ask(&mut self, _to: String, _request: Request, _timeout: u64) -> Answer<Resource<Pending>> {
-        shut("agents", ROOM)
+    fn ask(&mut self, to: String, request: Request, timeout: u64) -> Answer<Resource<Pending>> {
+        match self.begin_ask(&to, request, timeout) {
+            Ok(pending) => Ok(Ok(self.table.push(pending)?)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
-    fn tell(&mut self, _to: String, _request: Request, _when: Delivery) -> Answer<String> {
-        shut("agents", ROOM)
+    fn tell(&mut self, to: String, request: Request, when: Delivery) -> Answer<String> {
+        Ok(self.begin_tell(to, request, when))
     }
 
-    fn cancel(&mut self, _id: String) -> Answer<bool> {
-        shut("agents", ROOM)
+    fn cancel(&mut self, id: String) -> Answer<bool> {
+        Ok(Ok(self.effects().cancel(&id)))
     }
 
-    fn emit(&mut self, _chunk: Vec<u8>) -> Answer<()> {
-        shut("agents", ROOM)
+    fn emit(&mut self, chunk: Vec<u8>) -> Answer<()> {
+        Ok(self.send_chunk(chunk))
+    }
+}
+
+impl Pending {
+    /// Looks whether something has come, without waiting.
+    fn look(&mut self) {
+        if self.chunk.is_none() {
+            self.chunk = self.chunks.try_recv().ok();
+        }
+        if self.came.is_none() {
+            self.came = match self.answer.try_recv() {
+                Ok(answer) => Some(Ok(answer)),
+                Err(oneshot::error::TryRecvError::Closed) => Some(Err(ended())),
+                Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= self.until => Some(Err(late())),
+                Err(oneshot::error::TryRecvError::Empty) => None,
+            };
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::Unavailable("the other agent ended before it answered".into())
+}
+
+fn late() -> Error {
+    Error::Timeout("the other agent took too long".into())
+}
+
+#[wasmtime_wasi::async_trait]
+impl wasmtime_wasi::p2::Pollable for Pending {
+    async fn ready(&mut self) {
+        if self.chunk.is_some() || self.came.is_some() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            Some(chunk) = self.chunks.recv() => self.chunk = Some(chunk),
+            answer = &mut self.answer => self.came = Some(answer.map_err(|_| ended())),
+            () = tokio::time::sleep_until(self.until) => self.came = Some(Err(late())),
+        }
     }
 }
 
 impl HostPending for Ctx {
-    fn subscribe(&mut self, _this: Resource<Pending>) -> wasmtime::Result<Resource<Pollable>> {
-        no_such_handle()
+    fn subscribe(&mut self, this: Resource<Pending>) -> wasmtime::Result<Resource<Pollable>> {
+        subscribe(&mut self.table, this)
     }
 
-    fn chunk(&mut self, _this: Resource<Pending>) -> wasmtime::Result<Option<Vec<u8>>> {
-        no_such_handle()
+    fn chunk(&mut self, this: Resource<Pending>) -> wasmtime::Result<Option<Vec<u8>>> {
+        let pending = self.table.get_mut(&this)?;
+        pending.look();
+        Ok(pending.chunk.take().map(|chunk| chunk.bytes))
     }
 
-    fn answer(&mut self, _this: Resource<Pending>) -> wasmtime::Result<Option<Result<Payload, Error>>> {
-        no_such_handle()
+    fn answer(&mut self, this: Resource<Pending>) -> wasmtime::Result<Option<Result<Payload, Error>>> {
+        let pending = self.table.get_mut(&this)?;
+        if pending.given {
+            return Ok(Some(Err(Error::Invalid("the answer was given before".into()))));
+        }
+        pending.look();
+        let came = pending.came.take();
+        pending.given = came.is_some();
+        Ok(came.map(|came| came.and_then(reply)))
     }
 
-    fn drop(&mut self, _this: Resource<Pending>) -> wasmtime::Result<()> {
-        no_such_handle()
+    fn drop(&mut self, this: Resource<Pending>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
     }
+}
+
+fn reply(answer: Came) -> Result<Payload, Error> {
+    match answer.outcome {
+        Ok(reply) => Ok(Payload { content_type: reply.payload.content_type, body: reply.payload.body }),
+        Err(agents::Error::Failed(failure)) => Err(Error::Failed(failed(failure))),
+        // What broke it is its own affair; how is not.
+        Err(agents::Error::Broke(fault)) => Err(Error::Failed(Failure {
+            kind: FailureKind::Internal,
+            message: format!("the other agent's turn broke off ({})", fault.kind()),
+            details: String::new(),
+        })),
+        Err(agents::Error::NoRoom) => Err(limit("memory", None)),
+    }
+}
+
+fn failed(failure: runtime::Failure) -> Failure {
+    let kind = match failure.kind {
+        runtime::FailureKind::Invalid => FailureKind::Invalid,
+        runtime::FailureKind::Unsupported => FailureKind::Unsupported,
+        runtime::FailureKind::Refused => FailureKind::Refused,
+        runtime::FailureKind::Temporary => FailureKind::Temporary,
+        runtime::FailureKind::Internal => FailureKind::Internal,
+    };
+    Failure { kind, message: failure.message, details: failure.details }
 }

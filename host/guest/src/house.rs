@@ -1,0 +1,133 @@
+//! What the agents of one host share: where they run, how many may live, and who is where by name.
+
+use crate::ctx::Ctx;
+use crate::host::Version;
+use agents::Door;
+use base::Digest;
+use parking_lot::Mutex;
+use runtime::{Fault, Room, Spawner};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+
+/// What the agents of one host share.
+pub(crate) struct House {
+    pub(crate) spawner: Spawner,
+    /// Timers wait here.
+    pub(crate) io: Handle,
+    pub(crate) seats: Arc<Seats>,
+    doors: Mutex<HashMap<String, Door>>,
+    versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
+    numbers: AtomicU64,
+    born: u64,
+}
+
+/// There is an agent of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken;
+
+impl House {
+    pub(crate) fn new(spawner: Spawner, io: Handle, room: Room) -> Arc<House> {
+        let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
+        let (doors, versions) = (Mutex::default(), Mutex::default());
+        Arc::new(House { spawner, io, seats, doors, versions, numbers: AtomicU64::new(1), born: millis() })
+    }
+
+    /// A number that nothing else here has.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed)
+    }
+
+    /// An id for a message. No other host will have given it, unless it was made within the same millisecond.
+    pub(crate) fn message(&self) -> String {
+        format!("{:x}-{}", self.born, self.number())
+    }
+
+    /// The way to the agent `name`.
+    pub(crate) fn door(&self, name: &str) -> Option<Door> {
+        self.doors.lock().get(name).cloned()
+    }
+
+    pub(crate) fn list(&self, name: &str, door: Door) -> Result<(), Taken> {
+        match self.doors.lock().entry(name.into()) {
+            std::collections::hash_map::Entry::Occupied(_) => Err(Taken),
+            std::collections::hash_map::Entry::Vacant(empty) => {
+                empty.insert(door);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn unlist(&self, name: &str) {
+        let door = self.doors.lock().remove(name);
+        // Dropped without the lock: what it leads to may go with it.
+        drop(door);
+    }
+
+    /// Remembers a version for as long as somebody has it.
+    pub(crate) fn note(&self, version: &Version) {
+        let mut versions = self.versions.lock();
+        if versions.len() == versions.capacity() {
+            versions.retain(|_, version| version.strong_count() > 0);
+        }
+        versions.insert(version.digest(), Arc::downgrade(&version.0));
+    }
+
+    /// A version that somebody has.
+    pub(crate) fn version(&self, digest: &str) -> Option<Version> {
+        let versions = self.versions.lock();
+        let found = versions.iter().find(|(known, _)| known.to_string() == digest)?;
+        found.1.upgrade().map(Version)
+    }
+}
+
+/// The present as Unix milliseconds.
+pub(crate) fn millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How much room there is for agents that live at once. Beyond that the engine would have no slot for an instance.
+pub(crate) struct Seats {
+    left: Mutex<Room>,
+    all: Room,
+}
+
+/// The right to one instance.
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    taken: Room,
+}
+
+impl Seats {
+    /// How many agents may live at once.
+    pub(crate) fn all(&self) -> u32 {
+        self.all.slots
+    }
+
+    pub(crate) fn take(self: Arc<Seats>, room: Room) -> Result<Seat, Fault> {
+        let mut left = self.left.lock();
+        match left.less(room) {
+            Some(less) => *left = less,
+            None if left.slots == 0 => {
+                let what = format!("this host has room for {} agents, and all are taken", self.all.slots);
+                return Err(Fault::Refused { what });
+            }
+            None => {
+                let what = "this agent has more memories or tables than this host has room for now".into();
+                return Err(Fault::Refused { what });
+            }
+        }
+        drop(left);
+        Ok(Seat { seats: self, taken: room })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut left = self.seats.left.lock();
+        *left = left.and(self.taken);
+    }
+}
