@@ -130,3 +130,33 @@ fn the_contract_and_the_imports_match_name_for_name() {
     }
     assert_eq!(contract, imports);
 }
+
+/// All files of tests and sources, as one text.
+fn sources(folder: &Path, text: &mut String) {
+    for path in entries(folder) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && name != "target" {
+            sources(&path, text);
+        } else if name.ends_with(".rs") {
+            text.push_str(&fs::read_to_string(&path).expect("it can be read"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_threats_name_is_there() {
+    let mut all = String::new();
+    for folder in ["host", "tests"] {
+        sources(&root().join(folder), &mut all);
+    }
+    let text = fs::read_to_string(root().join("host/guest/THREATS.md")).expect("it can be read");
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let named: BTreeSet<_> = rows
+        .filter_map(|row| row.rsplit('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains('_'))
+        .collect();
+    assert!(named.len() > 40, "{}", named.len());
+    let missing: Vec<_> = named.into_iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "the threats name tests that are not there: {missing:?}");
+}

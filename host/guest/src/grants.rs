@@ -207,7 +207,13 @@ pub(crate) fn known(name: &str) -> Result<&'static str, Error> {
 
 /// What a guest is told that used something without its grant.
 pub(crate) fn shut(name: &str) -> String {
-    format!("`{name}` is not granted: add `{name} = true` under [grants] in agent.toml, or run with --grant {name}")
+    let (written, given) = match name {
+        "agents" => ("[\"NAME\"]", "agents=NAME"),
+        name => ("true", name),
+    };
+    format!(
+        "`{name}` is not granted: add `{name} = {written}` under [grants] in agent.toml, or run with --grant {given}"
+    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::bindings::village::agent::agents::*;
 use super::bindings::village::agent::types::{Failure, FailureKind, Limit};
-use super::{Error, limit};
+use super::{Error, denied, limit};
 use crate::ctx::Ctx;
 use crate::effects::Told;
 use crate::house::millis;
@@ -145,7 +145,10 @@ impl Host for Ctx {
     }
 
     fn cancel(&mut self, id: String) -> Answer<bool> {
-        Ok(Ok(self.effects().cancel(&id)))
+        match self.grants.agents.is_empty() && !self.grants.spawn {
+            true => Ok(Err(denied("agents"))),
+            false => Ok(Ok(self.effects().cancel(&id))),
+        }
     }
 
     fn emit(&mut self, chunk: Vec<u8>) -> Answer<()> {
