@@ -5,6 +5,7 @@ mod sketch;
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use village::Schema;
 
 use crate::{Error, at_most, invalid};
 use sketch::{Bands, signature};
@@ -15,32 +16,35 @@ const MOST_TEXT: usize = 4 << 20;
 /// Up to so many documents every pair is measured.
 const ALL_PAIRS: usize = 200;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// At most 5000, of 4 MiB together.
+    #[schema(max_items = 5000)]
     pub documents: Vec<Document>,
     /// Texts at least so alike, from 0.3 to 1, are near duplicates; 0.8 if it is not given.
     #[serde(default = "usual_threshold")]
+    #[schema(minimum = 0.3, maximum = 1, default = 0.8)]
     pub threshold: f64,
     /// What a text is cut into: runs of words, or of characters for scripts without spaces.
     #[serde(default)]
     pub unit: Unit,
     /// How many units a shingle has, from 1 to 12; 3 words or 5 characters if it is not given.
+    #[schema(minimum = 1, maximum = 12)]
     pub size: Option<usize>,
     /// Whether every pair is measured, or only those that MinHash finds likely.
     #[serde(default)]
     pub method: Method,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     pub id: String,
     pub text: String,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     #[default]
@@ -48,7 +52,7 @@ pub enum Unit {
     Characters,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, Serialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Every pair of up to 200 documents, likely pairs of more.
@@ -62,7 +66,7 @@ fn usual_threshold() -> f64 {
     0.8
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Answer {
     /// Largest first. A document is in one group at most.
     pub groups: Vec<Group>,
@@ -77,7 +81,7 @@ pub struct Answer {
     pub complete: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Group {
     /// The first is the one that came first in the request.
     pub documents: Vec<Member>,
@@ -85,7 +89,7 @@ pub struct Group {
     pub weakest_link: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Member {
     pub id: String,
     /// To the group's first: shingles in both, of shingles in either (Jaccard). May be below the threshold in a chain.

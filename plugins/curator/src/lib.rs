@@ -2,6 +2,7 @@
 //!
 //! Each skill is a module from a request to an answer, and knows nothing of agents; `agent` ties them to the contract.
 
+mod agent;
 #[cfg(test)]
 mod chance;
 pub mod date;

@@ -7,6 +7,7 @@ mod graph;
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
+use village::Schema;
 
 use crate::{Error, at_most, invalid};
 use graph::Graph;
@@ -14,7 +15,7 @@ use graph::Graph;
 const MOST_NODES: usize = 20_000;
 const MOST_LINKS: usize = 200_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Only those of which more is to be said than their names: the others are known from the steps.
@@ -29,7 +30,7 @@ pub struct Request {
     pub changed: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     pub name: String,
@@ -40,7 +41,7 @@ pub struct Dataset {
     pub updated: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// No dataset's name.
@@ -52,7 +53,7 @@ pub struct Step {
     pub removes: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Answer {
     /// Datasets that no step makes.
     pub sources: Vec<String>,
@@ -76,13 +77,13 @@ pub struct Answer {
     pub redo: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Contested {
     pub dataset: String,
     pub steps: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Classified {
     pub dataset: String,
     pub classes: Vec<String>,
@@ -90,7 +91,7 @@ pub struct Classified {
     pub inherited: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Family {
     pub dataset: String,
     /// Datasets, nearest first.
@@ -98,7 +99,7 @@ pub struct Family {
     pub descendants: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Touched {
     pub dataset: String,
     /// How many steps away the nearest change is.
@@ -107,7 +108,7 @@ pub struct Touched {
     pub path: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Outdated {
     pub dataset: String,
     /// The newest of what it is made from.

@@ -12,6 +12,7 @@ mod phone;
 mod text;
 
 use serde::{Deserialize, Serialize};
+use village::Schema;
 
 use crate::{Error, at_most, invalid};
 use text::Text;
@@ -23,7 +24,7 @@ const MOST_NAMES: usize = 10_000;
 /// Most characters of one.
 const LONGEST_NAME: usize = 200;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// At most 1 MiB of UTF-8.
@@ -33,11 +34,12 @@ pub struct Request {
     pub kinds: Vec<Kind>,
     /// Names of people to look for. Others are not found: no list here knows what is a name. At most 10000.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub names: Vec<String>,
 }
 
 /// A kind of personal data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Email,
@@ -52,7 +54,7 @@ pub enum Kind {
 }
 
 /// Why something is taken for what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ground {
     /// Its shape alone.
@@ -65,7 +67,7 @@ pub enum Ground {
     Checked,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Answer {
     /// In the order of the text; none overlaps another.
     pub findings: Vec<Finding>,
@@ -73,7 +75,7 @@ pub struct Answer {
     pub counts: Vec<Count>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Schema)]
 pub struct Finding {
     pub kind: Kind,
     /// As it stands in the text.
@@ -91,7 +93,7 @@ pub struct Finding {
     pub detail: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Count {
     pub kind: Kind,
     pub count: usize,

@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use village::Schema;
 
 use crate::personal::{Finding, Ground, Kind, find};
 use crate::{Error, invalid};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// At most 1 MiB of UTF-8.
@@ -27,15 +28,17 @@ pub struct Request {
     pub rules: Vec<Rule>,
     /// One character to mask with; `*` if it is not given.
     #[serde(default = "star")]
+    #[schema(min_length = 1, default = "*")]
     pub mask: String,
     /// How many letters and digits at the end a mask leaves; never more than half of them.
     #[serde(default)]
     pub keep_last: usize,
     /// A secret of at least 16 bytes, for pseudonyms and stand-ins. The same secret gives the same pseudonyms.
+    #[schema(min_length = 16)]
     pub key: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
     /// Each letter and digit becomes the mask; length and punctuation stay.
@@ -51,7 +54,7 @@ pub enum How {
     StandIn,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub kind: Kind,
@@ -62,14 +65,14 @@ fn star() -> String {
     "*".to_owned()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Answer {
     pub text: String,
     /// In the order of the text. What was taken out is not repeated here.
     pub redactions: Vec<Redaction>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Redaction {
     pub kind: Kind,
     pub how: How,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use village::Schema;
 
 use crate::date::{Date, Span};
 use crate::{Error, at_most, invalid};
@@ -10,21 +11,24 @@ use crate::{Error, at_most, invalid};
 const MOST_RECORDS: usize = 50_000;
 const MOST_RULES: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The day to judge by, as `YYYY-MM-DD`.
+    #[schema(format = "date")]
     pub today: String,
     /// At most 1000.
+    #[schema(max_items = 1000)]
     pub rules: Vec<Rule>,
     /// At most 50000.
+    #[schema(max_items = 50000)]
     pub records: Vec<Record>,
     /// Records that must stay, whatever the rules say. At most 1000.
     #[serde(default)]
     pub holds: Vec<Hold>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub name: String,
@@ -50,7 +54,7 @@ fn delete() -> String {
     "delete".to_owned()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     pub id: String,
@@ -59,7 +63,7 @@ pub struct Record {
     pub dates: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     pub name: String,
@@ -73,7 +77,7 @@ pub struct Hold {
     pub until: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Answer {
     /// Each record, what is due first at the top; those that nothing is to be done with at the end.
     pub records: Vec<Verdict>,
@@ -84,7 +88,7 @@ pub struct Answer {
     pub unruled: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The day has come.
@@ -101,7 +105,7 @@ pub enum State {
     Unruled,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Schema)]
 pub struct Verdict {
     pub id: String,
     pub state: State,
