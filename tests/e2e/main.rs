@@ -1,5 +1,7 @@
 //! Whole hosts, with guests that keep to nothing: every budget and every grant is tried, beside a neighbour that is honest.
 
+mod bindings;
+mod bundled;
 mod cpu;
 mod deadline;
 mod family;

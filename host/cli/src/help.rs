@@ -6,7 +6,8 @@ use std::fmt::Write;
 pub(crate) const VILLAGE: &str = "\
 To begin with:
   village doctor                     what this machine has, and what to do about what it lacks
-  village demo                       a real agent beside hostile ones, from a checkout of the sources
+  village demo                       real agents beside hostile ones, each held to its budget
+  village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
   village tensors model.gguf         what a file of weights holds
@@ -16,8 +17,8 @@ With --json an error is {\"error\": {\"kind\", \"message\", \"details\"}}.
 Compiled components are kept in $VILLAGE_CACHE, or else in the user's cache folder.";
 
 pub(crate) const DEMO: &str = "\
-It is run from a checkout of the sources, and sets up by itself what agents are built with.
-Exit code 1 if any agent was not held to its budget.";
+The agents are inside the program: it needs no network and no other file. On a terminal it shows what each uses while
+it runs, elsewhere a line a second. Exit code 1 if any agent was not held to its budget.";
 
 pub(crate) const INSPECT: &str = "\
 Examples:

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod bundled;
 mod demo;
 mod doctor;
 mod help;

@@ -1,5 +1,6 @@
 //! What is to be run: a component, and the manifest that says what it may use.
 
+use crate::bundled;
 use crate::problem::Problem;
 use base::Budget;
 use guest::{Grants, Manifest};
@@ -18,8 +19,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens a component, a manifest or a folder with one. A manifest beside a component is its own if it names it.
+    /// Opens a component, a manifest or a folder with one. A manifest beside a component is its own if it names it. A
+    /// name that no file has may be that of an agent inside the program.
     pub(crate) fn open(file: &Path, manifest: Option<&Path>) -> Result<Source, Problem> {
+        if let (false, Some(bundled)) = (file.exists(), file.to_str().and_then(bundled::named)) {
+            return Source::bundled(bundled, manifest);
+        }
         let of_folder = file.is_dir().then(|| file.join(MANIFEST));
         let is_manifest = file.extension().is_some_and(|extension| extension == "toml");
         let (component, manifest) = match (of_folder.or_else(|| is_manifest.then(|| file.into())), manifest) {
@@ -37,6 +42,15 @@ impl Source {
             (None, None) => (file.into(), beside(file)?),
         };
         Ok(Source { bytes: read_file(&component)?, component, manifest })
+    }
+
+    fn bundled(bundled: &bundled::Bundled, manifest: Option<&Path>) -> Result<Source, Problem> {
+        let manifest = match manifest {
+            Some(given) => (given.into(), load(given)?),
+            None => (bundled.path(), bundled.manifest()?),
+        };
+        let component = bundled.name.into();
+        Ok(Source { component, bytes: bundled.component.to_vec(), manifest: Some(manifest) })
     }
 
     /// The name that its manifest gives it.

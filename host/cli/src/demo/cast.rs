@@ -1,28 +1,21 @@
 //! Who plays in the demo, what each tries, and how it is told whether it was held.
 
+use super::Meters;
+use super::panel::{self, Shown};
+use crate::bundled::{self, Bundled};
 use crate::print;
 use crate::problem::Problem;
-use crate::source::read_file;
 use base::{Budget, Size};
-use guest::{Agent, Answer, Failed, Fault, Grants, Host, Manifest, Message, Payload, Priority, Sender, Version};
+use guest::{Agent, Answer, Card, Failed, Fault, Grants, Host, Message, Payload, Priority, Sender, Version};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// The files that the agents are loaded from.
-pub(super) struct Components {
-    pub(super) manifest: PathBuf,
-    pub(super) navigator: PathBuf,
-    pub(super) cpu: PathBuf,
-    pub(super) memory: PathBuf,
-    pub(super) world: PathBuf,
-}
 
 /// One agent: what it tried, and what it got.
 pub(super) struct Row {
     pub(super) agent: &'static str,
     pub(super) tried: String,
-    pub(super) budget: &'static str,
+    pub(super) budget: String,
     pub(super) got: String,
     pub(super) held: bool,
     figures: Value,
@@ -41,12 +34,12 @@ impl Row {
     }
 }
 
-/// How long the navigator is alone, and how long it has company.
+/// How long the honest ones are alone, and how long they have company.
 const ALONE: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_secs(5);
 
-/// How often the navigator is asked.
-const EVERY: Duration = Duration::from_millis(10);
+/// How often each honest agent is asked.
+const EVERY: Duration = Duration::from_millis(20);
 
 /// How often hostile agents that are stopped at once try again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -54,53 +47,71 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How long the spinner runs before its share is measured, so that its burst is spent.
 const WARM: Duration = Duration::from_secs(1);
 
-/// Gives each agent its part, all at once. `live` shows what they use meanwhile, on a terminal.
-pub(super) async fn play(
-    host: &Host,
-    components: &Components,
-    say: &dyn Fn(&str),
-    live: bool,
-) -> Result<Vec<Row>, Problem> {
-    let load = async |path: &Path| Ok::<_, Problem>(host.load(&read_file(path)?).await?);
-    let navigator = navigator(host, &load(&components.navigator).await?, &components.manifest)?;
-    let cpu = load(&components.cpu).await?;
-    let memory = load(&components.memory).await?;
-    let world = load(&components.world).await?;
-    let spinner = start(host, &cpu, SPINNER)?;
-    let late = start(host, &cpu, LATE)?;
-    let hog = start(host, &memory, HOG)?;
-    let curious = start(host, &world, CURIOUS)?;
-
-    say(&format!("The navigator alone, for {} s.", ALONE.as_secs()));
-    let alone = questions(&navigator, Instant::now() + ALONE).await?;
-    say(&format!("Beside a spinner, a memory hog and two others, for {} s.", TOGETHER.as_secs()));
-    let until = Instant::now() + TOGETHER;
-    let all = [("navigator", &navigator), ("spinner", &spinner), ("latecomer", &late), ("hog", &hog)];
-    let (beside, spun, stopped, refused, denied, ()) = tokio::join!(
-        questions(&navigator, until),
-        spin(&spinner, until),
-        repeat(&late, "spin", "", until),
-        repeat(&hog, "abort", "1", until),
-        repeat(&curious, "now", "", until),
-        meters(&all, until, live),
-    );
-    let beside = beside?;
-    Ok(vec![
-        asked(&alone, &beside),
-        computed(&spun?, budget(SPINNER)?),
-        overran(&stopped?),
-        took(&refused?),
-        looked(&denied?),
-    ])
-}
-
+const HONEST: [&str; 3] = ["navigator", "curator", "polyglot"];
 const SPINNER: &str = "cpu=10%,burst=50ms,deadline=60s";
 const LATE: &str = "deadline=1s";
 const HOG: &str = "memory=16MiB";
-const CURIOUS: &str = "";
 
-fn start(host: &Host, version: &Version, fields: &str) -> Result<Agent, Problem> {
-    Ok(host.start(version, budget(fields)?, Grants::default(), None)?)
+/// Gives each agent its part, all at once.
+pub(super) async fn play(host: &Host, meters: Meters) -> Result<Vec<Row>, Problem> {
+    let say = |text: &str| {
+        if meters != Meters::Off {
+            print::line(text);
+        }
+    };
+    say("Loading the agents; the first time they are compiled.");
+    let [navigator, curator, polyglot] = HONEST.map(named);
+    let honest = [
+        Honest::start(host, navigator?).await?,
+        Honest::start(host, curator?).await?,
+        Honest::start(host, polyglot?).await?,
+    ];
+    let places = Places::make()?;
+    let mischief = host.load(named("mischief")?.component).await?;
+    let spinner = start(host, &mischief, SPINNER, Grants::default())?;
+    let late = start(host, &mischief, LATE, Grants::default())?;
+    let hog = start(host, &mischief, HOG, Grants::default())?;
+    let curious = start(host, &mischief, "", places.grants()?)?;
+
+    say(&format!("Three honest agents alone, for {} s.", ALONE.as_secs()));
+    let alone = all(&honest, Instant::now() + ALONE).await?;
+    say(&format!(
+        "Beside one that spins, one that overstays, a memory hog and a curious one, for {} s.",
+        TOGETHER.as_secs()
+    ));
+    let until = Instant::now() + TOGETHER;
+    let shown = |agent, name, does| Shown { agent, name, does };
+    let panel: Vec<_> = honest
+        .iter()
+        .map(|one| shown(&one.agent, one.name, "answers questions"))
+        .chain([
+            shown(&spinner, "spinner", "computes for ever"),
+            shown(&late, "latecomer", "overstays its deadline"),
+            shown(&hog, "hog", "takes all memory"),
+            shown(&curious, "curious", "opens others' files"),
+        ])
+        .collect();
+    let (beside, spun, stopped, refused, looked, ()) = tokio::join!(
+        all(&honest, until),
+        spin(&spinner, until),
+        repeat(&late, "spin", "", until),
+        repeat(&hog, "hog", "", until),
+        repeat(&curious, "peek", &places.question, until),
+        panel::show(&panel, until, meters),
+    );
+    let beside = beside?;
+    let asked = honest.iter().zip(alone.iter().zip(&beside)).map(|(one, (alone, beside))| asked(one, alone, beside));
+    let mut rows: Vec<_> = asked.collect();
+    rows.extend([computed(&spun?, budget(SPINNER)?), overran(&stopped?), took(&refused?), peeked(&looked?)]);
+    Ok(rows)
+}
+
+fn named(name: &str) -> Result<&'static Bundled, Problem> {
+    bundled::named(name).ok_or_else(|| Problem::new("internal", format!("`{name}` is not in the program")))
+}
+
+fn start(host: &Host, version: &Version, fields: &str, grants: Grants) -> Result<Agent, Problem> {
+    Ok(host.start(version, budget(fields)?, grants, None)?)
 }
 
 fn budget(fields: &str) -> Result<Budget, Problem> {
@@ -109,12 +120,6 @@ fn budget(fields: &str) -> Result<Budget, Problem> {
         budget.set(field, value).map_err(|error| Problem::new("internal", error.to_string()))?;
     }
     Ok(budget)
-}
-
-fn navigator(host: &Host, version: &Version, manifest: &Path) -> Result<Agent, Problem> {
-    let text = String::from_utf8_lossy(&read_file(manifest)?).into_owned();
-    let manifest = Manifest::parse(&text, manifest)?;
-    Ok(host.start(version, manifest.budget, manifest.grants, None)?)
 }
 
 async fn ask(agent: &Agent, skill: &str, body: &str) -> Result<Answer, Problem> {
@@ -128,6 +133,58 @@ async fn ask(agent: &Agent, skill: &str, body: &str) -> Result<Answer, Problem> 
         accepted: 0,
     };
     Ok(agent.ask(message).await?)
+}
+
+/// An agent that does what it is for, with the questions that its own card gives as examples.
+struct Honest {
+    name: &'static str,
+    agent: Agent,
+    budget: Budget,
+    questions: Vec<(String, String)>,
+}
+
+impl Honest {
+    async fn start(host: &Host, bundled: &Bundled) -> Result<Honest, Problem> {
+        let manifest = bundled.manifest()?;
+        let version = host.load(bundled.component).await?;
+        let agent = host.start(&version, manifest.budget, manifest.grants, None)?;
+        let questions = questions(&agent.describe().await??);
+        if questions.is_empty() {
+            return Err(Problem::new("internal", format!("`{}` gives no examples", bundled.name)));
+        }
+        Ok(Honest { name: bundled.name, agent, budget: manifest.budget, questions })
+    }
+
+    /// Asks one question after the other.
+    async fn questions(&self, until: Instant) -> Result<Answers, Problem> {
+        let mut answers = Answers { took: Vec::new(), failed: 0 };
+        let mut clock = tokio::time::interval(EVERY);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut questions = self.questions.iter().cycle();
+        while let (Some((skill, body)), true) = (questions.next(), Instant::now() < until) {
+            clock.tick().await;
+            let begun = Instant::now();
+            let answer = ask(&self.agent, skill, body).await?;
+            answers.took.push(begun.elapsed());
+            answers.failed += usize::from(answer.outcome.is_err());
+        }
+        answers.took.sort();
+        Ok(answers)
+    }
+}
+
+fn questions(card: &Card) -> Vec<(String, String)> {
+    let examples = |skill: &guest::Skill| -> Vec<_> {
+        skill.examples.iter().map(|example| (skill.name.clone(), example.clone())).collect()
+    };
+    card.skills.iter().flat_map(examples).collect()
+}
+
+/// Asks all of them at once.
+async fn all(honest: &[Honest; 3], until: Instant) -> Result<[Answers; 3], Problem> {
+    let [a, b, c] = honest;
+    let (a, b, c) = tokio::join!(a.questions(until), b.questions(until), c.questions(until));
+    Ok([a?, b?, c?])
 }
 
 /// How long the answers took, the shortest first, and how many were no good.
@@ -144,44 +201,42 @@ impl Answers {
     }
 }
 
-/// Asks the navigator for a route and a path in turn.
-async fn questions(navigator: &Agent, until: Instant) -> Result<Answers, Problem> {
-    let mut answers = Answers { took: Vec::new(), failed: 0 };
-    let (route, path) = (route(), path());
-    let mut clock = tokio::time::interval(EVERY);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while Instant::now() < until {
-        clock.tick().await;
-        let (skill, body, field) = match answers.took.len() % 2 {
-            0 => ("route", &route, "routes"),
-            _ => ("shortest-path", &path, "cost"),
-        };
-        let begun = Instant::now();
-        let answer = ask(navigator, skill, body).await?;
-        answers.took.push(begun.elapsed());
-        let good = answer.outcome.is_ok_and(|reply| {
-            serde_json::from_slice::<Value>(&reply.payload.body).is_ok_and(|answer| answer.get(field).is_some())
-        });
-        answers.failed += usize::from(!good);
+/// What the curious one may read, and what lies beside it.
+struct Places {
+    folder: tempfile::TempDir,
+    question: String,
+}
+
+impl Places {
+    fn make() -> Result<Places, Problem> {
+        let broken = |error: std::io::Error| Problem::new("file", format!("the demo's folder: {error}"));
+        let folder = tempfile::tempdir().map_err(broken)?;
+        let (open, secret) = (folder.path().join("open"), folder.path().join("secret"));
+        std::fs::create_dir(&open).map_err(broken)?;
+        std::fs::write(open.join("notice"), "for everybody").map_err(broken)?;
+        std::fs::write(&secret, "for nobody").map_err(broken)?;
+        link(&secret, &open.join("link")).map_err(broken)?;
+        let paths = ["/open/notice", "/open/link", "/open/../secret", "/etc/passwd"];
+        Ok(Places { folder, question: json!({ "paths": paths }).to_string() })
     }
-    answers.took.sort();
-    Ok(answers)
+
+    fn grants(&self) -> Result<Grants, Problem> {
+        let mut grants = Grants::default();
+        let open = format!("files={}:/open:ro", self.folder.path().join("open").display());
+        grants.open(&open).map_err(|error| Problem::new("internal", error.to_string()))?;
+        Ok(grants)
+    }
 }
 
-/// Twelve stops around a depot.
-fn route() -> String {
-    let stops: Vec<_> = (0..12)
-        .map(|n| json!({ "name": n.to_string(), "x": n * 7 % 12, "y": n * 5 % 11, "demand": 1 + n % 4 }))
-        .collect();
-    json!({ "depot": { "x": 5, "y": 5 }, "capacity": 10, "stops": stops }).to_string()
+#[cfg(unix)]
+fn link(to: &Path, at: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(to, at)
 }
 
-/// A ring of thirty places, with some roads across it.
-fn path() -> String {
-    let road =
-        |from: u32, to: u32| json!({ "from": from.to_string(), "to": (to % 30).to_string(), "cost": 1 + from % 5 });
-    let roads: Vec<_> = (0..30).flat_map(|n| [road(n, n + 1), road(n, n * 7 + 3)]).collect();
-    json!({ "edges": roads, "from": "0", "to": "17" }).to_string()
+/// Where making a link needs a privilege, there is none to follow.
+#[cfg(not(unix))]
+fn link(_to: &Path, _at: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// What an endless loop got of a core.
@@ -220,37 +275,15 @@ async fn repeat(agent: &Agent, skill: &str, body: &str, until: Instant) -> Resul
     Ok(answers)
 }
 
-/// How often the meters are read.
-const METER: Duration = Duration::from_millis(250);
-
-/// Shows what each uses of core and memory, on one line that is written over.
-async fn meters(agents: &[(&str, &Agent)], until: Instant, live: bool) {
-    while live && Instant::now() < until {
-        tokio::time::sleep(METER).await;
-        let meters = agents.iter().map(|(name, agent)| {
-            let usage = agent.usage();
-            let used = |field| usage.iter().find(|usage| usage.field == field).map_or("", |usage| &usage.used);
-            format!("{name} {} {}", used("cpu"), used("memory"))
-        });
-        print::out(format!("\r{}{CLEAR}", meters.collect::<Vec<_>>().join(" | ")).as_bytes());
-    }
-    if live {
-        print::out(format!("\r{CLEAR}").as_bytes());
-    }
-}
-
-/// Clears the line from here on.
-const CLEAR: &str = "\x1b[K";
-
-fn asked(alone: &Answers, beside: &Answers) -> Row {
+fn asked(one: &Honest, alone: &Answers, beside: &Answers) -> Row {
     let failed = alone.failed + beside.failed;
     let all = alone.took.len() + beside.took.len();
     let ms = |answers: &Answers, permille| crate::json::ms(answers.percentile(permille));
     let [p50, p99, quiet50, quiet99] = [ms(beside, 500), ms(beside, 990), ms(alone, 500), ms(alone, 990)];
     Row {
-        agent: "navigator",
-        tried: format!("{all} questions for routes and paths"),
-        budget: "cpu=50%,memory=32MiB",
+        agent: one.name,
+        tried: format!("to answer {all} questions"),
+        budget: format!("cpu={},memory={}", one.budget.cpu, one.budget.memory),
         got: format!(
             "{} answered; p50 {p50:.1} ms, p99 {p99:.1} ms (alone {quiet50:.1} and {quiet99:.1})",
             all - failed
@@ -275,7 +308,7 @@ fn computed(spun: &Spun, budget: Budget) -> Row {
     Row {
         agent: "spinner",
         tried: "to compute for ever".into(),
-        budget: SPINNER,
+        budget: SPINNER.into(),
         got: format!("{:.1}% of a core", share * 100.0),
         held: spun.used <= most,
         figures: json!({ "cpu_share": share }),
@@ -291,7 +324,7 @@ fn overran(answers: &[Answer]) -> Row {
     Row {
         agent: "latecomer",
         tried: format!("to take longer than it may, {} times", answers.len()),
-        budget: LATE,
+        budget: LATE.into(),
         got: format!("stopped {stopped} times (deadline), at the latest after {:.3} s", longest.as_secs_f64()),
         held: stopped == answers.len() && longest <= Duration::from_secs(1) + OVERSHOOT,
         figures: json!({ "times": answers.len(), "longest_ms": crate::json::ms(longest) }),
@@ -304,22 +337,30 @@ fn took(answers: &[Answer]) -> Row {
     Row {
         agent: "hog",
         tried: format!("to take all memory, {} times", answers.len()),
-        budget: HOG,
+        budget: HOG.into(),
         got: format!("{} at most, refused more {refused} times (memory)", Size::bytes(peak)),
         held: refused == answers.len() && peak <= Size::mib(16).get(),
         figures: json!({ "times": answers.len(), "memory_peak_bytes": peak }),
     }
 }
 
-fn looked(answers: &[Answer]) -> Row {
-    let refused = broke(answers, |fault| matches!(fault, Fault::Denied { .. }));
+/// Of what the curious one found: it may have read the notice, and nothing else.
+fn peeked(answers: &[Answer]) -> Row {
+    let lists = |answer: &Answer| {
+        let reply = answer.outcome.as_ref().ok()?;
+        let found: Value = serde_json::from_slice(&reply.payload.body).ok()?;
+        Some((found["read"].clone(), found["refused"].as_array()?.len()))
+    };
+    let held = answers.iter().filter(|answer| lists(answer).is_some_and(|(read, _)| read == json!(["/open/notice"])));
+    let held = held.count();
+    let refused: usize = answers.iter().filter_map(lists).map(|(_, refused)| refused).sum();
     Row {
         agent: "curious",
-        tried: format!("to read the clock, {} times", answers.len()),
-        budget: "no grants",
-        got: format!("refused {refused} times (denied)"),
-        held: refused == answers.len(),
-        figures: json!({ "times": answers.len() }),
+        tried: format!("to open files it was not granted, {} times", answers.len()),
+        budget: "one folder to read".into(),
+        got: format!("the one file in its folder; denied {refused} others"),
+        held: held == answers.len(),
+        figures: json!({ "times": answers.len(), "denied": refused }),
     }
 }
 

@@ -1,29 +1,24 @@
-//! `src/bindings.rs` is what the generator makes of the contract, so that agents need not build the generator.
+//! `sdk/rust/src/bindings.rs` is what the generator makes of the contract, so that agents need not build the generator.
 //!
-//! After a change of `wit/`: `VILLAGE_WRITE_BINDINGS=1 cargo test -p village-sdk --test bindings`.
+//! After a change of `wit/`: `VILLAGE_WRITE_BINDINGS=1 cargo test --workspace --test e2e bindings`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-
+use std::path::Path;
+use tests::root;
 use wit_bindgen_core::{Files, WorldGenerator, wit_parser::Resolve};
 use wit_bindgen_rust::{Opts, WithOption};
-
-fn here() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// The files of `wit/` as one text each package: the contract's, with what the SDK adds to it.
 fn packages() -> Resolve {
     let mut resolve = Resolve::default();
-    let merged = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wit-{}", std::process::id()));
-    for tree in [here().join("../../wit"), here().join("wit")] {
+    let merged = tempfile::tempdir().expect("a temporary folder can be made");
+    for tree in [root().join("wit"), root().join("sdk/rust/wit")] {
         for folder in ["", "deps/clocks", "deps/http", "deps/io"] {
-            copy(&tree.join(folder), &merged.join(folder), if folder.is_empty() { "sdk-" } else { "" });
+            copy(&tree.join(folder), &merged.path().join(folder), if folder.is_empty() { "sdk-" } else { "" });
         }
     }
-    let packages = resolve.push_dir(&merged).expect("the contract can be read");
+    let packages = resolve.push_dir(merged.path()).expect("the contract can be read");
     assert!(packages.1.paths().next().is_some(), "files were read");
-    fs::remove_dir_all(&merged).expect("it was made here");
     resolve
 }
 
@@ -64,7 +59,7 @@ fn generated() -> String {
 
 #[test]
 fn the_bindings_are_those_of_the_contract() {
-    let path = here().join("src/bindings.rs");
+    let path = root().join("sdk/rust/src/bindings.rs");
     let generated = generated();
     if std::env::var_os("VILLAGE_WRITE_BINDINGS").is_some() {
         fs::write(&path, &generated).expect("the bindings can be written");
@@ -72,6 +67,6 @@ fn the_bindings_are_those_of_the_contract() {
     let committed = fs::read_to_string(&path).expect("the bindings are there");
     assert!(
         committed == generated,
-        "wit/ has changed: VILLAGE_WRITE_BINDINGS=1 cargo test -p village-sdk --test bindings"
+        "wit/ has changed: VILLAGE_WRITE_BINDINGS=1 cargo test --workspace --test e2e bindings"
     );
 }
