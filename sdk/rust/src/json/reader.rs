@@ -143,10 +143,11 @@ impl<'a> Reader<'a> {
         loop {
             let start = self.at;
             let rest = &self.text.as_bytes()[start..];
-            let Some(length) = rest.iter().position(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\') else {
+            let length = plain(rest);
+            if length == rest.len() {
                 self.at = self.text.len();
                 return Err(self.broken("a string has no end"));
-            };
+            }
             let piece = &self.text[start..start + length];
             self.at += length + 1;
             match rest[length] {
@@ -243,14 +244,53 @@ impl<'a> Reader<'a> {
         if self.take(end) {
             return Ok(false);
         }
-        if !std::mem::take(first) {
-            if !self.take(b',') {
-                return Err(self.broken("a `,` or the end is missing"));
-            }
-            if self.peek() == Some(end) {
-                return Err(self.broken("a value is missing behind the `,`"));
-            }
+        if !std::mem::take(first) && !self.take(b',') {
+            return Err(self.broken("a `,` or the end is missing"));
         }
         Ok(true)
+    }
+}
+
+/// How many bytes at the start of a string stand for themselves. Eight are looked at together: long texts are the most of what is read.
+fn plain(bytes: &[u8]) -> usize {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    /// Has the highest bit of the lowest byte that is below `limit`; those above it may be wrong.
+    const fn below(word: u64, limit: u8) -> u64 {
+        word.wrapping_sub(EACH * limit as u64) & !word
+    }
+    let mut at = 0;
+    while let Some(Ok(eight)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
+        let word = u64::from_le_bytes(eight);
+        let quote = below(word ^ (EACH * u64::from(b'"')), 1);
+        let slash = below(word ^ (EACH * u64::from(b'\\')), 1);
+        let found = (below(word, b' ') | quote | slash) & (EACH * 0x80);
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    at + bytes[at..].iter().position(special).unwrap_or(bytes.len() - at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_stands_for_itself_is_counted_up_to_the_first_byte_that_does_not() {
+        for length in 0..40 {
+            for filler in [b' ', b'!', b'#', b'a', 0x7f, 0x80, 0xff] {
+                let mut bytes = vec![filler; length];
+                assert_eq!(plain(&bytes), length);
+                for at in 0..length {
+                    for special in [0, 0x1f, b'\n', b'"', b'\\'] {
+                        bytes[at] = special;
+                        assert_eq!(plain(&bytes), at, "{bytes:?}");
+                        bytes[at] = filler;
+                    }
+                }
+            }
+        }
     }
 }
