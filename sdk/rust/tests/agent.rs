@@ -70,7 +70,7 @@ impl Clerk {
 
     #[skill]
     fn sender(text: String, message: &Message) -> String {
-        format!("{text} from {}, try {}", message.from(), message.attempt)
+        format!("{text} from {}, try {}", message.sender_name(), message.attempt)
     }
 
     #[skill]
