@@ -13,7 +13,7 @@ fn packages() -> Resolve {
     let mut resolve = Resolve::default();
     let merged = tempfile::tempdir().expect("a temporary folder can be made");
     for tree in [root().join("wit"), root().join("sdk/rust/wit")] {
-        for folder in ["", "deps/clocks", "deps/http", "deps/io"] {
+        for folder in ["", "deps/clocks", "deps/http", "deps/io", "deps/random"] {
             copy(&tree.join(folder), &merged.path().join(folder), if folder.is_empty() { "sdk-" } else { "" });
         }
     }
@@ -69,4 +69,17 @@ fn the_bindings_are_those_of_the_contract() {
         committed == generated,
         "wit/ has changed: VILLAGE_WRITE_BINDINGS=1 cargo test --workspace --test e2e bindings"
     );
+}
+
+#[test]
+fn each_interface_has_a_module_of_its_name() {
+    let entries = fs::read_dir(root().join("wit")).expect("the contract is there");
+    let names = entries.map(|entry| entry.expect("it can be listed").path()).filter(|path| path.is_file());
+    let mut count = 0;
+    for name in names.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())) {
+        let module = root().join(format!("sdk/rust/src/{name}.rs"));
+        assert_eq!(module.is_file(), name != "world", "wit/{name}.wit and src/{name}.rs");
+        count += 1;
+    }
+    assert!(count > 10, "the contract is read");
 }
