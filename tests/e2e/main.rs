@@ -4,6 +4,7 @@ mod cpu;
 mod deadline;
 mod faults;
 mod files;
+mod kernels;
 mod load;
 mod log;
 mod memory;

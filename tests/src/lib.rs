@@ -4,7 +4,7 @@ pub mod text;
 
 use base::Budget;
 use guest::{
-    Agent, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt,
+    Agent, Builder, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt,
     Sender, Stdin, Version,
 };
 use std::collections::BTreeMap;
@@ -53,13 +53,21 @@ pub fn host() -> Village {
 
 /// A host with two workers and room for so many agents.
 pub fn host_of(agents: u32) -> Village {
-    let built = Host::builder()
+    Village(builder(agents).build().expect("a host can be made"))
+}
+
+/// A host whose agents compute on a device.
+pub fn host_with(device: impl kernels::Backend + Send + 'static) -> Village {
+    let built = builder(8).device(move || Some(Box::new(device))).build();
+    Village(built.expect("a host can be made"))
+}
+
+fn builder(agents: u32) -> Builder {
+    Host::builder()
         .pool(Pool::Slots(agents))
         .cache(cache())
         .compiler(Compiler::InProcess)
         .workers(NonZeroUsize::MIN.saturating_add(1))
-        .build();
-    Village(built.expect("a host can be made"))
 }
 
 /// A host, as the tests use it.

@@ -18,6 +18,8 @@ pub struct Budget {
     pub storage: Size,
     /// Log bytes a second.
     pub log: Size,
+    /// Time of the graphics processor, sustained. It may run ahead by `burst`, as the CPU time may.
+    pub gpu: Share,
 }
 
 impl Default for Budget {
@@ -29,22 +31,22 @@ impl Default for Budget {
             memory: Size::mib(64),
             storage: Size::mib(64),
             log: Size::kib(64),
+            gpu: Share::percent(5),
         }
     }
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 6] = ["cpu", "burst", "deadline", "memory", "storage", "log"];
+pub const FIELDS: [&str; 7] = ["cpu", "burst", "deadline", "memory", "storage", "log", "gpu"];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 8] = [
+const LATER: [(&str, &str); 7] = [
     ("mailbox", "durable mailboxes (host/store)"),
     ("mailbox-bytes", "durable mailboxes (host/store)"),
     ("messages", "durable mailboxes (host/store)"),
     ("mesh", "the mesh (host/mesh)"),
     ("http", "outgoing HTTP (host/guest)"),
     ("tokens", "models (host/model)"),
-    ("gpu", "kernels (host/kernels)"),
     ("children", "tasks (host/tasks)"),
 ];
 
@@ -98,7 +100,7 @@ impl Budget {
     pub fn set(&mut self, field: &str, text: &str) -> Result<(), Error> {
         match known(field)? {
             // A guest has one thread, so it can't use more than one core.
-            "cpu" => self.cpu = share(text, Share::CORE)?,
+            "cpu" => self.cpu = share("cpu", text, Share::CORE)?,
             "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
             "deadline" => {
                 self.deadline = time("deadline", text, Duration::from_millis(1), Duration::from_secs(86_400))?
@@ -108,13 +110,14 @@ impl Budget {
             "log" => {
                 self.log = size("log", text.trim().strip_suffix("/s").unwrap_or(text), Size::bytes(1), Size::mib(64))?
             }
+            "gpu" => self.gpu = share("gpu", text, Share::CORE)?,
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
     }
 
     /// Each field with its limit, as it would be written.
-    pub fn fields(&self) -> [(&'static str, String); 6] {
+    pub fn fields(&self) -> [(&'static str, String); FIELDS.len()] {
         [
             ("cpu", self.cpu.to_string()),
             ("burst", span_text(self.burst)),
@@ -122,6 +125,7 @@ impl Budget {
             ("memory", self.memory.to_string()),
             ("storage", self.storage.to_string()),
             ("log", format!("{}/s", self.log)),
+            ("gpu", self.gpu.to_string()),
         ]
     }
 }
@@ -147,7 +151,7 @@ impl Group {
     /// Sets one field from its text.
     pub fn set(&mut self, field: &str, text: &str) -> Result<(), Error> {
         match known(field)? {
-            "cpu" => self.cpu = share(text, Share::percent(100_000))?,
+            "cpu" => self.cpu = share("cpu", text, Share::percent(100_000))?,
             "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
             "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(1 << 20))?,
             field => {
@@ -168,9 +172,9 @@ fn known(field: &str) -> Result<&'static str, Error> {
     Err(Error::Unknown { field: field.into(), nearest: nearest(field, FIELDS) })
 }
 
-fn share(text: &str, most: Share) -> Result<Share, Error> {
-    let value: Share = text.parse().map_err(|bad| Error::Value { field: "cpu", bad })?;
-    within("cpu", value, LEAST_SHARE, most, |share| share.to_string())
+fn share(field: &'static str, text: &str, most: Share) -> Result<Share, Error> {
+    let value: Share = text.parse().map_err(|bad| Error::Value { field, bad })?;
+    within(field, value, LEAST_SHARE, most, |share| share.to_string())
 }
 
 fn time(field: &'static str, text: &str, least: Duration, most: Duration) -> Result<Duration, Error> {
@@ -211,6 +215,7 @@ mod tests {
             ("memory", "32MiB"),
             ("storage", "1MiB"),
             ("log", "8KiB/s"),
+            ("gpu", "20%"),
         ] {
             assert_ne!(
                 budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
@@ -229,7 +234,7 @@ mod tests {
     fn an_unknown_field_names_the_nearest() {
         assert_eq!(
             refusal("memmory", "1MiB"),
-            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, deadline, memory, storage, log"
+            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, deadline, memory, storage, log, gpu"
         );
     }
 

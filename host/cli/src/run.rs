@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A host for one guest, which is there soon: a little room, and one thread.
 pub(crate) fn small() -> Builder {
-    Host::builder().pool(Pool::Slots(4)).workers(NonZeroUsize::MIN)
+    Host::builder().pool(Pool::Slots(4)).workers(NonZeroUsize::MIN).device(crate::weights::choice::device)
 }
 
 pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {

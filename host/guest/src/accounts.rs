@@ -1,5 +1,6 @@
 //! One agent's accounts: what its budget is charged with, and read back from.
 
+use crate::compute::{Compute, Works};
 use crate::grants::Grants;
 use crate::log::Log;
 use crate::state::State;
@@ -13,13 +14,15 @@ use std::time::Duration;
 pub(crate) struct Accounts {
     pub(crate) budget: Mutex<Budget>,
     pub(crate) cpu: Arc<Cpu>,
+    pub(crate) gpu: Arc<Cpu>,
+    pub(crate) works: Arc<Works>,
     pub(crate) memory: Arc<Quota>,
     pub(crate) storage: Arc<Quota>,
     pub(crate) files: Files,
     pub(crate) log: Log,
     pub(crate) state: State,
-    /// CPU used by a time not long ago, for the share that is used now.
-    sample: Mutex<Sample>,
+    /// What was used of CPU and graphics processor by a time not long ago, for the shares that are used now.
+    samples: [Mutex<Sample>; 2],
 }
 
 /// What an agent has added to the folders that it was granted.
@@ -50,7 +53,7 @@ impl Files {
 struct Sample {
     time: u64,
     used: u64,
-    /// Millionths of a core in the second before.
+    /// Millionths in the second before.
     share: u64,
 }
 
@@ -144,23 +147,32 @@ pub struct Usage {
 }
 
 impl Accounts {
-    pub(crate) fn new(budget: Budget, grants: &Grants, parent: Option<&Parent>) -> Result<Arc<Accounts>, Fault> {
+    pub(crate) fn new(
+        budget: Budget,
+        grants: &Grants,
+        parent: Option<&Parent>,
+        compute: &Arc<Compute>,
+    ) -> Result<Arc<Accounts>, Fault> {
         let bytes = budget.memory.get();
         let (cpu, memory) = match parent {
             Some(parent) => (parent.cpu.child(budget.cpu, budget.burst), parent.memory.child(bytes)),
             None => (Cpu::new(budget.cpu, budget.burst), Quota::new(bytes)),
         };
+        let gpu = Cpu::new(budget.gpu, budget.burst);
         let storage = Quota::new(budget.storage.get());
+        let sample = || Mutex::new(Sample { time: runtime::clock::now(), used: 0, share: 0 });
         let full = |_: Full| Fault::Memory { limit: bytes, frames: Vec::new() };
         Ok(Arc::new(Accounts {
             log: Log::new(budget.log.get(), grants.log, memory.clone()).map_err(full)?,
             state: State::new(&storage, &memory).map_err(full)?,
             files: Files { storage: storage.clone(), added: Mutex::new(0) },
             budget: Mutex::new(budget),
+            works: Works::new(compute, cpu.clone(), gpu.clone()),
             cpu,
+            gpu,
             memory,
             storage,
-            sample: Mutex::new(Sample { time: runtime::clock::now(), used: 0, share: 0 }),
+            samples: [sample(), sample()],
         }))
     }
 
@@ -170,15 +182,17 @@ impl Accounts {
         self.memory.set_limit(budget.memory.get());
         self.storage.set_limit(budget.storage.get());
         self.log.rate().set_limit(budget.log.get());
+        self.gpu.set(budget.gpu, budget.burst);
         *self.budget.lock() = budget;
+        self.works.reconsider();
     }
 
     /// Every field with what is used of it; `turn` is how long the turn under way has lasted.
-    pub(crate) fn usage(&self, turn: Duration) -> [Usage; 6] {
+    pub(crate) fn usage(&self, turn: Duration) -> [Usage; base::BUDGET_FIELDS.len()] {
         let budget = *self.budget.lock();
-        let [cpu, burst, deadline, memory, storage, log] = budget.fields();
+        let [cpu, burst, deadline, memory, storage, log, gpu] = budget.fields();
         let micros = |nanos: u64| nanos / 1_000;
-        let share = self.share();
+        let [share, device] = self.shares();
         let ahead = micros(self.cpu.ahead());
         let logged = budget.log.get().saturating_sub(self.log.rate().left(runtime::clock::now()));
         let field = |(field, limit): (&'static str, String), used: String, used_units: u64, limit_units: u64| Usage {
@@ -189,28 +203,33 @@ impl Accounts {
             limit_units,
         };
         let span = |micros: u64| base::span_text(Duration::from_micros(micros));
+        let percent = |millionths: u64| format!("{:.1}%", millionths as f64 / 1e4);
         let size = |bytes: u64| base::Size::bytes(bytes).to_string();
         let turn = turn.as_micros() as u64;
         [
-            field(cpu, format!("{:.1}%", share as f64 / 1e4), share, u64::from(budget.cpu.millionths())),
+            field(cpu, percent(share), share, u64::from(budget.cpu.millionths())),
             field(burst, span(ahead), ahead, budget.burst.as_micros() as u64),
             field(deadline, span(turn), turn, budget.deadline.as_micros() as u64),
             field(memory, size(self.memory.used()), self.memory.used(), budget.memory.get()),
             field(storage, size(self.storage.used()), self.storage.used(), budget.storage.get()),
             field(log, format!("{}/s", size(logged)), logged, budget.log.get()),
+            field(gpu, percent(device), device, u64::from(budget.gpu.millionths())),
         ]
     }
 
-    /// Millionths of a core used over the last second or so.
-    fn share(&self) -> u64 {
+    /// Millionths of a core, and of the graphics processor, used over the last second or so.
+    fn shares(&self) -> [u64; 2] {
         const SECOND: u64 = 1_000_000_000;
-        let (now, used) = (runtime::clock::now(), self.cpu.used());
-        let mut sample = self.sample.lock();
-        let passed = now.saturating_sub(sample.time);
-        if passed >= SECOND {
-            let share = u128::from(used - sample.used) * 1_000_000 / u128::from(passed);
-            *sample = Sample { time: now, used, share: share as u64 };
-        }
-        sample.share
+        let now = runtime::clock::now();
+        [0, 1].map(|which| {
+            let used = [&self.cpu, &self.gpu][which].used();
+            let mut sample = self.samples[which].lock();
+            let passed = now.saturating_sub(sample.time);
+            if passed >= SECOND {
+                let share = u128::from(used - sample.used) * 1_000_000 / u128::from(passed);
+                *sample = Sample { time: now, used, share: share as u64 };
+            }
+            sample.share
+        })
     }
 }

@@ -34,6 +34,7 @@ impl Agent {
             version: version.0.clone(),
             budget: *accounts.budget.lock(),
             cpu: accounts.cpu.clone(),
+            gpu: accounts.gpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: MAILBOX,
             data: Box::new(move || Ctx::new(grants.clone(), behind.clone(), None)),
@@ -68,13 +69,18 @@ impl Agent {
     }
 
     /// Every field of its budget, with what is used of it.
-    pub fn usage(&self) -> [Usage; 6] {
+    pub fn usage(&self) -> [Usage; base::BUDGET_FIELDS.len()] {
         self.accounts.usage(Duration::ZERO)
     }
 
     /// CPU time that it has used.
     pub fn cpu(&self) -> Duration {
         Duration::from_nanos(self.accounts.cpu.used())
+    }
+
+    /// Time of the graphics processor that it has used.
+    pub fn gpu(&self) -> Duration {
+        Duration::from_nanos(self.accounts.gpu.used())
     }
 
     /// Changes what it may use, while it runs. A new deadline holds from the next turn on.

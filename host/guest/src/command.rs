@@ -33,7 +33,7 @@ pub struct Finished {
     /// What it used.
     pub receipt: agents::Receipt,
     /// Every field of its budget, as it stood at the end.
-    pub usage: [Usage; 6],
+    pub usage: [Usage; base::BUDGET_FIELDS.len()],
 }
 
 impl Host {
@@ -47,7 +47,7 @@ impl Host {
         grants: Grants,
     ) -> Result<Finished, Error> {
         let seat = self.seat(version)?;
-        let accounts = Accounts::new(budget, &grants, None)?;
+        let accounts = Accounts::new(budget, &grants, None, self.compute())?;
         let full = |_| Fault::Memory { limit: budget.memory.get(), frames: Vec::new() };
         let input = match stdin {
             Stdin::Bytes(bytes) => Input::Bytes(MemoryInputPipe::new(bytes)),
@@ -61,7 +61,6 @@ impl Host {
             .map_err(|error| runtime::Error::Unfit { problems: vec![format!("{error:#}")] })?;
 
         let (done, waiting) = tokio::sync::oneshot::channel();
-        let (memory, cpu) = (accounts.memory.clone(), accounts.cpu.clone());
         let task = self.workers().spawn(accounts.cpu.clone(), |task| async move {
             let turn = turn(&task, budget.deadline, 0, |until| execute(pre, ctx, until)).await;
             drop(done.send(turn));
@@ -74,8 +73,8 @@ impl Host {
             tokio::task::yield_now().await;
         }
         drop(seat);
-        let receipt =
-            agents::Receipt { cpu: Duration::from_nanos(cpu.used()), wall: turn.wall(), memory: memory.take_peak() };
+        let [cpu, gpu] = [&accounts.cpu, &accounts.gpu].map(|account| Duration::from_nanos(account.used()));
+        let receipt = agents::Receipt { cpu, gpu, wall: turn.wall(), memory: accounts.memory.take_peak() };
         let outcome = match turn.outcome {
             Ok(outcome) => outcome,
             Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline }),

@@ -17,6 +17,8 @@ pub struct Grants {
     pub clock: bool,
     /// Random numbers.
     pub random: bool,
+    /// Arithmetic on weights.
+    pub kernels: bool,
     /// Environment variables, with their values.
     pub env: Vec<(String, String)>,
     /// Folders.
@@ -64,14 +66,13 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 7] = ["log", "state", "budget", "clock", "random", "env", "files"];
+pub const NAMES: [&str; 8] = ["log", "state", "budget", "clock", "random", "kernels", "env", "files"];
 
-const LATER: [(&str, &str); 12] = [
+const LATER: [(&str, &str); 11] = [
     ("agents", "the running village (host/agents)"),
     ("mesh", "the mesh (host/mesh)"),
     ("model", "models (host/model)"),
     ("memory", "models (host/model)"),
-    ("kernels", "kernels (host/kernels)"),
     ("tasks", "tasks (host/tasks)"),
     ("spawn", "tasks (host/tasks)"),
     ("team", "tasks (host/tasks)"),
@@ -107,6 +108,7 @@ impl Grants {
             "budget" => self.budget = open,
             "clock" => self.clock = open,
             "random" => self.random = open,
+            "kernels" => self.kernels = open,
             "env" => return Err(bad("env", "it takes a list of names, such as env = [\"LANG\"]")),
             "files" => {
                 return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}")));
@@ -185,13 +187,13 @@ mod tests {
     #[test]
     fn nothing_is_open_by_default() {
         let grants = Grants::default();
-        assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random));
+        assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random || grants.kernels));
         assert!(grants.env.is_empty() && grants.files.is_empty());
     }
 
     #[test]
     fn each_grant_opens_one_thing() {
-        for name in ["log", "state", "budget", "clock", "random"] {
+        for name in ["log", "state", "budget", "clock", "random", "kernels"] {
             let mut grants = Grants::default();
             grants.open(name).expect("a grant");
             assert_ne!(grants, Grants::default(), "{name}");

@@ -2,10 +2,12 @@
 
 use crate::accounts::{Accounts, Parent};
 use crate::agent::Agent;
+use crate::compute::{Compute, Opener};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::imports;
 use base::{Budget, Group};
+use kernels::Backend;
 use parking_lot::Mutex;
 use runtime::{Compiler, Engine, Fault, Pool, Room, Settings, Workers};
 use std::num::NonZeroUsize;
@@ -20,6 +22,8 @@ pub struct Host {
     /// Interfaces that the embedding program offers beside ours.
     own: Vec<String>,
     workers: Workers,
+    /// After the workers: guests that are gone have cancelled what they wanted.
+    compute: Computing,
     seats: Arc<Seats>,
 }
 
@@ -69,6 +73,7 @@ pub struct Builder {
     cache: Option<PathBuf>,
     compiler: Compiler,
     workers: Option<NonZeroUsize>,
+    device: Option<Opener>,
     offers: Vec<(String, Offer)>,
 }
 
@@ -94,6 +99,13 @@ impl Builder {
     /// How many threads run guests: one for each core, unless it is said.
     pub fn workers(mut self, count: NonZeroUsize) -> Builder {
         self.workers = Some(count);
+        self
+    }
+
+    /// Where arithmetic on much data happens instead of the CPU: `open` is called when it is first wanted, and answers none
+    /// if there is nothing better. Agents share it, each within its `gpu`.
+    pub fn device(mut self, open: impl FnOnce() -> Option<Box<dyn Backend + Send>> + Send + 'static) -> Builder {
+        self.device = Some(Box::new(open));
         self
     }
 
@@ -124,12 +136,13 @@ impl Builder {
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let seats = Arc::new(Seats { left: Mutex::new(engine.room()), all: engine.room() });
-        Ok(Host { engine, linker, own, workers, seats })
+        let compute = Computing(Compute::new(count, self.device));
+        Ok(Host { engine, linker, own, workers, compute, seats })
     }
 }
 
 /// The user's cache folder: `VILLAGE_CACHE`, or where the system keeps such things.
-fn cache_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("VILLAGE_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|folder| folder.join("village")))
@@ -140,7 +153,8 @@ fn cache_folder() -> Option<PathBuf> {
 impl Host {
     /// How to make one.
     pub fn builder() -> Builder {
-        Builder { pool: Pool::Machine, cache: None, compiler: Compiler::ThisProgram, workers: None, offers: Vec::new() }
+        let (pool, compiler) = (Pool::Machine, Compiler::ThisProgram);
+        Builder { pool, cache: None, compiler, workers: None, device: None, offers: Vec::new() }
     }
 
     /// Loads a component: compiles it, unless that was done before, and checks that it fits.
@@ -168,7 +182,7 @@ impl Host {
         group: Option<&Parent>,
     ) -> Result<Agent, Error> {
         let seat = self.seat(version)?;
-        let accounts = Accounts::new(budget, &grants, group)?;
+        let accounts = Accounts::new(budget, &grants, group, self.compute())?;
         let agent = Agent::start(&self.workers, version, accounts, Arc::new(grants), seat);
         if let Some(group) = group {
             group.add(agent.task());
@@ -183,7 +197,7 @@ impl Host {
         budget: Budget,
         grants: Grants,
     ) -> Result<runtime::Instance<Ctx>, Error> {
-        let accounts = Accounts::new(budget, &grants, None)?;
+        let accounts = Accounts::new(budget, &grants, None, self.compute())?;
         let ctx = Ctx::new(Arc::new(grants), accounts, None)?;
         Ok(runtime::Instance::start(&version.0, ctx).await?)
     }
@@ -212,8 +226,21 @@ impl Host {
         &self.workers
     }
 
+    pub(crate) fn compute(&self) -> &Arc<Compute> {
+        &self.compute.0
+    }
+
     pub(crate) fn seat(&self, version: &Version) -> Result<Seat, Fault> {
         self.seats.clone().take(version.0.room())
+    }
+}
+
+/// The threads that compute for agents end with the host.
+struct Computing(Arc<Compute>);
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod agent;
 mod command;
+mod compute;
 mod ctx;
 mod grants;
 mod host;
@@ -13,6 +14,7 @@ mod log;
 mod manifest;
 mod rate;
 mod state;
+mod tensors;
 
 pub use accounts::{Parent as Group, Usage};
 pub use agent::Agent;
@@ -20,7 +22,7 @@ pub use agents::{Answer, Error as Failed, Receipt, Refusal};
 pub use command::{Finished, Stdin};
 pub use ctx::Ctx;
 pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
-pub use host::{Builder, Error, Host, Version, grants_needed};
+pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest};
 pub use runtime::compiler::enter;
