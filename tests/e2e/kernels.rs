@@ -261,6 +261,7 @@ async fn a_file_larger_than_memory_is_read_tensor_by_tensor() {
     let names: Vec<String> = (0..8).map(|n| format!("t{n}")).collect();
     let tensors: Vec<_> = names.iter().map(|name| (name.as_str(), &[1024, 1024][..], numbers(count, 1))).collect();
     write(&place.path("w/large.safetensors"), &tensors);
+    place.ask("convert", "/w/large.safetensors:t0 q8_0").await;
     let idle = used(&place.agent, "memory");
     for name in &names {
         let reply = place.ask("convert", &format!("/w/large.safetensors:{name} q8_0")).await;
@@ -269,7 +270,7 @@ async fn a_file_larger_than_memory_is_read_tensor_by_tensor() {
     // Two of them and their sum do not fit.
     let reply = place.ask("merge", "linear /w/large.safetensors:t0,/w/large.safetensors:t1 - {\"weight\":1}").await;
     assert_eq!(reply, "error: limit memory for good");
-    eventually("all memory being given back", || used(&place.agent, "memory") <= idle + (2 << 20)).await;
+    eventually("all memory being given back", || used(&place.agent, "memory") <= idle + (64 << 10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,12 +90,18 @@ async fn what_is_dropped_ends_and_what_breaks_is_told() {
     let compute = compute(1);
     let works = Works::new(&compute, account(), account());
     let (told, ended) = std::sync::mpsc::channel();
+    let (here, begun) = std::sync::mpsc::channel();
     let dropped = works.begin(move |meter| {
+        let _ = here.send(());
         let done = meter.each(usize::MAX, &|_| spin(Duration::from_millis(1)));
         let _ = told.send(done.is_break());
     });
     let broken = works.begin(|_| panic!("on purpose")).ok().expect("it begins");
     let after = works.begin(|_| 7).ok().expect("it begins");
+    let never = works.begin(|_| ());
+    assert_eq!(begun.recv_timeout(Duration::from_secs(5)), Ok(()));
+    drop(never);
+    assert_eq!(works.queue.lock().waiting.len(), 2, "what has not begun is gone at once");
     drop(dropped);
     assert_eq!(ended.recv_timeout(Duration::from_secs(5)), Ok(true));
     assert!(broken.wait().await.is_err());

@@ -42,6 +42,9 @@ impl Catalogue {
                 | Error::Tensor { fault: Fault::Truncated { need, .. }, .. } => *need,
                 _ => return Err(error),
             };
+            if head.len() as u64 == length {
+                return Err(error);
+            }
             if need > length {
                 return Err(Error::file(file, Fault::Truncated { need, have: length }));
             }
@@ -60,13 +63,12 @@ impl Catalogue {
     fn of(infos: Vec<Info>) -> Result<Self> {
         let mut order: Vec<u32> = (0..infos.len() as u32).collect();
         order.sort_by(|a, b| infos[*a as usize].name.cmp(&infos[*b as usize].name));
-        for pair in order.windows(2) {
-            let [a, b] = [pair[0], pair[1]].map(|i| &infos[i as usize].name);
-            if a == b {
-                return Err(Error::tensor(a, Fault::Twice));
-            }
+        let name = |i: u32| infos[i as usize].name.as_str();
+        let twice = order.windows(2).filter(|pair| name(pair[0]) == name(pair[1])).map(|pair| pair[1]).min();
+        match twice {
+            Some(number) => Err(Error::tensor(name(number), Fault::Twice)),
+            None => Ok(Self { infos, order }),
         }
-        Ok(Self { infos, order })
     }
 
     /// The tensors, in the file's order.
