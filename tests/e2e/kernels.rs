@@ -73,9 +73,9 @@ fn means() -> Means<'static> {
 
 /// As the guest tells of a tensor.
 fn told(shape: &[u64], format: Format, bytes: &[u8]) -> String {
-    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{shape:?} {format} {} {sum:016x}", bytes.len())
 }
 
@@ -180,7 +180,8 @@ async fn no_weights_are_opened_outside_of_a_granted_folder() {
     let place = Place::new(&host, "memory=16MiB").await;
     let outside = place.path("outside/m.safetensors").display().to_string();
     #[cfg(unix)]
-    for (target, name) in [("../outside/m.safetensors", "up"), (outside.as_str(), "absolute"), ("../outside", "folder")] {
+    for (target, name) in [("../outside/m.safetensors", "up"), (outside.as_str(), "absolute"), ("../outside", "folder")]
+    {
         std::os::unix::fs::symlink(target, place.path("w").join(name)).expect("linked");
     }
     for path in [
@@ -285,8 +286,9 @@ async fn what_the_host_holds_for_tensors_counts_as_memory() {
         let count: u64 = reply.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
         assert!(count < 150 && reply.ends_with("error: limit memory for good"), "{reply}");
         // A header that takes many times its own length once it is read.
-        let entries: Vec<String> =
-            (0..200_000).map(|n| format!("\"{n}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}")).collect();
+        let entries: Vec<String> = (0..200_000)
+            .map(|n| format!("\"{n}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}"))
+            .collect();
         let header = format!("{{{}}}", entries.join(","));
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
         file.extend(header.as_bytes());
@@ -494,4 +496,47 @@ async fn a_turns_receipt_has_the_time_of_the_device() {
     // Two stretches each, of two kernels.
     assert!(receipt.gpu >= Duration::from_millis(12), "{receipt:?}");
     assert!(receipt.gpu <= receipt.wall && receipt.cpu > Duration::ZERO, "{receipt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_merges_two_files_within_its_budget() {
+    let host = host();
+    let version = host.0.load(tests::plugin("merger")).await.expect("it loads");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (count, shape) = (1u64 << 19, [512u64, 1024]);
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    for (seed, file) in [(1, "one.safetensors"), (2, "two.safetensors")] {
+        let tensors: Vec<_> = names.iter().map(|name| (*name, &shape[..], numbers(count, seed))).collect();
+        write(&folder.path().join(file), &tensors);
+    }
+    // Each file has 16 MiB: neither fits.
+    let limits = tests::budget("memory=14MiB,storage=17MiB,cpu=100%,deadline=60s");
+    let files = format!("files={}:/weights:rw", folder.path().display());
+    let grants = tests::grants(&["kernels", "log", &files]);
+    let agent = host.0.start(&version, limits, grants, None).expect("it starts");
+    let request = r#"{"one":"one.safetensors","two":"two.safetensors","method":"linear","parameters":{"weight":[0.75,0.25]},"out":"out.safetensors"}"#;
+    let (reply, receipt) = receipt(&agent, "merge", request).await;
+    assert_eq!(reply.as_deref(), Ok(r#"{"out":"out.safetensors","tensors":8,"bytes":16777216}"#));
+    assert!(receipt.memory <= 14 << 20 && receipt.cpu > Duration::ZERO, "{receipt:?}");
+    let merged = kernels::Weights::open(&folder.path().join("out.safetensors"), &kernels::Limits::default());
+    let merged = merged.expect("it is sound");
+    let (one, two) = (numbers(count, 1), numbers(count, 2));
+    let view = |bytes| View::new("x", &shape, Format::F32, bytes).expect("sound");
+    let both = vec![view(&one), view(&two)];
+    let ask = Ask::from_json(Method::Linear, None, both, r#"{"weight":[0.75,0.25]}"#).expect("sound");
+    let expected = merge_tensor(&ask, Format::F32.into(), means()).expect("merges");
+    for name in names {
+        assert!(merged.tensor(name).expect("it is there").bytes == expected, "{name}");
+    }
+    // A second result of that size is more than it may store: it is told so, and leaves nothing.
+    let no = ask_merger(&agent, &request.replace("out.s", "more.s")).await;
+    assert!(no.contains("/weights/more.safetensors.partial"), "{no}");
+    let mut left: Vec<_> =
+        fs::read_dir(folder.path()).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["one.safetensors", "out.safetensors", "two.safetensors"]);
+}
+
+async fn ask_merger(agent: &Agent, request: &str) -> String {
+    ask(agent, "merge", request).await.expect_err("it is refused").text
 }

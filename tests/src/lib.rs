@@ -4,8 +4,8 @@ pub mod text;
 
 use base::Budget;
 use guest::{
-    Agent, Builder, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt,
-    Sender, Stdin, Version,
+    Agent, Builder, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority,
+    Receipt, Sender, Stdin, Version,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +31,18 @@ pub fn guest(name: &str) -> &'static [u8] {
         built.unwrap_or_else(|error| panic!("the test guests can't be built: {error}")).into_iter().map(read).collect()
     });
     GUESTS.get(name).unwrap_or_else(|| panic!("there is no guest `{name}`"))
+}
+
+/// The bytes of an agent of `plugins/`, by its name. All are built when the first is asked for.
+pub fn plugin(name: &str) -> &'static [u8] {
+    static PLUGINS: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
+        let built = toolchain::build(&root().join("plugins"), toolchain::Wanted::Workspace, toolchain::Progress::Kept);
+        let read = |component: toolchain::Component| {
+            (component.name, std::fs::read(&component.path).expect("what was built can be read"))
+        };
+        built.unwrap_or_else(|error| panic!("the agents can't be built: {error}")).into_iter().map(read).collect()
+    });
+    PLUGINS.get(name).unwrap_or_else(|| panic!("there is no agent `{name}`"))
 }
 
 /// Where this process keeps what it compiled, so that each guest is compiled once.

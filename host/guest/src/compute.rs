@@ -9,8 +9,8 @@ mod meter;
 
 use device::Device;
 pub(crate) use device::Opener;
-pub(crate) use meter::Meter;
 use kernels::Backend as _;
+pub(crate) use meter::Meter;
 use parking_lot::{Condvar, Mutex};
 use runtime::Cpu;
 use std::collections::VecDeque;

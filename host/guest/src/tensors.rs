@@ -120,8 +120,11 @@ impl Tensor {
     /// A tensor of these bytes, which `held` counts.
     pub(crate) fn made(shape: Vec<u64>, format: Format, bytes: Vec<u8>, held: Held) -> Result<Tensor> {
         if shape.len() > LIMITS.dimensions {
-            let fault =
-                Fault::TooMuch { what: "number of dimensions", value: shape.len() as u64, limit: LIMITS.dimensions as u64 };
+            let fault = Fault::TooMuch {
+                what: "number of dimensions",
+                value: shape.len() as u64,
+                limit: LIMITS.dimensions as u64,
+            };
             return Err(Error::Tensor { tensor: MADE.into(), fault });
         }
         View::new(MADE, &shape, format, &bytes)?;

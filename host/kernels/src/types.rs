@@ -271,10 +271,19 @@ mod tests {
     #[test]
     fn a_pattern_fits_a_part_or_with_stars_the_whole() {
         let name = "model.layers.10.mlp.down_proj.weight";
-        for pattern in ["down_proj", "*down_proj*", "model.*.weight", "*.10.*.weight", "*", "model.layers.10.mlp.down_proj.weight*"] {
+        for pattern in [
+            "down_proj",
+            "*down_proj*",
+            "model.*.weight",
+            "*.10.*.weight",
+            "*",
+            "model.layers.10.mlp.down_proj.weight*",
+        ] {
             assert!(has(name, pattern), "{pattern}");
         }
-        for pattern in ["up_proj", "*up_proj*", "layers.*", "model.*.bias", "*.1.*", "model.layers.10.mlp.down_proj.weight*t"] {
+        for pattern in
+            ["up_proj", "*up_proj*", "layers.*", "model.*.bias", "*.1.*", "model.layers.10.mlp.down_proj.weight*t"]
+        {
             assert!(!has(name, pattern), "{pattern}");
         }
     }

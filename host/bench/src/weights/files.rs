@@ -57,7 +57,8 @@ fn model(folder: &Path, size: &Size, number: u64) -> Result<(), Error> {
         ("model.norm.weight".to_owned(), vec![hidden]),
     ];
     for layer in 0..layers {
-        let mut add = |name: &str, shape: &[u64]| plans.push((format!("model.layers.{layer}.{name}.weight"), shape.into()));
+        let mut add =
+            |name: &str, shape: &[u64]| plans.push((format!("model.layers.{layer}.{name}.weight"), shape.into()));
         for name in ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"] {
             add(name, &[hidden, hidden]);
         }

@@ -47,7 +47,13 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
         between += different(&level, 1 << 16)?;
     }
     let what = "the same on each level of instructions that the processor has";
-    made.push(Row::judged("kernels: bytes that differ between levels", "bytes", between as f64, what, Bar::AtMost(0.0)));
+    made.push(Row::judged(
+        "kernels: bytes that differ between levels",
+        "bytes",
+        between as f64,
+        what,
+        Bar::AtMost(0.0),
+    ));
     made.push(sixteen(if plan.quick { 1 << 16 } else { 1 << 20 })?);
     Ok(made)
 }
@@ -103,9 +109,8 @@ pub(super) fn different(other: &dyn Backend, count: u64) -> Result<usize, Error>
             _ => (vec![view(1)?, view(2)?, view(3)?], r#"{"weight":[0.5,0.3,0.2],"density":0.5}"#),
         };
         let ask = Ask::from_json(method, base, tensors, parameters)?;
-        let make = |backend: &dyn Backend| {
-            merge_tensor(&ask, to.parse()?, Means { backend, pool: &Inline, watch: &() })
-        };
+        let make =
+            |backend: &dyn Backend| merge_tensor(&ask, to.parse()?, Means { backend, pool: &Inline, watch: &() });
         let (ours, theirs) = (make(&cpu())?, make(other)?);
         differ += ours.iter().zip(&theirs).filter(|(a, b)| a != b).count();
     }
@@ -134,15 +139,15 @@ fn sixteen(count: u64) -> Result<Row, Error> {
     for i in 0..count as usize {
         let near = [1, 2, 3].map(|n: usize| all[n][i]);
         let truth = ties(f64::from(all[0][i]), near.map(f64::from), weights.map(f64::from), |x| x);
-        let rounded = ties(f64::from(all[0][i]), near.map(f64::from), weights.map(f64::from), |x| {
-            f64::from(bf16(x as f32))
-        });
+        let rounded =
+            ties(f64::from(all[0][i]), near.map(f64::from), weights.map(f64::from), |x| f64::from(bf16(x as f32)));
         // What the final format takes away is the same for both.
         our_error += (f64::from(ours[i]) - truth).powi(2);
         their_error += (rounded - truth).powi(2);
     }
     let ratio = (our_error / their_error).sqrt();
-    let baseline = "rounding to bf16 after each operation, as a tool that computes in bf16 does; before the last rounding";
+    let baseline =
+        "rounding to bf16 after each operation, as a tool that computes in bf16 does; before the last rounding";
     Ok(Row::judged("kernels: ties of bf16 models, rms error", "×", ratio, baseline, Bar::AtMost(0.1)))
 }
 

@@ -32,7 +32,10 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
     let first = models.first().ok_or_else(|| Problem::new("recipe", "it names no model"))?;
     let folder = fits(&options.out, first, &plan)?;
     if options.shard_size.is_some() && !folder {
-        return Err(Problem::usage(format!("--shard-size makes several files: {} must be a folder", options.out.display())));
+        return Err(Problem::usage(format!(
+            "--shard-size makes several files: {} must be a folder",
+            options.out.display()
+        )));
     }
     let shard = options.shard_size.map_or(u64::MAX, base::Size::get);
     let named = named.map(|types| for_model(types, first));

@@ -86,7 +86,8 @@ impl Host for Ctx {
         base: Option<Resource<Tensor>>,
         parameters: String,
     ) -> Answer<Resource<Work>> {
-        let tensors = tensors.iter().map(|tensor| Ok(self.table.get(tensor)?.clone())).collect::<wasmtime::Result<_>>()?;
+        let tensors =
+            tensors.iter().map(|tensor| Ok(self.table.get(tensor)?.clone())).collect::<wasmtime::Result<_>>()?;
         let base = base.map(|base| self.table.get(&base).cloned()).transpose()?;
         Ok(self.kernels().and_then(|()| {
             let merge = Merge { method: method.parse().map_err(refused)?, tensors, base, parameters };
@@ -103,7 +104,10 @@ impl Host for Ctx {
 
     async fn distance(&mut self, a: Resource<Tensor>, b: Resource<Tensor>) -> Answer<f64> {
         let tensors = self.tensors([a, b])?;
-        Ok(self.question(tensors, 0, |[a, b], pool| compare::distance(&a, &b, pool)).await.map(|(distance, _)| distance))
+        Ok(self
+            .question(tensors, 0, |[a, b], pool| compare::distance(&a, &b, pool))
+            .await
+            .map(|(distance, _)| distance))
     }
 
     async fn cosine(&mut self, a: Resource<Tensor>, b: Resource<Tensor>) -> Answer<f64> {
@@ -280,9 +284,10 @@ impl Ctx {
             let answer = look(&tensors, None, |views| answer(views, &Inline)).map_err(refused)?;
             return Ok((answer, held));
         }
-        let pending = self.accounts.works.begin(move |meter| {
-            look(&tensors, Some(meter), |views| answer(views, meter)).map(|answer| (answer, held))
-        });
+        let pending = self
+            .accounts
+            .works
+            .begin(move |meter| look(&tensors, Some(meter), |views| answer(views, meter)).map(|answer| (answer, held)));
         pending.map_err(busy)?.wait().await.map_err(broke)?.map_err(refused)
     }
 }

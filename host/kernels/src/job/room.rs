@@ -22,7 +22,11 @@ pub fn convert_room(shape: &[u64], from: Format, to: Scheme, chunk: usize) -> Re
         format if format.is_whole() => singles(2).saturating_add(out),
         _ => 0,
     };
-    Ok(LEAST.saturating_add(out).saturating_add(read).saturating_add(written).saturating_add(stretches(count, 1, chunk)))
+    Ok(LEAST
+        .saturating_add(out)
+        .saturating_add(read)
+        .saturating_add(written)
+        .saturating_add(stretches(count, 1, chunk)))
 }
 
 /// Bytes that [`merge_tensor`](super::merge_tensor) holds at once at most, beside the tensors: the result is among them.

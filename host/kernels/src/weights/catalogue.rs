@@ -48,7 +48,8 @@ impl Catalogue {
             if need > length {
                 return Err(Error::file(file, Fault::Truncated { need, have: length }));
             }
-            within("bytes of header", need, limits.header.saturating_add(8)).map_err(|fault| Error::file(file, fault))?;
+            within("bytes of header", need, limits.header.saturating_add(8))
+                .map_err(|fault| Error::file(file, fault))?;
             want = need.max(2 * head.len() as u64).min(limits.header.saturating_add(8));
         }
     }

@@ -22,7 +22,10 @@ fn sound(metadata: &Metadata, formats: &[Format]) -> Vec<u8> {
 
 fn safetensors() -> Vec<u8> {
     let pairs = vec![("format".to_owned(), "pt".to_owned())];
-    sound(&Metadata::Safetensors(pairs), &[Format::F32, Format::Bf16, Format::I8, Format::Q8_0, Format::Nf4, Format::Vq])
+    sound(
+        &Metadata::Safetensors(pairs),
+        &[Format::F32, Format::Bf16, Format::I8, Format::Q8_0, Format::Nf4, Format::Vq],
+    )
 }
 
 fn gguf() -> Vec<u8> {

@@ -15,8 +15,26 @@ thread_local! {
 impl Agent for Kernels {
     const NAME: &'static str = "kernels";
     const SKILLS: &'static [&'static str] = &[
-        "names", "about", "read", "make", "convert", "merge", "norm", "distance", "cosine", "top", "twice", "orphan",
-        "cancel", "keep", "kept", "grind", "open-many", "hold-many", "forge", "mistake",
+        "names",
+        "about",
+        "read",
+        "make",
+        "convert",
+        "merge",
+        "norm",
+        "distance",
+        "cosine",
+        "top",
+        "twice",
+        "orphan",
+        "cancel",
+        "keep",
+        "kept",
+        "grind",
+        "open-many",
+        "hold-many",
+        "forge",
+        "mistake",
     ];
 
     fn handle(skill: &str, body: Vec<u8>) -> Answer {
