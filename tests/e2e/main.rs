@@ -7,6 +7,7 @@ mod deadline;
 mod family;
 mod faults;
 mod files;
+mod kernels;
 mod load;
 mod log;
 mod memory;

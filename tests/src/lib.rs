@@ -5,8 +5,8 @@ pub mod text;
 
 use base::Budget;
 use guest::{
-    Agent, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt,
-    Sender, Stdin, Version,
+    Agent, Builder, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority,
+    Receipt, Sender, Stdin, Version,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +34,18 @@ pub fn guest(name: &str) -> &'static [u8] {
     GUESTS.get(name).unwrap_or_else(|| panic!("there is no guest `{name}`"))
 }
 
+/// The bytes of an agent of `plugins/`, by its name. All are built when the first is asked for.
+pub fn plugin(name: &str) -> &'static [u8] {
+    static PLUGINS: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
+        let built = toolchain::build(&root().join("plugins"), toolchain::Wanted::Workspace, toolchain::Progress::Kept);
+        let read = |component: toolchain::Component| {
+            (component.name, std::fs::read(&component.path).expect("what was built can be read"))
+        };
+        built.unwrap_or_else(|error| panic!("the agents can't be built: {error}")).into_iter().map(read).collect()
+    });
+    PLUGINS.get(name).unwrap_or_else(|| panic!("there is no agent `{name}`"))
+}
+
 /// Where this process keeps what it compiled, so that each guest is compiled once.
 pub fn cache() -> PathBuf {
     static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
@@ -54,13 +66,21 @@ pub fn host() -> Village {
 
 /// A host with two workers and room for so many agents.
 pub fn host_of(agents: u32) -> Village {
-    let built = Host::builder()
+    Village(builder(agents).build().expect("a host can be made"))
+}
+
+/// A host whose agents compute on a device.
+pub fn host_with(device: impl kernels::Backend + Send + 'static) -> Village {
+    let built = builder(8).device(move || Some(Box::new(device))).build();
+    Village(built.expect("a host can be made"))
+}
+
+fn builder(agents: u32) -> Builder {
+    Host::builder()
         .pool(Pool::Slots(agents))
         .cache(cache())
         .compiler(Compiler::InProcess)
         .workers(NonZeroUsize::MIN.saturating_add(1))
-        .build();
-    Village(built.expect("a host can be made"))
 }
 
 /// A host, as the tests use it.

@@ -17,6 +17,8 @@ pub struct Spec<T: 'static> {
     pub budget: Budget,
     /// The CPU account that its turns are charged to.
     pub cpu: Arc<Cpu>,
+    /// What the graphics processor does for it is charged to this one.
+    pub gpu: Arc<Cpu>,
     /// What its memory is counted on.
     pub memory: Arc<Quota>,
     /// What may wait.
@@ -47,8 +49,10 @@ pub struct Answer {
 /// What one turn used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Receipt {
-    /// CPU time. The last slice is taken by the wall clock.
+    /// CPU time, what the host computed for it included. The last slice is taken by the wall clock.
     pub cpu: Duration,
+    /// Time of the graphics processor.
+    pub gpu: Duration,
     /// Wall time, waiting included.
     pub wall: Duration,
     /// The most memory held at once, in bytes.

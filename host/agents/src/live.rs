@@ -71,7 +71,7 @@ impl<T: Guest> Life<T> {
 
     async fn handle(&mut self, message: &Message, desk: &mut Desk) -> Answer {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
-        let (memory, cpu) = (self.spec.memory.clone(), self.task.cpu().used());
+        let (memory, before) = (self.spec.memory.clone(), self.used());
         memory.take_peak();
         let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.take());
         let turn = turn(&self.task, limit, self.ended, async |until| {
@@ -93,9 +93,18 @@ impl<T: Guest> Life<T> {
             self.instance = None;
         }
         // What ran since the last slice is charged when this one ends.
-        let cpu = Duration::from_nanos((self.task.cpu().used() - cpu).saturating_add(slice)).min(wall);
+        let after = self.used();
+        let [cpu, beside, gpu] = [0, 1, 2].map(|i| Duration::from_nanos(after[i] - before[i]));
+        // The guest has one thread; what the host computes for it runs beside that.
+        let cpu = cpu.saturating_add(Duration::from_nanos(slice)).min(wall + beside);
         self.ended = ended;
-        Answer { outcome, receipt: Receipt { cpu, wall, memory: memory.take_peak() }, held: None }
+        Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None }
+    }
+
+    /// Nanoseconds that were ever charged: of the CPU, of that beside the guest, and of the graphics processor.
+    fn used(&self) -> [u64; 3] {
+        let cpu = self.task.cpu();
+        [cpu.used(), cpu.beside(), self.spec.gpu.used()]
     }
 
     async fn warm(&mut self) -> Result<(), Fault> {

@@ -26,6 +26,8 @@ pub struct Budget {
     pub messages: u32,
     /// Agents that it may have created and that are still there.
     pub children: u32,
+    /// Time of the graphics processor, sustained. It may run ahead by `burst`, as the CPU time may.
+    pub gpu: Share,
 }
 
 impl Default for Budget {
@@ -41,20 +43,20 @@ impl Default for Budget {
             log: Size::kib(64),
             messages: 100,
             children: 0,
+            gpu: Share::percent(5),
         }
     }
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 10] =
-    ["cpu", "burst", "deadline", "memory", "storage", "mailbox", "mailbox-bytes", "log", "messages", "children"];
+pub const FIELDS: [&str; 11] =
+    ["cpu", "burst", "deadline", "memory", "storage", "mailbox", "mailbox-bytes", "log", "messages", "children", "gpu"];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 4] = [
+const LATER: [(&str, &str); 3] = [
     ("mesh", "the mesh (host/mesh)"),
     ("http", "outgoing HTTP (host/guest)"),
     ("tokens", "models (host/model)"),
-    ("gpu", "kernels (host/kernels)"),
 ];
 
 /// A budget that can't be accepted.
@@ -107,7 +109,7 @@ impl Budget {
     pub fn set(&mut self, field: &str, text: &str) -> Result<(), Error> {
         match known(field)? {
             // A guest has one thread, so it can't use more than one core.
-            "cpu" => self.cpu = share(text, Share::CORE)?,
+            "cpu" => self.cpu = share("cpu", text, Share::CORE)?,
             "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
             "deadline" => {
                 self.deadline = time("deadline", text, Duration::from_millis(1), Duration::from_secs(86_400))?
@@ -119,6 +121,7 @@ impl Budget {
             "log" => self.log = size("log", a_second(text), Size::bytes(1), Size::mib(64))?,
             "messages" => self.messages = count("messages", a_second(text), 1, 1_000_000)?,
             "children" => self.children = count("children", text, 0, 100_000)?,
+            "gpu" => self.gpu = share("gpu", text, Share::CORE)?,
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
@@ -137,6 +140,7 @@ impl Budget {
             ("log", format!("{}/s", self.log)),
             ("messages", format!("{}/s", self.messages)),
             ("children", self.children.to_string()),
+            ("gpu", self.gpu.to_string()),
         ]
     }
 }
@@ -162,7 +166,7 @@ impl Group {
     /// Sets one field from its text.
     pub fn set(&mut self, field: &str, text: &str) -> Result<(), Error> {
         match known(field)? {
-            "cpu" => self.cpu = share(text, Share::percent(100_000))?,
+            "cpu" => self.cpu = share("cpu", text, Share::percent(100_000))?,
             "burst" => self.burst = time("burst", text, Duration::from_millis(1), Duration::from_secs(3600))?,
             "memory" => self.memory = size("memory", text, Size::kib(64), Size::mib(1 << 20))?,
             field => {
@@ -183,9 +187,9 @@ fn known(field: &str) -> Result<&'static str, Error> {
     Err(Error::Unknown { field: field.into(), nearest: nearest(field, FIELDS) })
 }
 
-fn share(text: &str, most: Share) -> Result<Share, Error> {
-    let value: Share = text.parse().map_err(|bad| Error::Value { field: "cpu", bad })?;
-    within("cpu", value, LEAST_SHARE, most, |share| share.to_string())
+fn share(field: &'static str, text: &str, most: Share) -> Result<Share, Error> {
+    let value: Share = text.parse().map_err(|bad| Error::Value { field, bad })?;
+    within(field, value, LEAST_SHARE, most, |share| share.to_string())
 }
 
 fn time(field: &'static str, text: &str, least: Duration, most: Duration) -> Result<Duration, Error> {
@@ -242,6 +246,7 @@ mod tests {
             ("log", "8KiB/s"),
             ("messages", "7/s"),
             ("children", "3"),
+            ("gpu", "20%"),
         ] {
             assert_ne!(
                 budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
@@ -261,7 +266,7 @@ mod tests {
         assert_eq!(
             refusal("memmory", "1MiB"),
             "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, \
-             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, children"
+             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, children, gpu"
         );
     }
 

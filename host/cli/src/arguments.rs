@@ -127,6 +127,12 @@ pub(crate) struct Merge {
     /// Quantize in the same pass
     #[arg(long, value_name = "TYPE")]
     pub(crate) quantize: Option<String>,
+    /// A type for the tensors whose name has a pattern, such as '*.mlp.*=q8_0'; the first that fits decides
+    #[arg(long, value_name = "PATTERN=TYPE", requires = "quantize")]
+    pub(crate) types: Vec<String>,
+    /// Weights in several files, none larger than this, such as 5GB; OUT must be a folder
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) shard_size: Option<Size>,
     /// Decides what the random methods keep
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -151,6 +157,9 @@ pub(crate) struct Quantize {
     /// What the weights become
     #[arg(long, value_name = "TYPE", required_unless_present_any = ["target_size", "fits"])]
     pub(crate) r#type: Option<String>,
+    /// A type for the tensors whose name has a pattern, such as '*.mlp.*=q8_0'; the first that fits decides
+    #[arg(long, value_name = "PATTERN=TYPE", conflicts_with_all = ["target_size", "fits"])]
+    pub(crate) types: Vec<String>,
     /// The best types with which the file is at most this large, such as 4GiB
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["type", "fits"])]
     pub(crate) target_size: Option<Size>,

@@ -45,7 +45,7 @@ Budget: every field has a limit, and these are the defaults
 ";
 
 /// What each field of a budget means.
-const FIELDS: [(&str, &str); 10] = [
+const FIELDS: [(&str, &str); 11] = [
     ("cpu", "CPU time of one core, sustained"),
     ("burst", "CPU time that it may run ahead of its share"),
     ("deadline", "wall time of one turn, waiting included"),
@@ -56,10 +56,11 @@ const FIELDS: [(&str, &str); 10] = [
     ("log", "bytes that it may log in a second"),
     ("messages", "messages that it may send to other agents in a second"),
     ("children", "agents that it may create"),
+    ("gpu", "time of the graphics processor, sustained; it may run ahead by burst"),
 ];
 
 /// What each grant opens, with how it is written.
-const GRANTS: [(&str, &str, &str); 9] = [
+const GRANTS: [(&str, &str, &str); 10] = [
     ("log", "log", "its own log"),
     ("state", "state", "its own state"),
     ("budget", "budget", "reading its own budget"),
@@ -67,6 +68,7 @@ const GRANTS: [(&str, &str, &str); 9] = [
     ("random", "random", "random numbers"),
     ("agents", "agents=NAME", "sending to an agent of that name; helper/* for all that helper created, * for all"),
     ("spawn", "spawn", "creating helpers, within `children`"),
+    ("kernels", "kernels", "arithmetic on weights, of files in its folders or made by itself"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),
     ("files", "files=HOST:GUEST:ro", "a folder of this machine, under the guest's name for it; rw to write as well"),
 ];
@@ -93,6 +95,7 @@ Examples:
   village merge recipe.yml merged                       a folder: weights, configuration, tokenizer
   village merge recipe.yml merged.safetensors --seed 7  one file
   village merge recipe.yml small.gguf --quantize q4_k_m of GGUF models, in one pass
+  village merge recipe.yml merged --shard-size 5GB      a folder with several files and their index
   village merge recipe.yml merged --json                every tensor's bytes, and decibels if it is quantized
 
 A recipe:
@@ -160,11 +163,14 @@ Examples:
   village quantize model.gguf smaller.gguf --fits 2GiB       the best types that fit
   village quantize model.gguf smaller.gguf --target-size 4GB
   village quantize model.gguf plain.gguf --type f32          and back
+  village quantize model-folder m.gguf --type q4_0 --types '*.mlp.*=q8_0' --types lm_head=q6_k
   village quantize in.safetensors out.safetensors --type int8_row
 
 OUT's ending says what it becomes. GGUF is made of GGUF, or of a folder with safetensors and a config.json.
 What is not a matrix of weights keeps its type, and rows that don't divide into a type's blocks get the nearest that fits.
 What a model needs beside its weights to run is not part of --fits.
+
+A pattern is a part of a tensor's name, or with * the whole of it; the first that fits decides.
 
 The result appears when it is whole: an error or Ctrl-C leaves nothing. There is no resuming.
 
@@ -178,7 +184,7 @@ pub(crate) fn quantize() -> String {
 }
 
 pub(crate) const BENCH: &str = "\
-Measurements: spawn, turn, metering, shares, fairness, deadline, density, program.
+Measurements: spawn, turn, metering, shares, fairness, deadline, density, kernels, program.
 
 Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
 marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.

@@ -43,7 +43,7 @@ pub(crate) fn log(lines: &[Line]) -> Value {
 
 /// What a turn used.
 pub(crate) fn usage(receipt: &Receipt) -> Value {
-    json!({ "cpu_ms": ms(receipt.cpu), "wall_ms": ms(receipt.wall), "memory_peak_bytes": receipt.memory })
+    json!({ "cpu_ms": ms(receipt.cpu), "gpu_ms": ms(receipt.gpu), "wall_ms": ms(receipt.wall), "memory_peak_bytes": receipt.memory })
 }
 
 /// Every field of a budget, with what the turn used of it.
@@ -62,6 +62,7 @@ const SECOND: f64 = 1.0;
 fn used(field: &str, receipt: &Receipt) -> Option<String> {
     match field {
         "cpu" => Some(format!("{:.1}%", receipt.cpu.as_secs_f64() / receipt.wall.as_secs_f64().max(SECOND) * 100.0)),
+        "gpu" => Some(format!("{:.1}%", receipt.gpu.as_secs_f64() / receipt.wall.as_secs_f64().max(SECOND) * 100.0)),
         "deadline" => Some(format!("{}ms", ms(receipt.wall))),
         "memory" => Some(base::Size::bytes(receipt.memory).to_string()),
         _ => None,

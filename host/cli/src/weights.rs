@@ -1,5 +1,6 @@
 //! `village merge`, `village quantize`, `village tensors`: models' weights, from files to a file.
 
+pub(crate) mod choice;
 mod draft;
 mod merge;
 mod quantize;
@@ -63,6 +64,22 @@ fn types(name: &str) -> Result<Types, Problem> {
             Err(Problem::usage(format!("there is no type `{name}`{near}; there are {all}")))
         }
     }
+}
+
+/// Adds what `--types` says: PATTERN=TYPE.
+fn with_patterns(mut types: Types, patterns: &[String], kind: Option<Kind>) -> Result<Types, Problem> {
+    for text in patterns {
+        let Some((pattern, name)) = text.rsplit_once('=').filter(|(pattern, _)| !pattern.is_empty()) else {
+            return Err(Problem::usage(format!("--types `{text}` is not PATTERN=TYPE, such as '*.mlp.*=q8_0'")));
+        };
+        let scheme = name.parse::<Scheme>().map_err(|_| {
+            let why = if self::types(name).is_ok() { "a mix, and not the type of one tensor" } else { "no type" };
+            Problem::usage(format!("--types `{text}`: `{name}` is {why}"))
+        })?;
+        kind.map_or(Ok(()), |kind| suits(name, kind))?;
+        types = types.with(pattern, scheme);
+    }
+    Ok(types)
 }
 
 /// Refuses a type that a kind of file has no word for.

@@ -1,5 +1,6 @@
 //! One agent's accounts: what its budget is charged with, and read back from.
 
+use crate::compute::{Compute, Works};
 use crate::grants::Grants;
 use crate::log::Log;
 use crate::rate::Rate;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub(crate) struct Accounts {
     pub(crate) budget: Mutex<Budget>,
     pub(crate) cpu: Arc<Cpu>,
+    pub(crate) gpu: Arc<Cpu>,
+    pub(crate) works: Arc<Works>,
     pub(crate) memory: Arc<Quota>,
     pub(crate) storage: Arc<Quota>,
     pub(crate) files: Files,
@@ -26,8 +29,8 @@ pub(crate) struct Accounts {
     pub(crate) messages: Arc<Rate>,
     /// Agents that it created, theirs included.
     pub(crate) children: Arc<Quota>,
-    /// CPU used by a time not long ago, for the share that is used now.
-    sample: Mutex<Sample>,
+    /// What was used of CPU and graphics processor by a time not long ago, for the shares that are used now.
+    samples: [Mutex<Sample>; 2],
 }
 
 /// What an agent has added to the folders that it was granted.
@@ -58,7 +61,7 @@ impl Files {
 struct Sample {
     time: u64,
     used: u64,
-    /// Millionths of a core in the second before.
+    /// Millionths in the second before.
     share: u64,
 }
 
@@ -166,7 +169,12 @@ fn quota(limit: u64, above: Option<&Arc<Quota>>) -> Arc<Quota> {
 }
 
 impl Accounts {
-    pub(crate) fn new(budget: Budget, grants: &Grants, above: Above<'_>) -> Result<Arc<Accounts>, Fault> {
+    pub(crate) fn new(
+        budget: Budget,
+        grants: &Grants,
+        above: Above<'_>,
+        compute: &Arc<Compute>,
+    ) -> Result<Arc<Accounts>, Fault> {
         let bytes = budget.memory.get();
         let (cpu, memory) = match above {
             Above::Nobody => (None, None),
@@ -179,10 +187,15 @@ impl Accounts {
         };
         let now = runtime::clock::now();
         let cpu = cpu.map_or_else(|| Cpu::new(budget.cpu, budget.burst), |cpu| cpu.child(budget.cpu, budget.burst));
+        let gpu = parent.map_or_else(
+            || Cpu::new(budget.gpu, budget.burst),
+            |parent| parent.gpu.child(budget.gpu, budget.burst),
+        );
         let memory = quota(bytes, memory);
         let storage = quota(budget.storage.get(), parent.map(|parent| &parent.storage));
         let log = Rate::new(budget.log.get(), parent.map(|parent| parent.log.rate().clone()), now);
         let messages = Rate::new(budget.messages.into(), parent.map(|parent| parent.messages.clone()), now);
+        let sample = || Mutex::new(Sample { time: now, used: 0, share: 0 });
         let full = |_: Full| Fault::Memory { limit: bytes, frames: Vec::new() };
         Ok(Arc::new(Accounts {
             log: Log::new(log, grants.log, memory.clone()).map_err(full)?,
@@ -195,10 +208,12 @@ impl Accounts {
             messages,
             children: quota(budget.children.into(), parent.map(|parent| &parent.children)),
             budget: Mutex::new(budget),
+            works: Works::new(compute, cpu.clone(), gpu.clone()),
             cpu,
+            gpu,
             memory,
             storage,
-            sample: Mutex::new(Sample { time: now, used: 0, share: 0 }),
+            samples: [sample(), sample()],
         }))
     }
 
@@ -212,7 +227,9 @@ impl Accounts {
         self.log.rate().set_limit(budget.log.get());
         self.messages.set_limit(budget.messages.into());
         self.children.set_limit(budget.children.into());
+        self.gpu.set(budget.gpu, budget.burst);
         *self.budget.lock() = budget;
+        self.works.reconsider();
     }
 
     /// Every field with what is used of it; `turn` is how long the turn under way has lasted.
@@ -223,15 +240,16 @@ impl Accounts {
 
     fn used(&self, budget: &Budget, turn: Duration, field: &'static str, limit: String) -> Usage {
         let micros = |span: Duration| span.as_micros() as u64;
+        let percent = |used: u64, limit: base::Share| {
+            (format!("{:.1}%", used as f64 / 1e4), used, u64::from(limit.millionths()))
+        };
         let span = |used: u64, limit: Duration| (base::span_text(Duration::from_micros(used)), used, micros(limit));
         let size = |used: u64, limit: u64| (base::Size::bytes(used).to_string(), used, limit);
         let count = |used: u64, limit: u32| (used.to_string(), used, u64::from(limit));
         let spent = |rate: &Rate| rate.limit().saturating_sub(rate.left(runtime::clock::now()));
         let (used, used_units, limit_units) = match field {
-            "cpu" => {
-                let share = self.share();
-                (format!("{:.1}%", share as f64 / 1e4), share, u64::from(budget.cpu.millionths()))
-            }
+            "cpu" => percent(self.share(0), budget.cpu),
+            "gpu" => percent(self.share(1), budget.gpu),
             "burst" => span(self.cpu.ahead() / 1_000, budget.burst),
             "deadline" => span(micros(turn), budget.deadline),
             "memory" => size(self.memory.used(), budget.memory.get()),
@@ -252,11 +270,11 @@ impl Accounts {
         Usage { field, used, limit, used_units, limit_units }
     }
 
-    /// Millionths of a core used over the last second or so.
-    fn share(&self) -> u64 {
+    /// Millionths of a core (0), or of the graphics processor (1), used over the last second or so.
+    fn share(&self, which: usize) -> u64 {
         const SECOND: u64 = 1_000_000_000;
-        let (now, used) = (runtime::clock::now(), self.cpu.used());
-        let mut sample = self.sample.lock();
+        let (now, used) = (runtime::clock::now(), [&self.cpu, &self.gpu][which].used());
+        let mut sample = self.samples[which].lock();
         let passed = now.saturating_sub(sample.time);
         if passed >= SECOND {
             let share = u128::from(used - sample.used) * 1_000_000 / u128::from(passed);

@@ -34,13 +34,14 @@ impl Agent {
         above: Above<'_>,
     ) -> Result<Agent, Fault> {
         let seat = house.seats.clone().take(version.0.room())?;
-        let accounts = Accounts::new(budget, &grants, above)?;
+        let accounts = Accounts::new(budget, &grants, above, &house.compute)?;
         let standing = Standing::new(name, version.clone(), Arc::new(grants), accounts.clone(), house.clone());
         let behind = standing.clone();
         let spec = Spec {
             version: version.0.clone(),
             budget,
             cpu: accounts.cpu.clone(),
+            gpu: accounts.gpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: accounts.mailbox.clone(),
             data: Box::new(move || Ctx::new(behind.clone(), None)),
@@ -97,6 +98,11 @@ impl Agent {
     /// CPU time that it has used.
     pub fn cpu(&self) -> Duration {
         Duration::from_nanos(self.standing.accounts.cpu.used())
+    }
+
+    /// Time of the graphics processor that it has used.
+    pub fn gpu(&self) -> Duration {
+        Duration::from_nanos(self.standing.accounts.gpu.used())
     }
 
     /// Changes what it may use, while it runs. A new deadline holds from the next turn on.

@@ -62,7 +62,6 @@ impl Host {
             .map_err(|error| runtime::Error::Unfit { problems: vec![format!("{error:#}")] })?;
 
         let (done, waiting) = tokio::sync::oneshot::channel();
-        let (memory, cpu) = (accounts.memory.clone(), accounts.cpu.clone());
         let task = self.workers().spawn(accounts.cpu.clone(), |task| async move {
             let turn = turn(&task, budget.deadline, 0, |until| execute(pre, ctx, until)).await;
             drop(done.send(turn));
@@ -76,8 +75,8 @@ impl Host {
         }
         standing.end();
         drop(seat);
-        let receipt =
-            agents::Receipt { cpu: Duration::from_nanos(cpu.used()), wall: turn.wall(), memory: memory.take_peak() };
+        let [cpu, gpu] = [&accounts.cpu, &accounts.gpu].map(|account| Duration::from_nanos(account.used()));
+        let receipt = agents::Receipt { cpu, gpu, wall: turn.wall(), memory: accounts.memory.take_peak() };
         let outcome = match turn.outcome {
             Ok(outcome) => outcome,
             Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline }),

@@ -21,6 +21,8 @@ pub struct Grants {
     pub spawn: bool,
     /// Agents that it may send to, by name; `helper/*` for all that begin with `helper/`, `*` for all.
     pub agents: Vec<String>,
+    /// Arithmetic on weights.
+    pub kernels: bool,
     /// Environment variables, with their values.
     pub env: Vec<(String, String)>,
     /// Folders.
@@ -68,13 +70,13 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 9] = ["log", "state", "budget", "clock", "random", "agents", "spawn", "env", "files"];
+pub const NAMES: [&str; 10] =
+    ["log", "state", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files"];
 
-const LATER: [(&str, &str); 10] = [
+const LATER: [(&str, &str); 9] = [
     ("mesh", "the mesh (host/mesh)"),
     ("model", "models (host/model)"),
     ("memory", "models (host/model)"),
-    ("kernels", "kernels (host/kernels)"),
     ("tasks", "tasks (host/tasks)"),
     ("team", "tasks (host/tasks)"),
     ("ledger", "the ledger (host/ledger)"),
@@ -115,6 +117,7 @@ impl Grants {
             "agents" => {
                 return Err(bad("agents", &format!("it takes a list, such as agents = [\"scribe\"]; {AGENTS}")));
             }
+            "kernels" => self.kernels = open,
             "env" => return Err(bad("env", "it takes a list of names, such as env = [\"LANG\"]")),
             "files" => {
                 return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}")));
@@ -227,13 +230,13 @@ mod tests {
     #[test]
     fn nothing_is_open_by_default() {
         let grants = Grants::default();
-        assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random));
+        assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random || grants.kernels));
         assert!(!grants.spawn && grants.agents.is_empty() && grants.env.is_empty() && grants.files.is_empty());
     }
 
     #[test]
     fn each_grant_opens_one_thing() {
-        for name in ["log", "state", "budget", "clock", "random", "spawn"] {
+        for name in ["log", "state", "budget", "clock", "random", "kernels", "spawn"] {
             let mut grants = Grants::default();
             grants.open(name).expect("a grant");
             assert_ne!(grants, Grants::default(), "{name}");

@@ -2,12 +2,14 @@
 
 use crate::accounts::{Above, Accounts, Parent};
 use crate::agent::Agent;
+use crate::compute::{Compute, Opener};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::house::House;
 use crate::imports;
 use crate::standing::Standing;
 use base::{Budget, Group};
+use kernels::Backend;
 use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -21,8 +23,10 @@ pub struct Host {
     /// Interfaces that the embedding program offers beside ours.
     own: Vec<String>,
     house: Arc<House>,
-    /// Stopped last: agents run on them.
+    /// Agents run on them.
     workers: Workers,
+    /// After the workers: guests that are gone have cancelled what they wanted.
+    _computing: Computing,
 }
 
 /// A component that can be run, and what it is.
@@ -78,6 +82,7 @@ pub struct Builder {
     cache: Option<PathBuf>,
     compiler: Compiler,
     workers: Option<NonZeroUsize>,
+    device: Option<Opener>,
     offers: Vec<(String, Offer)>,
 }
 
@@ -103,6 +108,13 @@ impl Builder {
     /// How many threads run guests: one for each core, unless it is said.
     pub fn workers(mut self, count: NonZeroUsize) -> Builder {
         self.workers = Some(count);
+        self
+    }
+
+    /// Where arithmetic on much data happens instead of the CPU: `open` is called when it is first wanted, and answers none
+    /// if there is nothing better. Agents share it, each within its `gpu`.
+    pub fn device(mut self, open: impl FnOnce() -> Option<Box<dyn Backend + Send>> + Send + 'static) -> Builder {
+        self.device = Some(Box::new(open));
         self
     }
 
@@ -132,13 +144,14 @@ impl Builder {
         }
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
-        let house = House::new(workers.spawner(), io, engine.room());
-        Ok(Host { engine, linker, own, house, workers })
+        let compute = Compute::new(count, self.device);
+        let house = House::new(workers.spawner(), io, engine.room(), compute.clone());
+        Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
 }
 
 /// The user's cache folder: `VILLAGE_CACHE`, or where the system keeps such things.
-fn cache_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("VILLAGE_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|folder| folder.join("village")))
@@ -149,7 +162,8 @@ fn cache_folder() -> Option<PathBuf> {
 impl Host {
     /// How to make one.
     pub fn builder() -> Builder {
-        Builder { pool: Pool::Machine, cache: None, compiler: Compiler::ThisProgram, workers: None, offers: Vec::new() }
+        let (pool, compiler) = (Pool::Machine, Compiler::ThisProgram);
+        Builder { pool, cache: None, compiler, workers: None, device: None, offers: Vec::new() }
     }
 
     /// Loads a component: compiles it, unless that was done before, and checks that it fits.
@@ -218,7 +232,7 @@ impl Host {
 
     /// The standing of a guest that nobody can send to, and that is no agent.
     pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Fault> {
-        let accounts = Accounts::new(budget, &grants, Above::Nobody)?;
+        let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house.compute)?;
         let name = format!("agent-{}", self.house.number());
         Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone()))
     }
@@ -249,6 +263,15 @@ impl Host {
 
     pub(crate) fn house(&self) -> &Arc<House> {
         &self.house
+    }
+}
+
+/// The threads that compute for agents end with the host.
+struct Computing(Arc<Compute>);
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

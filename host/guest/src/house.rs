@@ -1,5 +1,6 @@
 //! What the agents of one host share: where they run, how many may live, and who is where by name.
 
+use crate::compute::Compute;
 use crate::ctx::Ctx;
 use crate::host::Version;
 use agents::Door;
@@ -18,6 +19,8 @@ pub(crate) struct House {
     /// Timers wait here.
     pub(crate) io: Handle,
     pub(crate) seats: Arc<Seats>,
+    /// Where the host computes for them.
+    pub(crate) compute: Arc<Compute>,
     doors: Mutex<HashMap<String, Door>>,
     versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
     numbers: AtomicU64,
@@ -29,10 +32,10 @@ pub(crate) struct House {
 pub(crate) struct Taken;
 
 impl House {
-    pub(crate) fn new(spawner: Spawner, io: Handle, room: Room) -> Arc<House> {
+    pub(crate) fn new(spawner: Spawner, io: Handle, room: Room, compute: Arc<Compute>) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let (doors, versions) = (Mutex::default(), Mutex::default());
-        Arc::new(House { spawner, io, seats, doors, versions, numbers: AtomicU64::new(1), born: millis() })
+        Arc::new(House { spawner, io, seats, compute, doors, versions, numbers: AtomicU64::new(1), born: millis() })
     }
 
     /// A number that nothing else here has.

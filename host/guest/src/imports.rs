@@ -45,10 +45,21 @@ pub(crate) mod bindings {
             }
         ",
         world: "village:host/imports",
-        imports: { default: trappable },
+        imports: {
+            "village:agent/kernels.open": async | trappable,
+            "village:agent/kernels.norm": async | trappable,
+            "village:agent/kernels.distance": async | trappable,
+            "village:agent/kernels.cosine": async | trappable,
+            "village:agent/kernels.top": async | trappable,
+            "village:agent/kernels.[method]tensor.read": async | trappable,
+            default: trappable,
+        },
         with: {
             "wasi:io/poll": wasmtime_wasi::p2::bindings::io::poll,
             "village:agent/agents.pending": crate::imports::agents::Pending,
+            "village:agent/kernels.tensor": crate::tensors::Tensor,
+            "village:agent/kernels.weights": crate::tensors::Weights,
+            "village:agent/kernels.work": super::kernels::Work,
         },
         require_store_data_send: true,
     });

@@ -70,6 +70,7 @@ fn has(own: &Grants, name: &str) -> bool {
         "budget" => own.budget,
         "clock" => own.clock,
         "random" => own.random,
+        "kernels" => own.kernels,
         "spawn" => own.spawn,
         _ => false,
     }
@@ -128,7 +129,7 @@ fn budget_with(budget: &Budget, field: &str, text: &str) -> Answer<Budget> {
 /// No field more than `most` has.
 fn narrow(budget: &mut Budget, most: &Budget) {
     // Every field is named, so that one that is added can't be forgotten.
-    let Budget { cpu, burst, deadline, memory, storage, mailbox, mailbox_bytes, log, messages, children } = budget;
+    let Budget { cpu, burst, deadline, memory, storage, mailbox, mailbox_bytes, log, messages, children, gpu } = budget;
     *cpu = (*cpu).min(most.cpu);
     *burst = (*burst).min(most.burst);
     *deadline = (*deadline).min(most.deadline);
@@ -139,6 +140,7 @@ fn narrow(budget: &mut Budget, most: &Budget) {
     *log = (*log).min(most.log);
     *messages = (*messages).min(most.messages);
     *children = (*children).min(most.children);
+    *gpu = (*gpu).min(most.gpu);
 }
 
 fn table(text: &str) -> Answer<toml::Table> {

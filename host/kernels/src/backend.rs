@@ -134,19 +134,16 @@ pub trait Backend: Sync {
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()>;
 }
 
-/// The back end that a caller should use when it has no wish: a graphics processor if there is a real one and it
-/// is faster at a small trial, else the CPU. Measures, so ask once and remember.
-pub fn auto(wall: crate::bench::Clock<'_>) -> Box<dyn Backend + Send> {
-    #[cfg(feature = "gpu")]
-    if let Ok(gpu) = Gpu::open()
-        // A processor that plays a graphics processor is only ever slower than itself.
-        && !gpu.is_software()
-        && let (Ok(theirs), Ok(ours)) = (crate::bench::trial(&gpu, wall), crate::bench::trial(&Cpu::default(), wall))
-        && theirs < ours
-    {
-        return Box::new(gpu);
+/// A graphics processor that is worth having: a real one, and faster at a small trial than the CPU. Measures, so ask
+/// once and remember.
+#[cfg(feature = "gpu")]
+pub fn faster(wall: crate::bench::Clock<'_>) -> Option<Gpu> {
+    let gpu = Gpu::open().ok()?;
+    // A processor that plays a graphics processor is only ever slower than itself.
+    if gpu.is_software() {
+        return None;
     }
-    #[cfg(not(feature = "gpu"))]
-    let _ = wall;
-    Box::new(Cpu::default())
+    let theirs = crate::bench::trial(&gpu, wall).ok()?;
+    let ours = crate::bench::trial(&Cpu::default(), wall).ok()?;
+    (theirs < ours).then_some(gpu)
 }

@@ -14,8 +14,8 @@ fn pair<'a>(a: &View<'a>, b: &View<'a>) -> Result<()> {
     Err(Error::tensor(a.name, Fault::Shape { expected, found, place: b.name.to_owned() }))
 }
 
-/// Elements of a stretch; a multiple of every block.
-const STRETCH: usize = 1 << 16;
+/// Elements that are looked at at once; a multiple of every block.
+pub const STRETCH: usize = 1 << 16;
 
 /// Sums of something over the elements of tensors of one shape: in double, stretch by stretch, in order.
 fn sum<const N: usize>(
@@ -94,6 +94,8 @@ pub fn top(view: &View<'_>, k: usize, pool: &dyn Pool) -> Result<Vec<(u64, f32)>
             best.select_nth_unstable_by(k - 1, order);
         }
         best.truncate(k);
+        // What is kept of all stretches together is small only if each gives back its room.
+        best.shrink_to_fit();
         Ok(best)
     })?;
     let mut best = parts.concat();

@@ -55,6 +55,14 @@ impl Error {
         Self::File { file: file.into(), fault }
     }
 
+    /// Stretches have no name; what is wrong with one is wrong with its tensor.
+    pub(crate) fn named(self, name: &str) -> Self {
+        match self {
+            Self::Tensor { fault, .. } => Self::tensor(name, fault),
+            other => other,
+        }
+    }
+
     pub(crate) fn tensor(tensor: impl Into<String>, fault: Fault) -> Self {
         Self::Tensor { tensor: tensor.into(), fault }
     }

@@ -3,6 +3,7 @@
 //! Memory is a few stretches a thread, however large a model is; formats that need a whole tensor hold one.
 
 mod report;
+mod room;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use report::Noise;
 pub use report::{Line, Report};
+pub use room::{convert_room, merge_room};
 
 use crate::backend::Backend;
 use crate::level::Level;
@@ -17,7 +19,8 @@ use crate::merge::{self, Plan};
 use crate::pool::{self, Pool};
 use crate::weights::Metadata;
 use crate::weights::llama::Llama;
-use crate::{Error, Fault, Format, Output, Result, Scheme, Types, View, Weights, quantize};
+use crate::weights::shards::Shards;
+use crate::{Error, Fault, Format, Result, Scheme, Types, View, Weights, quantize};
 
 /// Told how far the work is; can stop it.
 pub trait Watch: Sync {
@@ -53,6 +56,17 @@ struct Piece {
 
 /// Merges models into a file; quantizes in the same pass, if types are given.
 pub fn merge(plan: &Plan<'_>, types: Option<&Types>, path: &Path, means: Means<'_>) -> Result<Report> {
+    merge_sharded(plan, types, path, u64::MAX, means)
+}
+
+/// The same, into safetensors files that hold `most` bytes of tensors each, with an index, if one file would hold more.
+pub fn merge_sharded(
+    plan: &Plan<'_>,
+    types: Option<&Types>,
+    path: &Path,
+    most: u64,
+    means: Means<'_>,
+) -> Result<Report> {
     let mut pieces = Vec::with_capacity(plan.targets.len());
     for target in &plan.targets {
         let to = match types {
@@ -65,7 +79,7 @@ pub fn merge(plan: &Plan<'_>, types: Option<&Types>, path: &Path, means: Means<'
         Some(metadata) => types.map_or_else(|| metadata.clone(), |types| types.tell(metadata)),
         None => Metadata::Safetensors(Vec::new()),
     };
-    write(pieces, &metadata, path, means, |i, make| {
+    write(pieces, &metadata, (path, most), means, |i, make| {
         let target = &plan.targets[i];
         let ask = plan.ask(target)?;
         make(&ask)?;
@@ -88,7 +102,7 @@ pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadat
             to: types.of(&info.name, &info.shape, info.format),
         })
         .collect();
-    write(pieces, &types.tell(metadata), path, means, |i, make| {
+    write(pieces, &types.tell(metadata), (path, u64::MAX), means, |i, make| {
         make(&merge::Ask::copy(weights.view(&infos[i])))?;
         weights.forget(&infos[i]);
         Ok(())
@@ -115,7 +129,7 @@ pub fn convert_llama(weights: &Weights, llama: &Llama, types: &Types, path: &Pat
         infos.push(info);
     }
     let metadata = types.tell(&Metadata::Gguf(llama.metadata().to_vec()));
-    write(pieces, &metadata, path, means, |i, make| {
+    write(pieces, &metadata, (path, u64::MAX), means, |i, make| {
         let view = weights.view(infos[i]);
         match llama.reorder(view.name, view.shape, view.bytes)? {
             Some(bytes) => make(&merge::Ask::copy(View { bytes: &bytes, ..view }))?,
@@ -131,12 +145,12 @@ type Make<'m> = &'m mut dyn FnMut(&merge::Ask<'_>) -> Result<()>;
 fn write(
     pieces: Vec<Piece>,
     metadata: &Metadata,
-    path: &Path,
+    (path, most): (&Path, u64),
     means: Means<'_>,
     mut each: impl FnMut(usize, Make<'_>) -> Result<()>,
 ) -> Result<Report> {
     let plans: Vec<_> = pieces.iter().map(|p| (p.name.clone(), p.shape.clone(), p.to.format)).collect();
-    let output = Output::create(path, &plans, metadata)?;
+    let output = Shards::create(path, &plans, metadata, most)?;
     let rooms = Rooms::default();
     let mut report = Report { tensors: Vec::new(), before: 0, after: 0, file: output.length() };
     for (number, piece) in pieces.into_iter().enumerate() {
@@ -146,7 +160,7 @@ fn write(
         each(number, &mut |ask| {
             let sink = |at: u64, bytes: &[u8]| output.write(number, at, bytes);
             snr =
-                tensor(ask, &piece.shape, piece.to, &sink, &rooms, means).map_err(|error| named(error, &piece.name))?;
+                tensor(ask, &piece.shape, piece.to, &sink, &rooms, means).map_err(|error| error.named(&piece.name))?;
             Ok(())
         })?;
         report.before += before;
@@ -156,14 +170,6 @@ fn write(
     }
     output.finish()?;
     Ok(report)
-}
-
-/// Stretches have no name; what is wrong with one is wrong with its tensor.
-fn named(error: Error, name: &str) -> Error {
-    match error {
-        Error::Tensor { fault, .. } => Error::tensor(name, fault),
-        other => other,
-    }
 }
 
 /// Buffers of one stretch.
@@ -253,14 +259,17 @@ fn tensor(
 
 /// One tensor in memory, from any format to any that can be written. The result has [`Format::bytes`] of the shape.
 pub fn convert_tensor(view: &View<'_>, to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
-    in_memory(&merge::Ask::copy(*view), view.shape, to, means).map_err(|error| named(error, view.name))
+    in_memory(&merge::Ask::copy(*view), view.shape, to, means).map_err(|error| error.named(view.name))
 }
 
 /// One merged tensor in memory.
 pub fn merge_tensor(ask: &merge::Ask<'_>, to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
     let first = ask.models.first().map(|model| model.view).or(ask.base);
-    let shape = first.map_or(&[][..], |view| view.shape);
-    in_memory(ask, shape, to, means)
+    let (shape, name) = first.map_or((&[][..], ""), |view| (view.shape, view.name));
+    in_memory(ask, shape, to, means).map_err(|error| match error {
+        Error::Tensor { tensor, fault } if tensor.is_empty() => Error::tensor(name, fault),
+        named => named,
+    })
 }
 
 fn in_memory(ask: &merge::Ask<'_>, shape: &[u64], to: Scheme, means: Means<'_>) -> Result<Vec<u8>> {
@@ -315,7 +324,7 @@ fn whole(
     drop(parts);
     let refuse = |fault| Error::tensor("", fault);
     let mut out = vec![0; to.format.bytes(shape).map_err(refuse)? as usize];
-    quantize::encode_whole(Level::detect(), to, shape, &values, &mut out, means.pool).map_err(refuse)?;
+    quantize::encode_whole(Level::detect(), to, shape, &values, &mut out, means.pool)?;
     sink(0, &out)?;
     let mut back = vec![0.0; values.len()];
     quantize::decode_at(Level::detect(), to.format, shape, &out, 0, &mut back).map_err(refuse)?;

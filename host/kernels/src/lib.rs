@@ -35,7 +35,7 @@ pub use quantize::{Fit, Scheme};
 pub use random::Counter;
 pub use types::Types;
 pub use weights::output::Output;
-pub use weights::{Info, Limits, Metadata, View, Weights};
+pub use weights::{Catalogue, Info, Limits, Metadata, View, Weights};
 
 /// Quantizes a whole tensor. `out` has [`Format::bytes`] of the shape.
 pub fn quantize(shape: &[u64], values: &[f32], scheme: Scheme, out: &mut [u8], pool: &dyn Pool) -> Result<()> {
@@ -51,8 +51,7 @@ pub fn quantize(shape: &[u64], values: &[f32], scheme: Scheme, out: &mut [u8], p
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
         return Err(Error::tensor("tensor", Fault::NotFinite(at as u64)));
     }
-    quantize::encode_whole(Level::detect(), scheme, shape, values, out, pool)
-        .map_err(|fault| Error::tensor("tensor", fault))
+    quantize::encode_whole(Level::detect(), scheme, shape, values, out, pool).map_err(|error| error.named("tensor"))
 }
 
 /// Reads a whole tensor as numbers.

@@ -18,5 +18,5 @@ pub use job::Job;
 pub use method::{Ask, Method, Model};
 pub use parameters::{Global, Own};
 pub use plan::{Masks, Plan, Source, Target};
-pub use prepare::prepare;
+pub use prepare::{check, prepare};
 pub use recipe::{Recipe, Setting};

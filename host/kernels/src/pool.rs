@@ -1,10 +1,11 @@
 //! Who does the work. The caller decides how many threads there are; nothing here exceeds it.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Runs numbered jobs, on as many threads as its owner allows.
 ///
@@ -13,8 +14,9 @@ pub trait Pool: Sync {
     /// How many jobs run at once, at most. Buffers are sized by it.
     fn width(&self) -> usize;
 
-    /// Runs `job` for each number below `count`, in any order, and returns when all are done.
-    fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync));
+    /// Runs `job` for each number below `count`, in any order, and returns when all are done. Breaks off, with some not
+    /// done, if the owner wants no more of it.
+    fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) -> ControlFlow<()>;
 }
 
 /// The caller's own thread and no other.
@@ -26,8 +28,9 @@ impl Pool for Inline {
         1
     }
 
-    fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+    fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) -> ControlFlow<()> {
         (0..count).for_each(job);
+        ControlFlow::Continue(())
     }
 }
 
@@ -40,7 +43,7 @@ impl Pool for Threads {
         self.0.get()
     }
 
-    fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+    fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) -> ControlFlow<()> {
         let next = AtomicUsize::new(0);
         let work = || {
             loop {
@@ -58,14 +61,16 @@ impl Pool for Threads {
             }
             work();
         });
+        ControlFlow::Continue(())
     }
 }
 
-/// Runs jobs that can fail. The error of the lowest number is returned; after a failure no further job begins.
+/// Runs jobs that can fail. The error of the lowest number is returned; after a failure no further job begins. A pool
+/// that breaks off is [`Error::Stopped`].
 pub(crate) fn try_each(pool: &dyn Pool, count: usize, job: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     let failed = AtomicBool::new(false);
     let first = Mutex::new(None::<(usize, crate::Error)>);
-    pool.each(count, &|index| {
+    let done = pool.each(count, &|index| {
         if failed.load(Ordering::Relaxed) {
             return;
         }
@@ -79,6 +84,7 @@ pub(crate) fn try_each(pool: &dyn Pool, count: usize, job: impl Fn(usize) -> Res
     });
     match first.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         Some((_, error)) => Err(error),
+        None if done.is_break() => Err(Error::Stopped),
         None => Ok(()),
     }
 }
@@ -110,11 +116,27 @@ mod tests {
     #[test]
     fn never_more_threads_than_allowed() {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Threads(NonZeroUsize::new(3).expect("not zero")).each(50, &|_| {
+        let done = Threads(NonZeroUsize::new(3).expect("not zero")).each(50, &|_| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::yield_now();
             now.fetch_sub(1, Ordering::SeqCst);
         });
-        assert!(most.load(Ordering::SeqCst) <= 3);
+        assert!(done.is_continue() && most.load(Ordering::SeqCst) <= 3);
+    }
+
+    #[test]
+    fn a_pool_that_breaks_off_stops_the_work() {
+        struct Half;
+        impl Pool for Half {
+            fn width(&self) -> usize {
+                1
+            }
+            fn each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) -> ControlFlow<()> {
+                (0..count / 2).for_each(job);
+                ControlFlow::Break(())
+            }
+        }
+        assert!(matches!(map(&Half, 10, |i| Ok(i)), Err(Error::Stopped)));
+        assert!(matches!(try_each(&Half, 10, |_| Err(Error::Gpu(String::new()))), Err(Error::Gpu(_))));
     }
 }

@@ -177,7 +177,7 @@ pub(crate) fn encode(level: Level, scheme: Scheme, values: &[f32], out: &mut [u8
     Ok(())
 }
 
-/// Quantizes a whole tensor to any format that can be written.
+/// Quantizes a whole tensor to any format that can be written. Errors name no tensor.
 pub(crate) fn encode_whole(
     level: Level,
     scheme: Scheme,
@@ -185,10 +185,11 @@ pub(crate) fn encode_whole(
     values: &[f32],
     out: &mut [u8],
     pool: &dyn Pool,
-) -> Result<(), Fault> {
-    let need = scheme.format.bytes(shape)?;
+) -> Result<()> {
+    let refuse = |fault| Error::tensor("", fault);
+    let need = scheme.format.bytes(shape).map_err(refuse)?;
     if need != out.len() as u64 {
-        return Err(Fault::Truncated { need, have: out.len() as u64 });
+        return Err(refuse(Fault::Truncated { need, have: out.len() as u64 }));
     }
     let row = shape.last().copied().unwrap_or(1).max(1) as usize;
     match scheme.format {
@@ -199,8 +200,8 @@ pub(crate) fn encode_whole(
         Format::Nf4 => codes::nf4(values, out),
         Format::Bitnet => ternary::bitnet(values, values.len(), out),
         Format::BitnetRow => ternary::bitnet(values, row, out),
-        Format::Vq => vector::encode(level, values, row, out, pool),
-        _ => return encode(level, scheme, values, out),
+        Format::Vq => return vector::encode(level, values, row, out, pool),
+        _ => return encode(level, scheme, values, out).map_err(refuse),
     }
     Ok(())
 }

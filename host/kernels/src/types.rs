@@ -9,7 +9,7 @@ use crate::{Error, Format, Metadata, Misfit, Result, Scheme, Weights};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Types {
     mix: Mix,
-    /// Parts of names, and the type of tensors that have them; the first that fits decides.
+    /// Patterns of names, and the type of tensors that have them; the first that fits decides.
     rules: Vec<(String, Scheme)>,
     layers: u32,
     tied: bool,
@@ -57,6 +57,18 @@ impl FromStr for Types {
     }
 }
 
+fn has(name: &str, pattern: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return name.contains(pattern) };
+    let Some(mut name) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(last)
+}
+
 /// What a tensor is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -83,10 +95,11 @@ fn role(name: &str) -> Role {
 }
 
 impl Types {
-    /// Gives tensors whose name contains `part` a type of their own. The first such rule decides.
+    /// Gives tensors whose name has a pattern a type of their own. The first such rule decides. In a pattern `*` stands for
+    /// anything, and then it must fit the whole name; without one it must be part of the name.
     #[must_use]
-    pub fn with(mut self, part: impl Into<String>, scheme: Scheme) -> Self {
-        self.rules.push((part.into(), scheme));
+    pub fn with(mut self, pattern: impl Into<String>, scheme: Scheme) -> Self {
+        self.rules.push((pattern.into(), scheme));
         self
     }
 
@@ -166,7 +179,7 @@ impl Types {
         let matrix = shape.len() >= 2 && from.is_readable() && name.ends_with("weight");
         let other =
             ["norm.weight", "gate_inp.weight", "position_embd", "rope_freqs"].iter().any(|part| name.contains(part));
-        if let Some((_, scheme)) = self.rules.iter().find(|(part, _)| name.contains(part.as_str())) {
+        if let Some((_, scheme)) = self.rules.iter().find(|(pattern, _)| has(name, pattern)) {
             return fallback(*scheme, shape).unwrap_or(kept);
         }
         if !matrix || other {
@@ -249,4 +262,37 @@ fn fallback(scheme: Scheme, shape: &[u64]) -> Option<Scheme> {
     };
     let next = if fits(next) { next } else { Format::F16 };
     Some(next.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_fits_a_part_or_with_stars_the_whole() {
+        let name = "model.layers.10.mlp.down_proj.weight";
+        for pattern in [
+            "down_proj",
+            "*down_proj*",
+            "model.*.weight",
+            "*.10.*.weight",
+            "*",
+            "model.layers.10.mlp.down_proj.weight*",
+        ] {
+            assert!(has(name, pattern), "{pattern}");
+        }
+        for pattern in
+            ["up_proj", "*up_proj*", "layers.*", "model.*.bias", "*.1.*", "model.layers.10.mlp.down_proj.weight*t"]
+        {
+            assert!(!has(name, pattern), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_first_pattern_that_fits_decides() {
+        let types: Types = "q4_0".parse().expect("a type");
+        let types = types.with("*.mlp.*", Format::Q8_0.into()).with("weight", Format::Q5_0.into());
+        let of = |name: &str| types.of(name, &[4, 32], Format::F32).format;
+        assert_eq!([of("a.mlp.weight"), of("a.weight"), of("a.bias")], [Format::Q8_0, Format::Q5_0, Format::F32]);
+    }
 }

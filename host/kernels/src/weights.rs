@@ -3,13 +3,18 @@
 //! A file is mapped, so whoever opens one must own it: a mapped file that someone else truncates ends the
 //! process. Files of strangers are read into memory first ([`Weights::from_bytes`]).
 
+mod catalogue;
 pub mod gguf;
 pub mod llama;
 pub mod output;
 pub mod safetensors;
+pub(crate) mod shards;
+
+pub use catalogue::Catalogue;
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +62,11 @@ impl Info {
     /// Bytes.
     pub fn bytes(&self) -> u64 {
         (self.end - self.begin) as u64
+    }
+
+    /// Where its bytes are in the file.
+    pub fn place(&self) -> Range<u64> {
+        self.begin as u64..self.end as u64
     }
 }
 
@@ -199,10 +209,11 @@ impl Weights {
         let mut metadata = Metadata::Safetensors(Vec::new());
         for (number, shard) in shards.iter().enumerate() {
             let file = shard.path.display().to_string();
+            let have = shard.bytes.len() as u64;
             let parsed = if shard.bytes.starts_with(gguf::MAGIC) {
-                gguf::parse(&shard.bytes, &file, limits)?
+                gguf::parse(&shard.bytes, have, &file, limits)?
             } else {
-                safetensors::parse(&shard.bytes, &file, limits)?
+                safetensors::parse(&shard.bytes, have, &file, limits)?
             };
             if number == 0 {
                 metadata = parsed.metadata;

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The CPU account of one agent or group.
+/// The CPU account of one agent or group. The time of a graphics processor is counted on one, too.
 #[derive(Debug)]
 pub struct Cpu {
     /// Share, burst and level change together.
     bucket: Mutex<Bucket>,
     used: AtomicU64,
+    /// The part of it that the host used beside the guest.
+    beside: AtomicU64,
     parent: Option<Arc<Cpu>>,
 }
 
@@ -48,7 +50,7 @@ impl Cpu {
         let burst = as_level(burst);
         let bucket =
             Bucket { share: u64::from(share.millionths()), burst, level: burst, rest: 0, filled: clock::now() };
-        Arc::new(Cpu { bucket: Mutex::new(bucket), used: AtomicU64::new(0), parent })
+        Arc::new(Cpu { bucket: Mutex::new(bucket), used: AtomicU64::new(0), beside: AtomicU64::new(0), parent })
     }
 
     /// Changes share and burst while the account is in use. Debt stays debt.
@@ -63,6 +65,23 @@ impl Cpu {
     /// Nanoseconds of CPU time that were ever charged.
     pub fn used(&self) -> u64 {
         self.used.load(Relaxed)
+    }
+
+    /// Charges what the host did for the agent beside its guest, on a thread of the host's own.
+    pub fn spend(&self, nanos: u64) {
+        self.beside.fetch_add(nanos, Relaxed);
+        self.charge(nanos, clock::now());
+    }
+
+    /// Nanoseconds that were ever charged by [`Cpu::spend`].
+    pub fn beside(&self) -> u64 {
+        self.beside.load(Relaxed)
+    }
+
+    /// How long until this account and all above it are above empty.
+    pub fn wait(&self) -> Duration {
+        let now = clock::now();
+        Duration::from_nanos(self.ready_at(now) - now)
     }
 
     /// Nanoseconds that it has run ahead of its share: its burst is spent when this reaches the burst.
@@ -191,6 +210,16 @@ mod tests {
         a.charge(12 * MS, 0);
         assert_eq!(group.used(), 12 * MS);
         assert_eq!(b.ready_at(0) / MS, 10, "b waits for the debt that a made");
+    }
+
+    #[test]
+    fn what_the_host_spends_beside_the_guest_is_waited_for_too() {
+        let group = Cpu::new(Share::percent(10), Duration::from_millis(1));
+        let cpu = group.child(Share::percent(50), Duration::from_millis(100));
+        assert_eq!(cpu.wait(), Duration::ZERO);
+        cpu.spend(3 * MS);
+        assert_eq!((cpu.used(), cpu.beside(), group.used()), (3 * MS, 3 * MS, 3 * MS));
+        assert!((15..=20).contains(&cpu.wait().as_millis()), "two milliseconds at a tenth: {:?}", cpu.wait());
     }
 
     #[test]

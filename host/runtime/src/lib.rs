@@ -27,4 +27,4 @@ pub use limiter::Limiter;
 pub use quota::{Full, Held, Quota};
 pub use shape::{Kind, Shape};
 pub use turn::{Interrupted, Turn, turn};
-pub use workers::{Spawner, Task, Workers};
+pub use workers::{Spawner, Task, Workers, give_way_to_guests};

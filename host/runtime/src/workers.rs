@@ -354,15 +354,24 @@ impl Worker<'_> {
 }
 
 /// Threads that serve I/O run before threads that run guests, so that a spinning guest delays nobody's message.
-#[cfg(target_os = "linux")]
 fn give_way_to_io() {
+    give_way(5);
+}
+
+/// Puts this thread behind those that run guests, who are behind those that serve I/O.
+pub fn give_way_to_guests() {
+    give_way(10);
+}
+
+#[cfg(target_os = "linux")]
+fn give_way(steps: i32) {
     use rustix::process::{getpriority_process, setpriority_process};
     let me = rustix::thread::gettid();
     // If it can't be done everything still works, less promptly.
     if let Ok(nice) = getpriority_process(Some(me)) {
-        let _ = setpriority_process(Some(me), (nice + 5).min(19));
+        let _ = setpriority_process(Some(me), (nice + steps).min(19));
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn give_way_to_io() {}
+fn give_way(_steps: i32) {}

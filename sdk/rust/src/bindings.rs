@@ -1630,7 +1630,7 @@ pub mod village {
             #[repr(u8)]
             #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
             pub enum Unit {
-                /// Thousandths of one core, sustained.
+                /// Thousandths of one core, sustained. Of `gpu`: thousandths of the graphics processor.
                 Millicores,
                 Microseconds,
                 Bytes,
@@ -8674,7 +8674,7 @@ pub mod village {
             pub type Error = super::super::super::__with_name0::Error;
             /// How a tensor's elements are kept: `f32`, `bf16`, `q4_0`, `tq2_0`… as `village quantize --type` spells them.
             pub type Format = _rt::String;
-            /// Weights that the host holds for this agent.
+            /// Weights that the host holds for this agent: those of a file in the file, until they are computed with.
             #[derive(Debug)]
             #[repr(transparent)]
             pub struct Tensor {
@@ -9669,7 +9669,9 @@ pub mod village {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Opens a file in a granted folder. A file that isn't sound fails with `invalid`, naming tensor and reason.
+            /// Opens a file in a granted folder. A file that isn't sound fails with `invalid`, naming tensor and reason; one that
+            /// was shortened since it was opened does so when the tensor is read or computed with. Fails with `denied` for a path
+            /// that no granted folder holds, and with `not-found`.
             #[allow(async_fn_in_trait)]
             pub fn open(path: &str) -> Result<Weights, Error> {
                 unsafe {
@@ -10382,6 +10384,7 @@ pub mod village {
             #[allow(unused_unsafe, clippy::all)]
             /// Merges tensors of one shape. `method` and `parameters` (a JSON object; empty means none) are mergekit's; where a
             /// parameter is given per model it is a list in the order of `tensors`. The methods on task vectors need `base`.
+            /// The result is kept as the first of `tensors` if that is of floats, and as `f32` if it is of anything else.
             /// Fails with `invalid` for no tensors, shapes that differ, a missing `base`, and parameters that the method doesn't know.
             #[allow(async_fn_in_trait)]
             pub fn merge(

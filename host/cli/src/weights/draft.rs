@@ -18,6 +18,30 @@ pub(super) struct Draft {
     stopped: Arc<AtomicBool>,
     /// Waits for Ctrl-C.
     signals: Option<tokio::runtime::Runtime>,
+    _lock: Option<std::fs::File>,
+}
+
+/// What is being made lies in a folder whose name begins so.
+const PARTIAL: &str = ".partial-";
+
+/// A folder that is younger may not have been locked yet by whoever made it.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Removes what was being made beside `out` when its program was killed: nobody holds its lock any more.
+fn clear(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PARTIAL)) {
+        let Ok(about) = std::fs::symlink_metadata(entry.path()) else { continue };
+        let old = about.modified().ok().and_then(|time| time.elapsed().ok()).is_some_and(|age| age > YOUNG);
+        if !about.is_dir() || !old {
+            continue;
+        }
+        let path = entry.path();
+        let abandoned = std::fs::File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok());
+        if abandoned && std::fs::remove_dir_all(&path).is_ok() {
+            print::err(&format!("village: removed {}, left by a program that was killed", path.display()));
+        }
+    }
 }
 
 /// After Ctrl-C the work may end by itself for so long; then it is ended.
@@ -47,11 +71,14 @@ impl Draft {
         let folder = Arc::new(Mutex::new(None));
         let stopped = Arc::new(AtomicBool::new(false));
         signals.block_on(heed(Waiting { folder: folder.clone(), stopped: stopped.clone(), json }));
-        let made = tempfile::Builder::new().prefix(".partial-").tempdir_in(parent);
+        clear(parent);
+        let made = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(parent);
         let made = made.map_err(|error| Problem::file(parent, source::reason(&error)))?;
         let path = made.path().join(name);
+        // Held until it is finished: whoever finds it locked knows that it is being made.
+        let lock = std::fs::File::open(made.path()).ok().filter(|folder| folder.try_lock().is_ok());
         *folder.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
-        Ok(Draft { out: out.into(), folder, path, stopped, signals: Some(signals) })
+        Ok(Draft { out: out.into(), folder, path, stopped, signals: Some(signals), _lock: lock })
     }
 
     /// Where it is made.

@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::{self, Work};
-use super::{Kind, for_model, open, suits, types};
+use super::{Kind, for_model, open, suits, types, with_patterns};
 use crate::arguments::{Merge, Wish};
 use crate::problem::Problem;
 use crate::{print, source};
@@ -18,6 +18,7 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
         return Err(Problem::usage("--mergekit-exact is for the CPU, so not with --backend gpu"));
     }
     let named = options.quantize.as_deref().map(types).transpose()?;
+    let named = named.map(|types| with_patterns(types, &options.types, Kind::of_path(&options.out))).transpose()?;
     if let (Some(name), Some(kind)) = (&options.quantize, Kind::of_path(&options.out)) {
         suits(name, kind)?;
     }
@@ -30,6 +31,13 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
     let plan = Plan::new(&recipe, models.iter().collect())?;
     let first = models.first().ok_or_else(|| Problem::new("recipe", "it names no model"))?;
     let folder = fits(&options.out, first, &plan)?;
+    if options.shard_size.is_some() && !folder {
+        return Err(Problem::usage(format!(
+            "--shard-size makes several files: {} must be a folder",
+            options.out.display()
+        )));
+    }
+    let shard = options.shard_size.map_or(u64::MAX, base::Size::get);
     let named = named.map(|types| for_model(types, first));
 
     let mut means = options.means;
@@ -39,7 +47,7 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
     let bytes = models.iter().flat_map(Weights::infos).map(kernels::Info::bytes).sum();
     let work = Work::new(&means, bytes)?;
     let draft = Draft::begin(&options.out, json)?;
-    let report = make(&draft, &work, &plan, named.as_ref(), folder)?;
+    let report = make(&draft, &work, &plan, named.as_ref(), folder.then_some(shard))?;
     draft.finish(options.force)?;
     if json {
         let mut object = work.object(&report);
@@ -53,20 +61,20 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Merges into the draft: a file, or a folder with what lies beside a model too.
+/// Merges into the draft: a file, or a folder with what lies beside a model too, and in it files of such a size.
 fn make(
     draft: &Draft,
     work: &Work,
     plan: &Plan<'_>,
     types: Option<&Types>,
-    folder: bool,
+    folder: Option<u64>,
 ) -> Result<kernels::job::Report, Problem> {
-    if !folder {
+    let Some(shard) = folder else {
         return work.run(draft, |means| kernels::job::merge(plan, types, draft.path(), means));
-    }
+    };
     std::fs::create_dir(draft.path()).map_err(|error| Problem::file(draft.path(), source::reason(&error)))?;
     let file = draft.path().join("model.safetensors");
-    let report = work.run(draft, |means| kernels::job::merge(plan, types, &file, means))?;
+    let report = work.run(draft, |means| kernels::job::merge_sharded(plan, types, &file, shard, means))?;
     if let Some(beside) = plan.models.first().and_then(|model| model.path().parent()) {
         let copied = kernels::companions::copy(beside, draft.path(), plan.layers, work::main_format(&report));
         copied.map_err(|error| draft.problem(error))?;

@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::Work;
-use super::{Kind, for_model, open, suits, types};
+use super::{Kind, for_model, open, suits, types, with_patterns};
 use crate::arguments::Quantize;
 use crate::print;
 use crate::problem::Problem;
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Problem> {
     let named = options.r#type.as_deref().map(types).transpose()?;
+    let named = named.map(|types| with_patterns(types, &options.types, Kind::of_path(&options.out))).transpose()?;
     let kind = Kind::of_path(&options.out).ok_or_else(|| {
         Problem::usage(format!("{} must end in .gguf or .safetensors, which says what it is", options.out.display()))
     })?;

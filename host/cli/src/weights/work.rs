@@ -1,5 +1,6 @@
 //! With what weights are computed: threads, a back end, and a bar that shows how far it is.
 
+use super::choice;
 use super::draft::Draft;
 use crate::arguments::{Means, Wish};
 use crate::problem::Problem;
@@ -28,7 +29,7 @@ impl Work {
     pub(super) fn new(means: &Means, bytes: u64) -> Result<Work, Problem> {
         let since = Instant::now();
         let backend: Box<dyn Backend + Send> = match means.backend {
-            Wish::Auto if bytes >= SMALL => kernels::backend::auto(&|| since.elapsed()),
+            Wish::Auto if bytes >= SMALL => choice::device().unwrap_or_else(|| Box::new(Cpu::default())),
             Wish::Auto | Wish::Cpu => Box::new(Cpu::default()),
             Wish::Gpu => gpu()?,
         };

@@ -231,3 +231,94 @@ fn an_interrupted_work_leaves_nothing_behind() {
     assert_eq!((output.status.code(), &object["error"]["kind"]), (Some(1), &json!("stopped")));
     assert_eq!(names(folder.path()), ["in.safetensors"]);
 }
+
+#[test]
+fn types_are_given_by_patterns() {
+    let folder = folder();
+    let (model, out) = (path(&folder, "in.safetensors"), path(&folder, "out.safetensors"));
+    let tensors: [(&str, &[u64], f32); 3] =
+        [("a.mlp.up.weight", &[4, 32], 1.0), ("a.attn.weight", &[4, 32], 1.0), ("b.mlp.up.weight", &[4, 32], 1.0)];
+    safetensors(&model, &tensors);
+    let object = village([
+        "quantize",
+        &model,
+        &out,
+        "--type",
+        "q4_0",
+        "--types",
+        "a.*.up.*=q8_0",
+        "--types",
+        "mlp=bf16",
+        "--json",
+    ])
+    .json();
+    let types: Vec<_> = object["tensors"].as_array().expect("a list").iter().map(|line| line["to"].clone()).collect();
+    assert_eq!(types, ["q8_0", "q4_0", "bf16"]);
+    for (pattern, words) in
+        [("mlp", "PATTERN=TYPE"), ("=q8_0", "PATTERN=TYPE"), ("mlp=q9", "no type"), ("a=q4_k_m", "a mix")]
+    {
+        let arguments = ["quantize", &model, &path(&folder, "x.safetensors"), "--type", "q4_0", "--types", pattern];
+        refused(&folder, &arguments, 2, "usage", &[words]);
+    }
+    refused(
+        &folder,
+        &["quantize", &model, &path(&folder, "x.gguf"), "--type", "q4_0", "--types", "a=nf4"],
+        2,
+        "usage",
+        &["nf4"],
+    );
+}
+
+#[test]
+fn a_merge_is_written_to_files_of_a_size() {
+    let folder = folder();
+    let tensors: [(&str, &[u64], f32); 4] =
+        [("a.weight", &[8, 8], 1.0), ("b.weight", &[8, 8], 2.0), ("c.weight", &[4], 3.0), ("d.weight", &[16, 16], 4.0)];
+    safetensors(&path(&folder, "one.safetensors"), &tensors);
+    let text = "merge_method: linear\nmodels:\n  - {model: one.safetensors, parameters: {weight: 1}}\n";
+    std::fs::write(path(&folder, "recipe.yml"), text).expect("written");
+    let (recipe, out) = (path(&folder, "recipe.yml"), path(&folder, "merged"));
+    assert_eq!(village(["merge", &recipe, &out, "--shard-size", "530B"]).code, 0);
+    let files = ["1", "2"].map(|n| format!("model-0000{n}-of-00002.safetensors"));
+    let all = [files[0].as_str(), &files[1], "model.safetensors.index.json"];
+    assert_eq!(names(Path::new(&out)), all);
+    let index = std::fs::read_to_string(Path::new(&out).join(all[2])).expect("an index");
+    let index: Value = serde_json::from_str(&index).expect("JSON");
+    assert_eq!((&index["metadata"]["total_size"], &index["weight_map"]["d.weight"]), (&json!(1552), &json!(files[1])));
+    // It is read again as one model, and what fits one file is one.
+    let listed = village(["tensors", &out, "--json"]).json();
+    assert_eq!(listed["tensors"].as_array().map(Vec::len), Some(4));
+    let whole = path(&folder, "whole");
+    assert_eq!(village(["merge", &recipe, &whole, "--shard-size", "1MiB"]).code, 0);
+    assert_eq!(names(Path::new(&whole)), ["model.safetensors"]);
+    refused(
+        &folder,
+        &["merge", &recipe, &path(&folder, "x.safetensors"), "--shard-size", "1MiB"],
+        2,
+        "usage",
+        &["folder"],
+    );
+}
+
+#[test]
+fn what_a_killed_program_left_is_removed_and_what_is_being_made_is_not() {
+    let folder = folder();
+    let (recipe, out) = (recipe(&folder), path(&folder, "out.safetensors"));
+    let aged = |name: &str| {
+        let made = folder.path().join(name);
+        std::fs::create_dir(&made).expect("made");
+        std::fs::write(made.join("model.safetensors"), "half").expect("written");
+        let lock = std::fs::File::open(&made).expect("opens");
+        lock.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).expect("aged");
+        lock
+    };
+    drop(aged(".partial-left"));
+    let busy = aged(".partial-busy");
+    busy.lock().expect("locked");
+    std::fs::create_dir(folder.path().join(".partial-young")).expect("made");
+    let ran = village(["merge", &recipe, &out]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.err.contains(".partial-left, left by a program that was killed"), "{}", ran.err);
+    let left: Vec<_> = names(folder.path()).into_iter().filter(|name| name.starts_with('.')).collect();
+    assert_eq!(left, [".partial-busy", ".partial-young"]);
+}

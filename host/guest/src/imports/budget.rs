@@ -14,7 +14,7 @@ impl Host for Ctx {
         let turn = deadline.saturating_sub(Duration::from_nanos(self.left()));
         let allowances = self.accounts.usage(turn).into_iter().map(|usage| {
             let (unit, scale) = match usage.field {
-                "cpu" => (Unit::Millicores, 1_000),
+                "cpu" | "gpu" => (Unit::Millicores, 1_000),
                 "burst" | "deadline" => (Unit::Microseconds, 1),
                 "log" => (Unit::BytesPerSecond, 1),
                 "mailbox" | "children" => (Unit::Count, 1),

@@ -15,6 +15,13 @@ use crate::{Error, Fault, Misfit, Pool, Result, View};
 pub fn prepare<'a>(ask: &Ask<'a>, level: Level, pool: &dyn Pool) -> Result<Job<'a>> {
     // Never more than the processor has, whatever is asked for.
     let level = level.min(Level::detect());
+    let first = check(ask)?;
+    let kind = kind(ask, level, pool)?;
+    Ok(Job { kind, row: first.row().max(1), count: first.count() })
+}
+
+/// Refuses what can be seen to be wrong without reading a byte: the number of tensors, their shapes and formats.
+pub fn check<'a>(ask: &Ask<'a>) -> Result<View<'a>> {
     ask.method.check(ask.base.is_some(), ask.models.len())?;
     let first = ask.base.unwrap_or(ask.models[0].view);
     for model in &ask.models {
@@ -25,8 +32,7 @@ pub fn prepare<'a>(ask: &Ask<'a>, level: Level, pool: &dyn Pool) -> Result<Job<'
             return Err(Error::tensor(view.name, Fault::Opaque(view.format)));
         }
     }
-    let kind = kind(ask, level, pool)?;
-    Ok(Job { kind, row: first.row().max(1), count: first.count() })
+    Ok(first)
 }
 
 fn agrees(first: &View<'_>, other: &View<'_>) -> Result<()> {

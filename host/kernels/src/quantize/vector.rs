@@ -7,7 +7,7 @@ use super::blocks::half;
 use crate::float::{f16_to_f32, f32_to_f16};
 use crate::level::{Kernel, Level};
 use crate::random::Counter;
-use crate::{Pool, VQ_CODES, VQ_DIM, pool};
+use crate::{Pool, Result, VQ_CODES, VQ_DIM, pool};
 
 const DIM: usize = VQ_DIM as usize;
 const CODES: usize = VQ_CODES as usize;
@@ -75,23 +75,23 @@ impl Kernel for Assign<'_> {
     }
 }
 
-fn assign(level: Level, book: &Book, vectors: &[Vector], pool: &dyn Pool) -> Vec<u8> {
+fn assign(level: Level, book: &Book, vectors: &[Vector], pool: &dyn Pool) -> Result<Vec<u8>> {
     let jobs: Vec<&[Vector]> = vectors.chunks(JOB).collect();
     let parts = pool::map(pool, jobs.len(), |i| {
         let mut out = vec![0; jobs[i].len()];
         level.run(Assign { book, vectors: jobs[i], out: &mut out });
         Ok(out)
-    });
-    parts.map(|parts| parts.concat()).unwrap_or_default()
+    })?;
+    Ok(parts.concat())
 }
 
 /// Moves each entry to the mean of its vectors; an entry without any takes the place of a random one.
-fn train(level: Level, sample: &[Vector], pool: &dyn Pool) -> Vec<Vector> {
+fn train(level: Level, sample: &[Vector], pool: &dyn Pool) -> Result<Vec<Vector>> {
     let chance = Counter::new(0, "codebook", 0);
     let pick = |i: u64| sample.get(chance.bits(i) as usize % sample.len().max(1)).copied().unwrap_or_default();
     let mut book: Vec<Vector> = (0..CODES as u64).map(pick).collect();
     for round in 0..ROUNDS as u64 {
-        let codes = assign(level, &Book::new(&book), sample, pool);
+        let codes = assign(level, &Book::new(&book), sample, pool)?;
         let mut sums = [[0.0f64; DIM]; CODES];
         let mut counts = [0u32; CODES];
         for (v, code) in sample.iter().zip(&codes) {
@@ -108,7 +108,7 @@ fn train(level: Level, sample: &[Vector], pool: &dyn Pool) -> Vec<Vector> {
             };
         }
     }
-    book
+    Ok(book)
 }
 
 /// A row's deviation, as it is kept; 1 where a row is all zero.
@@ -126,7 +126,7 @@ fn deviation(row: &[f32]) -> u16 {
     }
 }
 
-pub(super) fn encode(level: Level, values: &[f32], row: usize, out: &mut [u8], pool: &dyn Pool) {
+pub(super) fn encode(level: Level, values: &[f32], row: usize, out: &mut [u8], pool: &dyn Pool) -> Result<()> {
     let rows = values.len() / row.max(1);
     let (book_out, rest) = out.split_at_mut(CODES * DIM * 2);
     let (scales, codes) = rest.split_at_mut(rows * 2);
@@ -139,11 +139,11 @@ pub(super) fn encode(level: Level, values: &[f32], row: usize, out: &mut [u8], p
     }
     let chance = Counter::new(0, "sample", 0);
     let book = if vectors.len() <= SAMPLE {
-        train(level, &vectors, pool)
+        train(level, &vectors, pool)?
     } else {
         let sample: Vec<Vector> =
             (0..SAMPLE as u64).map(|i| vectors[(chance.bits(i) % vectors.len() as u64) as usize]).collect();
-        train(level, &sample, pool)
+        train(level, &sample, pool)?
     };
     // What a reader will see, so that the choice of codes knows it.
     let kept: Vec<[u16; DIM]> = book.iter().map(|entry| entry.map(f32_to_f16)).collect();
@@ -153,8 +153,9 @@ pub(super) fn encode(level: Level, values: &[f32], row: usize, out: &mut [u8], p
         }
     }
     let book: Vec<Vector> = kept.iter().map(|entry| entry.map(f16_to_f32)).collect();
-    let chosen = assign(level, &Book::new(&book), &vectors, pool);
+    let chosen = assign(level, &Book::new(&book), &vectors, pool)?;
     codes.copy_from_slice(&chosen);
+    Ok(())
 }
 
 pub(super) fn decode(bytes: &[u8], count: usize, row: usize, from: usize, out: &mut [f32]) {

@@ -202,7 +202,8 @@ struct Row {
     offset: u64,
 }
 
-pub(super) fn parse(bytes: &[u8], file: &str, limits: &Limits) -> Result<Parsed> {
+/// Reads all but the tensors; `bytes` are the file's first, `have` is how many there are in all.
+pub(super) fn parse(bytes: &[u8], have: u64, file: &str, limits: &Limits) -> Result<Parsed> {
     let fail = |fault| Error::file(file, fault);
     let mut reader = Reader { bytes, at: MAGIC.len(), limit: limits.header };
     let version = reader.u32().map_err(fail)?;
@@ -231,7 +232,7 @@ pub(super) fn parse(bytes: &[u8], file: &str, limits: &Limits) -> Result<Parsed>
         rows.push(row(&mut reader, &name, limits).map_err(|fault| Error::tensor(&name, fault))?);
     }
     let start = (reader.at as u64).next_multiple_of(alignment);
-    let available = (bytes.len() as u64).saturating_sub(start);
+    let available = have.saturating_sub(start);
     let mut infos = Vec::with_capacity(rows.len());
     for row in rows {
         let name = row.name.clone();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Info, Limits, Metadata, Parsed, disjoint, within};
 use crate::{Error, Fault, Format, Result};
@@ -11,8 +11,11 @@ use crate::{Error, Fault, Format, Result};
 /// The key under which formats that safetensors has no name for are told: a JSON object, tensor to format and shape.
 const OWN: &str = "village.formats";
 
-/// Pairs in the file's order, which a map would lose.
+/// Pairs in the file's order, which a map would lose; no more than [`MOST`].
 struct Pairs<V>(Vec<(String, V)>);
+
+/// Pairs of one object. What a header claims takes several times its own bytes: this bounds it.
+const MOST: usize = 1 << 20;
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -25,6 +28,9 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
+                    if pairs.len() >= MOST {
+                        return Err(too_many());
+                    }
                     pairs.push(pair);
                 }
                 Ok(Pairs(pairs))
@@ -34,11 +40,74 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
     }
 }
 
+fn too_many<E: serde::de::Error>() -> E {
+    E::custom(format!("more than {MOST} pairs"))
+}
+
+/// The header: tensors in the file's order, and the metadata.
+struct Head {
+    tensors: Vec<(String, Entry)>,
+    metadata: Vec<(String, String)>,
+}
+
 #[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Entry {
-    Tensor { dtype: String, shape: Vec<u64>, data_offsets: [u64; 2] },
-    Metadata(Pairs<String>),
+struct Entry {
+    dtype: String,
+    shape: Shape,
+    data_offsets: [u64; 2],
+}
+
+/// Dimensions; what comes after those that any limit accepts is not kept.
+struct Shape(Vec<u64>);
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Shape;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of dimensions")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                const MOST: usize = 256;
+                let mut shape = Vec::new();
+                while let Some(dimension) = list.next_element()? {
+                    if shape.len() >= MOST {
+                        return Err(serde::de::Error::custom(format!("more than {MOST} dimensions")));
+                    }
+                    shape.push(dimension);
+                }
+                Ok(Shape(shape))
+            }
+        }
+        deserializer.deserialize_seq(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Head {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Head;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut head = Head { tensors: Vec::new(), metadata: Vec::new() };
+                while let Some(name) = map.next_key::<String>()? {
+                    if head.tensors.len() >= MOST {
+                        return Err(too_many());
+                    }
+                    match name.as_str() {
+                        "__metadata__" => Pairs(head.metadata) = map.next_value()?,
+                        _ => head.tensors.push((name, map.next_value()?)),
+                    }
+                }
+                Ok(head)
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]
@@ -47,38 +116,31 @@ struct Own {
     shape: Vec<u64>,
 }
 
-pub(super) fn parse(bytes: &[u8], file: &str, limits: &Limits) -> Result<Parsed> {
+/// Reads the header; `bytes` are the file's first, `have` is how many there are in all.
+pub(super) fn parse(bytes: &[u8], have: u64, file: &str, limits: &Limits) -> Result<Parsed> {
     let fail = |fault| Error::file(file, fault);
-    let have = bytes.len() as u64;
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(fail(Fault::Truncated { need: 8, have }));
+        return Err(fail(Fault::Truncated { need: 8, have: bytes.len() as u64 }));
     };
     let length = u64::from_le_bytes(*length);
     within("bytes of header", length, limits.header).map_err(fail)?;
-    let Some((header, data)) = usize::try_from(length).ok().and_then(|n| rest.split_at_checked(n)) else {
-        return Err(fail(Fault::Truncated { need: length.saturating_add(8), have }));
+    let Some((header, _)) = usize::try_from(length).ok().and_then(|n| rest.split_at_checked(n)) else {
+        return Err(fail(Fault::Truncated { need: length.saturating_add(8), have: bytes.len() as u64 }));
     };
     if !header.starts_with(b"{") {
         return Err(fail(Fault::Not("a safetensors file")));
     }
-    let Pairs(entries) =
-        serde_json::from_slice::<Pairs<Entry>>(header).map_err(|e| fail(Fault::Header(e.to_string())))?;
-    within("number of tensors", entries.len() as u64, limits.tensors).map_err(fail)?;
+    let Head { tensors, mut metadata } =
+        serde_json::from_slice::<Head>(header).map_err(|e| fail(Fault::Header(e.to_string())))?;
+    within("number of tensors", tensors.len() as u64, limits.tensors).map_err(fail)?;
 
     let start = 8 + header.len();
-    let mut infos = Vec::with_capacity(entries.len());
-    let mut metadata = Vec::new();
-    for (name, entry) in entries {
-        match entry {
-            Entry::Metadata(Pairs(pairs)) if name == "__metadata__" => metadata = pairs,
-            Entry::Tensor { dtype, shape, data_offsets } if name != "__metadata__" => {
-                let info = tensor(name, &dtype, shape, data_offsets, start, data.len() as u64, limits)?;
-                infos.push(info);
-            }
-            _ => return Err(fail(Fault::Header(format!("`{name}` is neither a tensor nor metadata")))),
-        }
+    let available = have.saturating_sub(start as u64);
+    let mut infos = Vec::with_capacity(tensors.len());
+    for (name, Entry { dtype, shape: Shape(shape), data_offsets }) in tensors {
+        infos.push(tensor(name, &dtype, shape, data_offsets, start, available, limits)?);
     }
-    whole(&infos, start, bytes.len()).map_err(|(name, fault)| match name {
+    whole(&infos, start, have as usize).map_err(|(name, fault)| match name {
         Some(name) => Error::tensor(name, fault),
         None => fail(fault),
     })?;

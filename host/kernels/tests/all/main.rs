@@ -3,6 +3,7 @@
 mod backends;
 mod compare;
 mod formats;
+mod fuzz;
 mod merge;
 mod quantize;
 
