@@ -7,6 +7,7 @@ mod files;
 mod load;
 mod log;
 mod memory;
+mod sdk;
 mod storage;
 mod structure;
 mod world;
