@@ -11,6 +11,7 @@ mod kernels;
 mod load;
 mod log;
 mod memory;
+mod sdk;
 mod storage;
 mod structure;
 mod world;

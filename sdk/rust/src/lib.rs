@@ -139,6 +139,11 @@
 
 extern crate self as village;
 
+#[cfg(all(target_family = "wasm", not(all(target_os = "wasi", target_env = "p2"))))]
+compile_error!(
+    "an agent is built for wasm32-wasip2: by `village build`, or `cargo build --release --target wasm32-wasip2`"
+);
+
 pub mod agents;
 pub mod budget;
 pub mod device;

@@ -13,19 +13,20 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     nearest
 }
 
-/// Levenshtein's: bytes to put in, take out or change.
+/// Bytes to put in, take out, change, or swap with the next.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut before = row.clone();
     for (i, letter) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        row[0] = left;
-        for (cell, other) in row[1..].iter_mut().zip(b) {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = *cell;
-            left = changed.min(diagonal + 1).min(left + 1);
-            *cell = left;
+        let mut next = vec![i + 1];
+        for (j, other) in b.iter().enumerate() {
+            let mut best = (row[j] + usize::from(letter != other)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *letter == b[j - 1] && a[i - 1] == *other {
+                best = best.min(before[j - 1] + 1);
+            }
+            next.push(best);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -39,6 +40,8 @@ mod tests {
         let known = ["greet", "part", "shortest-path"];
         assert_eq!(nearest("gret", &known), Some("greet"));
         assert_eq!(nearest("shortest_path", &known), Some("shortest-path"));
+        assert_eq!(nearest("graet", &known), Some("greet"));
+        assert_eq!(nearest("prat", &known), Some("part"), "two letters that changed places are one slip");
         assert_eq!(nearest("teleport", &known), None);
         assert_eq!(nearest("", &known), None);
         assert_eq!(nearest("greet", &[]), None);
@@ -49,5 +52,7 @@ mod tests {
         assert_eq!(distance(b"kitten", b"sitting"), 3);
         assert_eq!(distance(b"", b"abc"), 3);
         assert_eq!(distance(b"flaw", b"lawn"), 2);
+        assert_eq!(distance(b"nmae", b"name"), 1);
+        assert_eq!(distance(b"abcd", b"badc"), 2);
     }
 }

@@ -41,8 +41,8 @@ struct Plain {
     defaulted: Vec<i16>,
     maybe: Option<f64>,
     #[serde(skip)]
-    #[allow(dead_code, reason = "it is there to be skipped")]
-    hidden: u8,
+    #[allow(dead_code, reason = "it is there to be skipped, and has no schema")]
+    hidden: std::sync::OnceLock<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sometimes: Option<Box<u8>>,
     r#type: char,

@@ -127,6 +127,9 @@ fn properties<'a>(fields: impl Iterator<Item = &'a Field>, case: &Both<Case>, de
     let mut calls = TokenStream::new();
     for field in fields {
         let part = Part::of(&field.attrs)?;
+        if part.skipped.read && part.skipped.written {
+            continue;
+        }
         let ty = shown(field)?;
         if part.flatten {
             let both = !part.skipped.read && !part.skipped.written;

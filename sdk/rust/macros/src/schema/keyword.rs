@@ -40,7 +40,6 @@ pub(super) fn shown(field: &Field) -> Result<Type> {
     let part = Part::of(&field.attrs)?;
     match (shown, part.with) {
         (Some(shown), _) => Ok(shown),
-        (None, Some(_)) if part.skipped.read && part.skipped.written => Ok(field.ty.clone()),
         (None, Some(span)) => {
             Err(Error::new(span, "how this field is written can't be seen here: say `#[schema(as = Type)]` beside it"))
         }
