@@ -1,0 +1,437 @@
+//! JSON schemas (2020-12) of types, as serde reads and writes them.
+//!
+//! `#[derive(Schema)]` builds the text out of constants, so that a schema costs a component little more than its letters.
+//! A type is written where it is used; only one that contains itself is referred to.
+
+mod known;
+
+/// A type whose JSON can be described. Derived beside serde's traits, and from the same attributes.
+///
+/// Documentation comments of types, fields and variants become descriptions. Bounds are said by `#[schema(…)]` on a field:
+/// `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `multiple_of`, `min_length`, `max_length`, `pattern`,
+/// `format`, `min_items`, `max_items`, `unique_items`, `default`, `title`, each `= literal`, and `as = Type` for a field that is
+/// written as another type (`#[serde(with = …)]`). They describe; checking them is the skill's.
+///
+/// ```
+/// use serde::Deserialize;
+/// use village::Schema;
+///
+/// #[derive(Deserialize, Schema)]
+/// #[serde(rename_all = "camelCase")]
+/// struct Order {
+///     /// What is wanted.
+///     article: String,
+///     #[schema(minimum = 1)]
+///     how_many: Option<u32>,
+/// }
+///
+/// assert_eq!(
+///     village::schema::input::<Order>(),
+///     r#"{"type":"object","properties":{"article":{"description":"What is wanted.","type":"string"},"#.to_owned()
+///         + r#""howMany":{"minimum":1,"type":["integer","null"],"maximum":4294967295}},"required":["article"]}"#
+/// );
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no JSON schema, so no skill can take or answer it",
+    label = "a skill's input and output need a schema",
+    note = "for a type of your own: `#[derive(village::Schema)]` beside serde's `Deserialize` or `Serialize`",
+    note = "for bytes or text without a schema: `village::Payload`, `Vec<u8>` or `String`"
+)]
+pub trait Schema {
+    /// What a type that may contain itself is called. Empty for types that are always written out.
+    const NAME: &'static str = "";
+    /// What stands over the type. May be empty.
+    const DESCRIPTION: &'static str = "";
+    /// Whether a field of this type may be left out.
+    const OPTIONAL: bool = false;
+    /// Whether the member `type` says it all, so that `null` can be allowed there.
+    const PLAIN: bool = false;
+
+    /// What tells this type from all others. A pointer is what it points to.
+    #[doc(hidden)]
+    fn id() -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
+    /// Writes the members of the schema: `"type":"string"`.
+    fn write(to: &mut Writer);
+
+    /// Writes the properties into a larger object, as `#[serde(flatten)]` does.
+    fn flatten(into: &mut Object<'_>) {
+        into.all_of::<Self>();
+    }
+}
+
+/// The schema of what is read as `T`.
+pub fn input<T: Schema + ?Sized>() -> String {
+    text::<T>(true)
+}
+
+/// The schema of what is written of a `T`.
+pub fn output<T: Schema + ?Sized>() -> String {
+    text::<T>(false)
+}
+
+fn text<T: Schema + ?Sized>(input: bool) -> String {
+    let mut writer = Writer {
+        text: String::new(),
+        input,
+        taken: Vec::new(),
+        nullable: false,
+        first: true,
+        root: T::id(),
+        open: Vec::new(),
+        definitions: Vec::new(),
+    };
+    writer.braces::<T>(&[]);
+    let mut text = writer.text;
+    if !writer.definitions.is_empty() {
+        text.pop();
+        let mut start = if text.ends_with('{') { "\"$defs\":{" } else { ",\"$defs\":{" };
+        for definition in &writer.definitions {
+            text.push_str(start);
+            start = ",";
+            text.push_str(&["\"", &definition.name, "\":", &definition.text].concat());
+        }
+        text.push_str("}}");
+    }
+    text
+}
+
+/// Members that a field adds to the schema of its type, or puts in their place: the name, and the value as JSON.
+pub type Extra = &'static [(&'static str, &'static str)];
+
+/// Where a schema is written to.
+pub struct Writer {
+    text: String,
+    input: bool,
+    /// Members that a field has already put in the place of its type's.
+    taken: Vec<&'static str>,
+    nullable: bool,
+    first: bool,
+    root: &'static str,
+    /// Types that are being written, by their full names, and whether they turned out to contain themselves.
+    open: Vec<(&'static str, bool)>,
+    definitions: Vec<Definition>,
+}
+
+struct Definition {
+    id: &'static str,
+    name: String,
+    /// Empty while it is not written yet.
+    text: String,
+}
+
+impl Writer {
+    /// Whether this is the schema of something that is read.
+    pub fn input(&self) -> bool {
+        self.input
+    }
+
+    /// One member, unless a field says otherwise.
+    pub fn member(&mut self, name: &str, json: &str) {
+        if self.begin(name) {
+            self.text.push_str(json);
+        }
+    }
+
+    /// The member `type`; with `null` where the value may be.
+    pub fn kind(&mut self, name: &str) {
+        let nullable = std::mem::take(&mut self.nullable);
+        let json = if nullable { ["[\"", name, "\",\"null\"]"].concat() } else { ["\"", name, "\""].concat() };
+        self.member("type", &json);
+    }
+
+    /// Members, and then others, of which those of the same names are left out.
+    pub fn with(&mut self, extra: Extra, write: impl FnOnce(&mut Writer)) {
+        for (name, json) in extra {
+            self.member(name, json);
+        }
+        self.taken.extend(extra.iter().map(|(name, _)| name));
+        write(self);
+    }
+
+    /// One member that is a schema.
+    pub fn schema<T: Schema + ?Sized>(&mut self, name: &str) {
+        if self.begin(name) {
+            self.value::<T>(&[]);
+        }
+    }
+
+    /// One member that is a list. Each call of `next` begins an item.
+    pub fn list(&mut self, name: &str, items: impl FnOnce(&mut List<'_>)) {
+        if self.begin(name) {
+            self.text.push('[');
+            items(&mut List { writer: self, first: true });
+            self.text.push(']');
+            self.first = false;
+        }
+    }
+
+    /// The members of an object: `properties`, `required` and what belongs to them. A `closed` one has no others.
+    pub fn object(&mut self, closed: bool, properties: impl FnOnce(&mut Object<'_>)) {
+        self.kind("object");
+        let before = self.first;
+        self.text.push_str(if before { "\"properties\":{" } else { ",\"properties\":{" });
+        let mut object =
+            Object { writer: self, first: true, required: String::new(), all_of: String::new(), others: String::new() };
+        properties(&mut object);
+        let Object { required, all_of, others, .. } = object;
+        self.first = false;
+        self.text.push('}');
+        if !required.is_empty() {
+            self.text.push_str(&[",\"required\":[", &required, "]"].concat());
+        }
+        if !all_of.is_empty() {
+            self.text.push_str(&[",\"allOf\":[", &all_of, "]"].concat());
+        }
+        if !others.is_empty() {
+            self.text.push_str(&[",\"additionalProperties\":", &others].concat());
+        } else if closed && self.input {
+            let name = if all_of.is_empty() { "additionalProperties" } else { "unevaluatedProperties" };
+            self.text.push_str(&[",\"", name, "\":false"].concat());
+        }
+    }
+
+    /// A whole schema, in braces.
+    fn value<T: Schema + ?Sized>(&mut self, extra: Extra) {
+        let id = T::id();
+        if T::NAME.is_empty() {
+            return self.braces::<T>(extra);
+        }
+        if id == self.root {
+            return self.reference("#", extra);
+        }
+        if let Some(open) = self.open.iter_mut().find(|open| open.0 == id) {
+            open.1 = true;
+            let name = self.define(id, T::NAME);
+            return self.reference(&name, extra);
+        }
+        if self.definitions.iter().any(|definition| definition.id == id) {
+            let name = self.define(id, T::NAME);
+            return self.reference(&name, extra);
+        }
+        let start = self.text.len();
+        self.open.push((id, false));
+        self.braces::<T>(extra);
+        if self.open.pop().is_some_and(|open| open.1) {
+            // It contains itself, which is known only now: once more, without what this field adds.
+            self.text.truncate(start);
+            let outer = std::mem::take(&mut self.text);
+            self.braces::<T>(&[]);
+            let text = std::mem::replace(&mut self.text, outer);
+            let name = self.define(id, T::NAME);
+            if let Some(definition) = self.definitions.iter_mut().find(|definition| definition.id == id) {
+                definition.text = text;
+            }
+            self.reference(&name, extra);
+        }
+    }
+
+    fn braces<T: Schema + ?Sized>(&mut self, extra: Extra) {
+        self.enclosed(|to| {
+            to.with(extra, |to| {
+                if !T::DESCRIPTION.is_empty() && to.begin("description") {
+                    crate::json::quote(T::DESCRIPTION, &mut to.text);
+                }
+                T::write(to);
+            });
+        });
+    }
+
+    fn reference(&mut self, to: &str, extra: Extra) {
+        let json = ["\"", to, "\""].concat();
+        self.enclosed(|to| to.with(extra, |to| to.member("$ref", &json)));
+    }
+
+    /// Braces, and in them members that nothing outside them bears on.
+    fn enclosed(&mut self, members: impl FnOnce(&mut Writer)) {
+        let outer = (std::mem::take(&mut self.taken), std::mem::take(&mut self.nullable));
+        self.text.push('{');
+        self.first = true;
+        members(self);
+        self.text.push('}');
+        (self.taken, self.nullable) = outer;
+        self.first = false;
+    }
+
+    /// The reference to a definition, which is made if there is none.
+    fn define(&mut self, id: &'static str, name: &str) -> String {
+        let known = self.definitions.iter().find(|definition| definition.id == id);
+        let name = known.map(|definition| definition.name.clone()).unwrap_or_else(|| {
+            let taken = |name: &str| self.definitions.iter().any(|definition| definition.name == name);
+            let mut free = name.to_owned();
+            // Two types of one name, in different modules or for different parameters.
+            for number in 2.. {
+                if !taken(&free) {
+                    break;
+                }
+                free = [name, &number.to_string()].concat();
+            }
+            self.definitions.push(Definition { id, name: free.clone(), text: String::new() });
+            free
+        });
+        ["#/$defs/", &name].concat()
+    }
+
+    /// Writes a member's name, unless a field has one of that name.
+    fn begin(&mut self, name: &str) -> bool {
+        if self.taken.contains(&name) {
+            return false;
+        }
+        if !self.first {
+            self.text.push(',');
+        }
+        self.first = false;
+        self.text.push_str(&["\"", name, "\":"].concat());
+        true
+    }
+}
+
+/// A list that is being written.
+pub struct List<'a> {
+    writer: &'a mut Writer,
+    first: bool,
+}
+
+impl List<'_> {
+    /// Whether this is the schema of something that is read.
+    pub fn input(&self) -> bool {
+        self.writer.input
+    }
+
+    /// One item that is a schema.
+    pub fn schema<T: Schema + ?Sized>(&mut self, extra: Extra) {
+        self.comma();
+        self.writer.value::<T>(extra);
+    }
+
+    /// One item that is a schema without a type of its own.
+    pub fn braces(&mut self, members: impl FnOnce(&mut Writer)) {
+        self.comma();
+        self.writer.enclosed(members);
+    }
+
+    /// One item as JSON.
+    pub fn json(&mut self, json: &str) {
+        self.comma();
+        self.writer.text.push_str(json);
+    }
+
+    fn comma(&mut self) {
+        if !self.first {
+            self.writer.text.push(',');
+        }
+        self.first = false;
+    }
+}
+
+/// An object that is being written.
+pub struct Object<'a> {
+    writer: &'a mut Writer,
+    first: bool,
+    required: String,
+    all_of: String,
+    others: String,
+}
+
+/// One property, as it is read and as it is written.
+pub struct Property {
+    /// Its name where it is read; empty if it is not.
+    pub read: &'static str,
+    /// Its name where it is written; empty if it is not.
+    pub written: &'static str,
+    /// Whether it must be there to be read, unless its type may be left out.
+    pub needed: bool,
+    /// Whether it is always written.
+    pub always: bool,
+    /// What the field adds to its type's schema.
+    pub extra: Extra,
+}
+
+impl Object<'_> {
+    /// Whether this is the schema of something that is read.
+    pub fn input(&self) -> bool {
+        self.writer.input
+    }
+
+    /// One property.
+    pub fn property<T: Schema + ?Sized>(&mut self, property: &Property) {
+        let (name, required) = if self.writer.input {
+            (property.read, property.needed && !T::OPTIONAL)
+        } else {
+            (property.written, property.always)
+        };
+        if self.name(name, required) {
+            self.writer.value::<T>(property.extra);
+        }
+    }
+
+    /// A property with one possible value, given as JSON: a tag.
+    pub fn tag(&mut self, name: &str, json: &str) {
+        if self.name(name, true) {
+            self.writer.text.push_str(&["{\"const\":", json, "}"].concat());
+        }
+    }
+
+    /// A property that is always there.
+    pub fn schema<T: Schema + ?Sized>(&mut self, name: &str, extra: Extra) {
+        if self.name(name, true) {
+            self.writer.value::<T>(extra);
+        }
+    }
+
+    /// A property that is a schema without a type of its own.
+    pub fn braces(&mut self, name: &str, members: impl FnOnce(&mut Writer)) {
+        if self.name(name, true) {
+            self.writer.enclosed(members);
+        }
+    }
+
+    /// The rest of the properties, whatever they are called.
+    pub fn others<T: Schema + ?Sized>(&mut self) {
+        let outer = std::mem::take(&mut self.writer.text);
+        self.writer.value::<T>(&[]);
+        self.others = std::mem::replace(&mut self.writer.text, outer);
+    }
+
+    /// Properties that can't be listed here, such as those of an enum: the whole must satisfy that schema too.
+    pub fn all_of<T: Schema + ?Sized>(&mut self) {
+        let outer = std::mem::take(&mut self.writer.text);
+        self.writer.value::<T>(&[]);
+        let text = std::mem::replace(&mut self.writer.text, outer);
+        if !self.all_of.is_empty() {
+            self.all_of.push(',');
+        }
+        self.all_of.push_str(&text);
+    }
+
+    /// What `fields` writes is there altogether or not at all, so none of it is required.
+    pub fn optional(&mut self, fields: impl FnOnce(&mut Self)) {
+        let before = self.required.len();
+        fields(self);
+        self.required.truncate(before);
+    }
+
+    /// Begins a property; not if there is none of that name in this direction.
+    fn name(&mut self, name: &str, required: bool) -> bool {
+        if name.is_empty() {
+            return false;
+        }
+        if !self.first {
+            self.writer.text.push(',');
+        }
+        self.first = false;
+        let mut quoted = String::new();
+        crate::json::quote(name, &mut quoted);
+        self.writer.text.push_str(&quoted);
+        self.writer.text.push(':');
+        if required {
+            if !self.required.is_empty() {
+                self.required.push(',');
+            }
+            self.required.push_str(&quoted);
+        }
+        true
+    }
+}
