@@ -3,6 +3,7 @@
 //! Times on shared machines wander, so each figure is a ratio or a percentile of repeated runs that take turns with
 //! their baseline, and carries its spread. A row that misses its bar says so.
 
+mod authoring;
 mod deadline;
 mod density;
 mod fairness;
@@ -36,7 +37,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 8] = ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "program"];
+pub const GROUPS: [&str; 9] =
+    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "program", "authoring"];
 
 /// Measures, telling `said` of each row as it is done.
 pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
@@ -53,7 +55,8 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "fairness" => fairness::measure(plan)?,
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
-            _ => program::measure(plan)?,
+            "program" => program::measure(plan)?,
+            _ => authoring::measure(plan)?,
         };
         for row in rows {
             said(&row);

@@ -50,6 +50,11 @@ impl Problem {
         Problem { details, ..self }
     }
 
+    /// Says first what failed.
+    pub(crate) fn prefixed(self, words: &str) -> Problem {
+        Problem { message: format!("{words}{}", self.message), ..self }
+    }
+
     pub(crate) fn file(path: &std::path::Path, reason: impl std::fmt::Display) -> Problem {
         Problem::new("file", format!("{}: {reason}", path.display()))
     }
@@ -105,7 +110,18 @@ impl std::fmt::Display for Problem {
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
         let frames = fault.frames().iter().map(ToString::to_string).collect();
-        Problem { frames, ..Problem::new(fault.kind(), fault.to_string()) }
+        Problem { frames, ..Problem::new(fault.kind(), format!("{fault}{}", advice(&fault))) }
+    }
+}
+
+/// What to do about a limit that was met.
+fn advice(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Deadline { .. } => {
+            "; if it is no endless loop, give it longer: `deadline` under [budget] in agent.toml, or --budget deadline=…"
+        }
+        Fault::Memory { .. } => "; to let it hold more: `memory` under [budget] in agent.toml, or --budget memory=…",
+        _ => "",
     }
 }
 

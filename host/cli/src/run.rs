@@ -1,12 +1,14 @@
 //! `village run`: one message to an agent, or one run of a command.
 
 use crate::arguments::Run;
+use crate::author;
 use crate::problem::Problem;
 use crate::source::{Source, read, read_file};
 use crate::{json, node, print};
 use base::Budget;
 use guest::{
-    Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version,
+    Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Shape, Stdin,
+    Version,
 };
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
@@ -27,6 +29,9 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     let (budget, grants) = allow(options, source.budget(), source.grants())?;
     if let (Some((path, _)), false) = (&source.manifest, json) {
         print::err(&format!("village: budget and grants as {} says", path.display()));
+    }
+    if let (Some(stale), false) = (source.stale(), json) {
+        print::err(&format!("village: {stale}"));
     }
     node::with(small(), async |host| {
         let version = load(host, &source).await?;
@@ -53,7 +58,11 @@ pub(crate) async fn load(host: &Host, source: &Source) -> Result<Version, Proble
             loading.await
         }
     };
-    loaded.map_err(|error| Problem::new(error.kind(), format!("{}: {error}", source.component.display())))
+    loaded.map_err(|error| {
+        // Of what is not even a component there is no more to say.
+        let advice = Shape::read(&source.bytes).map(|shape| author::misfit(&shape)).unwrap_or_default();
+        Problem::new(error.kind(), format!("{}: {error}{advice}", source.component.display()))
+    })
 }
 
 /// What the command line adds to a budget and to grants.
@@ -161,6 +170,9 @@ impl Job<'_> {
         }
         known.insert("budget".into(), json::budget(agent.usage(), receipt));
         known.insert("digest".into(), self.version.digest().to_string().into());
+        if let Some(stale) = self.source.stale() {
+            known.insert("stale".into(), stale.into());
+        }
         known
     }
 }
@@ -198,7 +210,7 @@ fn message(options: &Run) -> Result<Message, Problem> {
 }
 
 /// What bytes on a command line or in a file probably are.
-fn content_type(body: &[u8]) -> &'static str {
+pub(crate) fn content_type(body: &[u8]) -> &'static str {
     let record = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
     match std::str::from_utf8(body) {
         Ok("") => "",

@@ -129,7 +129,7 @@ impl Builder {
 }
 
 /// The user's cache folder: `VILLAGE_CACHE`, or where the system keeps such things.
-fn cache_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("VILLAGE_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|folder| folder.join("village")))

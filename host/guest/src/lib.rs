@@ -20,7 +20,7 @@ pub use agents::{Answer, Error as Failed, Receipt, Refusal};
 pub use command::{Finished, Stdin};
 pub use ctx::Ctx;
 pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
-pub use host::{Builder, Error, Host, Version, grants_needed};
+pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest};
 pub use runtime::compiler::enter;

@@ -18,7 +18,7 @@ pub use diagnostic::Diagnostic;
 pub use machine::{Check, Toolchain};
 pub use package::{Made, Package};
 pub use setup::{Attempt, install};
-pub use shelf::Shelf;
+pub use shelf::{Place, Shelf};
 
 use machine::Machine;
 

@@ -99,6 +99,7 @@ impl Toolchain {
     pub fn make(&self, package: &Package, target: &Path, progress: Progress) -> Result<Made, Error> {
         let lock = lock(target, ".building")?;
         let ran = self.run(self.building(package, target, progress), progress)?;
+        crate::shelf::remember(target, package, &ran.lines);
         let mut diagnostics = diagnostics(&ran.lines, package);
         if !ran.well {
             diagnostics.retain(|found| found.error);
@@ -112,7 +113,6 @@ impl Toolchain {
         let made = own.filter_map(component).next();
         let path = made.ok_or_else(|| Error::Nothing { workspace: package.folder.clone() })?.path;
         check(&path)?;
-        crate::shelf::remember(target, package, &ran.lines);
         Ok(Made { path, warnings: diagnostics, _lock: lock })
     }
 

@@ -21,6 +21,15 @@ use crate::package::Package;
 /// The folder that has a target folder for each project.
 pub struct Shelf(PathBuf);
 
+/// A target folder on the shelf.
+#[derive(Debug)]
+pub struct Place {
+    /// The folder.
+    pub folder: PathBuf,
+    /// As long as the very first is being built, the next ones wait: they can begin with what it has built.
+    _first: Option<File>,
+}
+
 /// What is remembered of a target folder, in a file in it.
 #[derive(Default, Deserialize, Serialize)]
 struct Known {
@@ -38,27 +47,32 @@ impl Shelf {
     }
 
     /// The target folder of a project, begun with what others have built if it is new.
-    pub fn place(&self, package: &Package) -> Result<PathBuf, Error> {
+    pub fn place(&self, package: &Package) -> Result<Place, Error> {
         let mut hasher = DefaultHasher::new();
         package.folder.hash(&mut hasher);
-        let place = self.0.join(format!("{}-{:016x}", package.name, hasher.finish()));
-        if place.is_dir() {
-            return Ok(place);
+        let folder = self.0.join(format!("{}-{:016x}", package.name, hasher.finish()));
+        if folder.is_dir() {
+            return Ok(Place { folder, _first: None });
         }
         let failed = |source| Error::Files { path: self.0.clone(), source };
-        fs::create_dir_all(&self.0).map_err(failed)?;
-        let _lock = crate::cargo::lock(&self.0, ".placing")?;
+        let lock = crate::cargo::lock(&self.0, ".placing")?;
         let others = self.others().map_err(failed)?;
-        if let Some((_, latest, known)) = others.last() {
-            // Unfinished, it has another name. Without it the first build takes longer, and that is all.
-            let begun = self.0.join(format!(".begun-{}", std::process::id()));
-            match begin(latest, &begun, &known.own).and_then(|()| fs::rename(&begun, &place)) {
-                Ok(()) => {}
+        if others.is_empty() {
+            return Ok(Place { folder, _first: Some(lock) });
+        }
+        // Unfinished, it has another name. Without it the first build takes longer, and that is all.
+        let begun = self.0.join(format!(".begun-{}", std::process::id()));
+        let latest = others.iter().rev();
+        // If all are being built in, the latest is waited for.
+        let busy = latest.clone().take(1).map(|other| (other, true));
+        for ((_, from, known), wait) in latest.map(|other| (other, false)).chain(busy) {
+            match begin(from, &begun, &known.own, wait).and_then(|()| fs::rename(&begun, &folder)) {
+                Ok(()) => break,
                 Err(_) => _ = fs::remove_dir_all(&begun),
             }
         }
         self.tidy(&others);
-        Ok(place)
+        Ok(Place { folder, _first: None })
     }
 
     /// The target folders that are there, the latest last.
@@ -78,8 +92,7 @@ impl Shelf {
     /// Removes what was built of projects that are no more; the latest stays, for others to begin with.
     fn tidy(&self, others: &[(SystemTime, PathBuf, Known)]) {
         let earlier = others.split_last().map_or(&[][..], |(_, earlier)| earlier);
-        for (_, folder, known) in earlier.iter().filter(|(_, _, known)| !known.project.is_dir()) {
-            debug_assert!(!known.own.is_empty(), "it was built");
+        for (_, folder, _) in earlier.iter().filter(|(_, _, known)| !known.project.is_dir()) {
             // What can't be removed is removed another time.
             let _ = fs::remove_dir_all(folder);
         }
@@ -113,10 +126,13 @@ fn name(package: &str) -> String {
 }
 
 /// Gives `new` all of `from` that is neither a project's own nor a final product.
-fn begin(from: &Path, new: &Path, own: &BTreeSet<String>) -> io::Result<()> {
+fn begin(from: &Path, new: &Path, own: &BTreeSet<String>, wait: bool) -> io::Result<()> {
     // While its owner builds, it is in no state to be taken from.
     let lock = File::open(from.join(".building"))?;
-    lock.try_lock().map_err(io::Error::other)?;
+    match wait {
+        true => lock.lock()?,
+        false => lock.try_lock().map_err(io::Error::other)?,
+    }
     fs::create_dir_all(new)?;
     take(from, from, new, own)
 }
@@ -228,5 +244,63 @@ mod tests {
             keep(&from, &to).expect("kept");
             assert_eq!(fs::metadata(&to).and_then(|about| about.modified()).expect("a time"), then, "{name}");
         }
+    }
+
+    /// A package in a folder of its own.
+    fn package(name: &str) -> (tempfile::TempDir, Package) {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let manifest = format!("[workspace]\n[package]\nname = \"{name}\"\nedition = \"2024\"\n");
+        fs::create_dir(folder.path().join("src")).expect("it is empty");
+        fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
+        fs::write(folder.path().join("src/main.rs"), "").expect("written");
+        let package = crate::Toolchain::Plain.package(folder.path()).expect("a package");
+        (folder, package)
+    }
+
+    /// As if cargo had built a package there, its own and one of a registry.
+    fn build(place: &Path, package: &Package) {
+        let deps = place.join("release/deps");
+        fs::create_dir_all(&deps).expect("made");
+        for file in ["libserde-1.rlib", &format!("lib{}.rlib", package.name)] {
+            fs::write(deps.join(file), file).expect("written");
+        }
+        fs::write(place.join(".building"), "").expect("written");
+        remember(place, package, &[]);
+    }
+
+    #[test]
+    fn another_project_begins_with_what_is_nobodys_own() {
+        let shelf = tempfile::tempdir().expect("a temporary folder can be made");
+        let shelf = Shelf::new(shelf.path().join("build"));
+        let ((gone, one), (_two, two), (_third, third)) = (package("same"), package("same"), package("third"));
+        let first = shelf.place(&one).expect("a place");
+        build(&first.folder, &one);
+        drop(first);
+
+        let second = shelf.place(&two).expect("a place").folder;
+        assert_ne!(second, shelf.place(&one).expect("a place").folder, "of one name, and not the same");
+        let files: Vec<_> = fs::read_dir(second.join("release/deps")).expect("it began").flatten().collect();
+        assert_eq!(files.iter().map(fs::DirEntry::file_name).collect::<Vec<_>>(), ["libserde-1.rlib"]);
+
+        // What is no more is removed as soon as somebody else can be begun with.
+        build(&second, &two);
+        gone.close().expect("removed");
+        let before = shelf.0.read_dir().expect("a folder").count();
+        assert!(shelf.place(&third).expect("a place").folder.join("release/deps/libserde-1.rlib").is_file());
+        assert_eq!(shelf.0.read_dir().expect("a folder").count(), before, "one more, and one less");
+    }
+
+    #[test]
+    fn nothing_is_begun_with_what_is_being_built() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (_one, one) = package("one");
+        let from = folder.path().join("from");
+        build(&from, &one);
+        let lock = File::open(from.join(".building")).expect("a file");
+        lock.lock().expect("nobody holds it");
+
+        assert!(begin(&from, &folder.path().join("new"), &BTreeSet::new(), false).is_err());
+        drop(lock);
+        assert!(begin(&from, &folder.path().join("new"), &BTreeSet::new(), false).is_ok());
     }
 }

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn many_differences_are_counted() {
-        let said = said(json!([0; 30]), json!([1; 30]), Extent::Whole);
+        let said = said(json!(vec![0; 30]), json!(vec![1; 30]), Extent::Whole);
         assert_eq!((said.len(), said.last().map(String::as_str)), (11, Some("and: 20 more places")));
     }
 }

@@ -55,7 +55,8 @@ impl Schema {
 
 /// The path to a member.
 pub(crate) fn member(path: &str, name: &str) -> String {
-    let plain = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '$'));
+    let plain =
+        !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '$'));
     match (path, plain) {
         ("", true) => name.into(),
         (path, true) => format!("{path}.{name}"),
@@ -222,7 +223,9 @@ fn own(rules: &Map<String, Value>, value: &Value, path: &str, misfits: &mut Vec<
             return say(here(), format!("is {}, and must be {}", brief(value), words.join(" or ")));
         }
     }
-    if let Some(all) = rules.get("enum").and_then(Value::as_array).filter(|all| !all.iter().any(|one| equal(one, value))) {
+    if let Some(all) =
+        rules.get("enum").and_then(Value::as_array).filter(|all| !all.iter().any(|one| equal(one, value)))
+    {
         let all: Vec<_> = all.iter().map(brief).collect();
         say(here(), format!("is {}, and must be one of {}", brief(value), all.join(", ")));
     }
@@ -301,9 +304,17 @@ mod tests {
             (json!({"anyOf": [{"type": "null"}, {"minimum": 1}]}), json!([null, 1]), json!([0])),
             (json!({"oneOf": [{"minimum": 1}, {"maximum": 2}]}), json!([0, 3]), json!([1])),
             (json!({"not": {"type": "null"}}), json!([1]), json!([null])),
-            (json!({"if": {"type": "string"}, "then": {"minLength": 1}, "else": {"const": 1}}), json!(["a", 1]), json!(["", 2])),
+            (
+                json!({"if": {"type": "string"}, "then": {"minLength": 1}, "else": {"const": 1}}),
+                json!(["a", 1]),
+                json!(["", 2]),
+            ),
             (json!({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "null"}}}), json!([null]), json!([1])),
-            (json!({"properties": {"next": {"$ref": "#"}}, "additionalProperties": false}), json!([{"next": {}}]), json!([{"next": {"b": 1}}])),
+            (
+                json!({"properties": {"next": {"$ref": "#"}}, "additionalProperties": false}),
+                json!([{"next": {}}]),
+                json!([{"next": {"b": 1}}]),
+            ),
         ] {
             for value in good.as_array().into_iter().flatten() {
                 assert_eq!(misfits(&schema, value), Vec::<String>::new(), "{schema} {value}");
@@ -320,9 +331,15 @@ mod tests {
             "type": "object", "required": ["stops"], "additionalProperties": false,
             "properties": {"stops": {"type": "array", "items": {"properties": {"demand": {"minimum": 0}}}}},
         });
-        assert_eq!(misfits(&schema, &json!({"stops": [{}, {"demand": -1}]})), ["`stops[1].demand` is -1, and must be at least 0 (minimum)"]);
+        assert_eq!(
+            misfits(&schema, &json!({"stops": [{}, {"demand": -1}]})),
+            ["`stops[1].demand` is -1, and must be at least 0 (minimum)"]
+        );
         assert_eq!(misfits(&schema, &json!({})), ["`stops` is missing"]);
-        assert_eq!(misfits(&schema, &json!({"stops": [], "stosp": 1})), ["`stosp` is not a known member, did you mean `stops`?"]);
+        assert_eq!(
+            misfits(&schema, &json!({"stops": [], "stosp": 1})),
+            ["`stosp` is not a known member, did you mean `stops`?"]
+        );
         assert_eq!(misfits(&schema, &json!([])), ["is [], and must be object"]);
     }
 

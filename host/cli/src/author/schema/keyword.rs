@@ -101,7 +101,9 @@ pub(super) fn sound(
                     sound(root, one, &member(&path, name), unchecked)?;
                 }
             }
-            (Form::Reference, Value::String(to)) => refer(root, to).map_err(|problem| format!("`{path}`: {problem}"))?,
+            (Form::Reference, Value::String(to)) => {
+                refer(root, to).map_err(|problem| format!("`{path}`: {problem}"))?
+            }
             (Form::Types, value) => types(value).map_err(|problem| format!("`{path}`: {problem}"))?,
             (Form::NamesOf, Value::Object(all)) if all.values().all(is_names) => {}
             (Form::Number, Value::Number(_)) | (Form::Flag, Value::Bool(_)) | (Form::List, Value::Array(_)) => {}
