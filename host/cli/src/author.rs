@@ -12,7 +12,7 @@ mod schema;
 mod template;
 mod test;
 
-pub(crate) use advice::misfit;
+pub(crate) use advice::{misfit, uncompiled};
 pub(crate) use build::build;
 pub(crate) use new::new;
 pub(crate) use project::{newer_source, to_build};

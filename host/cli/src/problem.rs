@@ -190,7 +190,8 @@ fn unbuilt(workspace: &std::path::Path, output: &str, diagnostics: &[toolchain::
         many => format!(" (the first of {many} errors)"),
     };
     let errors: Vec<_> = diagnostics.iter().map(print::diagnostic).collect();
-    let mut problem = Problem::new(BUILD, format!("{place}{}{count}", first.message));
+    let advice = crate::author::uncompiled(&first.message);
+    let mut problem = Problem::new(BUILD, format!("{place}{}{advice}{count}", first.message));
     problem.details = json!({ "errors": errors });
     problem.text = output.into();
     problem

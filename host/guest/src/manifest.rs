@@ -259,7 +259,7 @@ mod tests {
                 "[grants]\nfiles = [\"/x/y/z:/a:ro\"]\n",
                 "agent.toml:5: grant `files`: the folder /x/y/z is not there: make it",
             ),
-            ("[grants]\nenv = true\n", "agent.toml:5: grant `env` takes a list of names, such as env = [\"LANG\"]"),
+            ("[grants]\nenv = true\n", "agent.toml:5: grant `env`: it takes a list of names, such as env = [\"LANG\"]"),
         ] {
             let refusal = refusal(rest);
             assert!(refusal.starts_with(said), "{refusal}");

@@ -37,6 +37,21 @@ pub(crate) struct Message {
 struct Child {
     message: String,
     level: String,
+    #[serde(default)]
+    spans: Vec<Proposal>,
+}
+
+#[derive(Deserialize)]
+struct Proposal {
+    suggested_replacement: Option<String>,
+}
+
+impl Child {
+    /// Whether it says what to do, and not only where else to look.
+    fn is_advice(&self) -> bool {
+        let proposes = self.spans.is_empty() || self.spans.iter().any(|span| span.suggested_replacement.is_some());
+        proposes && matches!(self.level.as_str(), "help" | "note")
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,7 +86,7 @@ impl Message {
         let primary = self.spans.iter().find(|span| span.is_primary);
         let span = primary.map(Span::written);
         let label = primary.and_then(|span| span.label.as_deref()).filter(|label| !self.message.contains(*label));
-        let told = self.children.iter().filter(|child| matches!(child.level.as_str(), "help" | "note"));
+        let told = self.children.iter().filter(|child| child.is_advice());
         let words = std::iter::once(self.message.as_str()).chain(label).chain(told.map(|child| child.message.as_str()));
         Some(Diagnostic {
             error,
@@ -108,7 +123,7 @@ mod tests {
     #[test]
     fn an_error_has_its_place_and_its_advice() {
         let json = format!(
-            r#"{{"message": "mismatched types", "level": "error", "spans": [{SPAN}], "children": [{{"message": "try `.into()`", "level": "help"}}], "rendered": "error!"}}"#
+            r#"{{"message": "mismatched types", "level": "error", "spans": [{SPAN}], "children": [{{"message": "try `.into()`", "level": "help", "spans": [{{"suggested_replacement": ".into()"}}]}}, {{"message": "defined here", "level": "note", "spans": [{SPAN}]}}], "rendered": "error!"}}"#
         );
         let found = read(&json).expect("it is an error");
 

@@ -24,6 +24,14 @@ pub(crate) fn misfit(shape: &Shape) -> String {
     String::new()
 }
 
+/// What to do about an error of the compiler that the compiler knows no help for.
+pub(crate) fn uncompiled(message: &str) -> &'static str {
+    match message.contains("cannot find attribute `skill`") {
+        true => "; `#[agent]` above the `impl` gives it its meaning (`use village::agent`)",
+        false => "",
+    }
+}
+
 fn speaks(name: &str) -> bool {
     name.split_once('@').is_some_and(|(_, version)| version == VERSION || version.starts_with("0.1."))
 }

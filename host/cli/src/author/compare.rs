@@ -49,11 +49,12 @@ fn compare(expected: &Value, got: &Value, extent: Extent, path: &str, found: &mu
     let mut say = |path: String, reason: String| found.push(Difference { path, reason });
     match (expected, got) {
         (Value::Object(expected), Value::Object(got)) => {
+            let others = || got.keys().map(String::as_str).filter(|name| !expected.contains_key(*name));
             for (name, value) in expected {
                 match got.get(name) {
                     Some(other) => compare(value, other, extent, &member(path, name), found),
                     None => {
-                        let near = base::nearest(name, got.keys().map(String::as_str));
+                        let near = base::nearest(name, others());
                         let hint = near.map(|near| format!(", and there is `{near}`")).unwrap_or_default();
                         let reason = format!("expected {}, and it is not there{hint}", brief(value));
                         found.push(Difference { path: member(path, name), reason });
@@ -103,17 +104,17 @@ mod tests {
 
     #[test]
     fn the_path_that_differs_is_named() {
-        let expected = json!({ "a": [1, { "b": "x" }], "c": null });
+        let expected = json!({ "a": [1, { "b": "x" }], "count": null });
         assert_eq!(said(expected.clone(), expected.clone(), Extent::Whole), Vec::<String>::new());
-        let got = json!({ "a": [1, { "b": "y" }], "c": null });
+        let got = json!({ "a": [1, { "b": "y" }], "count": null });
         assert_eq!(said(expected.clone(), got, Extent::Whole), [r#"a[1].b: expected "x", got "y""#]);
-        let got = json!({ "a": [1], "d": 1 });
+        let got = json!({ "a": [1], "demand": 1 });
         assert_eq!(
             said(expected, got, Extent::Whole),
             [
                 "a: expected 2 elements, got 1",
-                "c: expected null, and it is not there",
-                "d: got 1, and nothing of that name is expected"
+                "count: expected null, and it is not there",
+                "demand: got 1, and nothing of that name is expected"
             ]
         );
         assert_eq!(said(json!(1), json!("1"), Extent::Whole), [r#"the answer: expected 1, got "1""#]);

@@ -143,7 +143,9 @@ mod tests {
             file.set_modified(time).expect("set");
         };
         let component = folder.path().join("a.wasm");
-        [("Cargo.toml", 10), ("src/deep/a.rs", 20), ("a.wasm", 30)].map(|(file, seconds)| set(file, seconds));
+        for (file, seconds) in [("Cargo.toml", 10), ("src/deep/a.rs", 20), ("a.wasm", 30)] {
+            set(file, seconds);
+        }
         assert_eq!(newer_source(folder.path(), &component), None);
         set("src/deep/a.rs", 40);
         assert_eq!(newer_source(folder.path(), &component), Some(folder.path().join("src/deep/a.rs")));

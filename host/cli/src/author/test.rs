@@ -29,11 +29,12 @@ pub(crate) fn test(options: &Test, json: bool) -> Result<ExitCode, Problem> {
             ));
         }
         put(&project, &compiled)?;
+        let width = cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0);
         let mut results = Vec::new();
         for case in &cases {
             let result = Bench { host, project: &project, checked: &checked }.run(case).await?;
             if !json {
-                result.say();
+                result.say(width);
             }
             results.push(result);
         }
@@ -217,11 +218,12 @@ impl Outcome {
         self.problems.is_empty()
     }
 
-    fn say(&self) {
+    /// One line, its name as wide as the widest; and what was not as it must be.
+    fn say(&self, width: usize) {
         let word = if self.passed() { "ok  " } else { "FAIL" };
         let (cpu, wall) = (json::ms(self.receipt.cpu), json::ms(self.receipt.wall));
         let memory = Size::bytes(self.receipt.memory);
-        let line = format!("{word}  {:<40}  {wall:.1} ms, CPU {cpu:.1} ms, {memory}", self.name);
+        let line = format!("{word}  {:<width$}  {wall:.1} ms, CPU {cpu:.1} ms, {memory}", self.name);
         print::line(&print::tame(&line));
         for (line, problem) in &self.problems {
             print::line(&print::tame(&format!("      cases.toml:{line}: {problem}")));

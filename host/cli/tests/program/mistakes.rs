@@ -49,14 +49,14 @@ fn what_is_wrong_in_a_source_is_told_with_its_line() {
     };
 
     // A wrong type.
-    let source = with("let times = state::update", "let times: String = state::update");
-    let place = format!("src/lib.rs:{}: ", line(&source, "let times: String"));
+    let source = with("text: format!(\"Hello, {}!\", ask.name)", "text: 5");
+    let place = format!("src/lib.rs:{}: ", line(&source, "text: 5"));
     let error = build(&project, "build", &[&place, "mismatched types", "expected `String`"]);
     let first = &error["details"]["errors"][0];
     assert!(first["file"].as_str().is_some_and(|file| file.ends_with("src/lib.rs")), "{error}");
-    assert_eq!(first["line"], line(&source, "let times: String"));
+    assert_eq!(first["line"], line(&source, "text: 5"));
     let shown = village(["build", text(&project)]).err;
-    assert!(shown.contains("error[E0308]") && shown.contains("let times: String"), "the compiler's own words: {shown}");
+    assert!(shown.contains("error[E0308]") && shown.contains("text: 5"), "the compiler's own words: {shown}");
     assert!(!shown.contains("Compiling"), "and not how far it is: {shown}");
 
     // A type without a schema.
@@ -70,8 +70,7 @@ fn what_is_wrong_in_a_source_is_told_with_its_line() {
 
     // The macro that exports the agent is missing.
     with("#[agent(role = \"example\", tags = [\"hello\"])]\n", "");
-    let shown = village(["build", text(&project)]).err;
-    assert!(shown.contains("cannot find attribute `skill`"), "{shown}");
+    build(&project, "build", &["src/lib.rs:", "cannot find attribute `skill`", "`#[agent]` above the `impl`"]);
     write(&project, "src/lib.rs", "pub fn greet(name: &str) -> String {\n    format!(\"Hello, {name}!\")\n}\n");
     build(
         &project,
@@ -135,7 +134,8 @@ impl Beginner {
     /// Keeps something.
     #[skill]
     fn keep(&mut self, text: String) -> Result<(), Failure> {
-        Ok(state::set("kept", &text)?)
+        state::set("kept", &text)?;
+        Ok(())
     }
 }
 "#;
