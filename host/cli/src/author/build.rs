@@ -49,6 +49,12 @@ pub(super) fn compile(project: &Project, json: bool) -> Result<Compiled, Problem
         }
         return Ok(Compiled { bytes: read_file(&path)?, made: false, warnings: Vec::new() });
     }
+    // What is built takes the place of what is there, which had better not be a source.
+    if project.component().extension().is_none_or(|end| end != "wasm") {
+        let (path, component) = (project.path.display(), project.manifest.component.display());
+        let said = format!("{path}: `component` is {component}: name a .wasm file, which building will make");
+        return Err(Problem::new("manifest", said));
+    }
     let toolchain = ready(json)?;
     let package = toolchain.package(&project.folder)?;
     let (target, _place) = target(&package)?;

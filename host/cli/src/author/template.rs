@@ -102,4 +102,15 @@ mod tests {
         }
         assert_eq!(file("my-agent", "Cargo.lock"), original("Cargo.lock"));
     }
+
+    #[test]
+    fn the_readme_shows_the_template_as_it_is() {
+        let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = std::fs::read_to_string(readme).expect("a file");
+        let source = original("src/lib.rs").split("#[cfg(test)]").next().unwrap_or_default().trim_end();
+        let cases = original("cases.toml").find("[[case]]").map_or("", |at| original("cases.toml")[at..].trim_end());
+        for shown in [source, cases] {
+            assert!(!shown.is_empty() && readme.contains(shown), "the README does not have:\n{shown}");
+        }
+    }
 }

@@ -163,9 +163,9 @@ fn what_goes_wrong_in_a_turn_is_told_with_what_to_do() {
     ask(&project, "spin", "", "deadline", &["its deadline of 400ms", "endless loop", "`deadline` under [budget]"]);
     ask(&project, "hog", "", "memory", &["may hold 8MiB", "`memory` under [budget]"]);
     ask(&project, "keep", "x", "refused", &["`state` is not granted", "`state = true` under [grants] in agent.toml"]);
-    ask(&project, "sum", "[1, 2", "invalid", &["line 1 column 5"]);
-    ask(&project, "sum", "[1, \"2\"]", "invalid", &["`[1]`", "expected u32"]);
-    ask(&project, "smu", "[1]", "unsupported", &["`smu`", "`sum`"]);
+    ask(&project, "sum", "[1, 2", "invalid", &["not JSON at line 1, column 6"]);
+    ask(&project, "sum", "[1, \"2\"]", "invalid", &["`[1]`", "u32"]);
+    ask(&project, "smu", "[1]", "unsupported", &["`smu`", "sum"]);
 
     manifest("[grants]\nstate = true\n");
     let kept = village(["run", text(&project), "--skill", "keep", "--input", "x"]);
@@ -197,6 +197,8 @@ fn what_is_wrong_in_a_manifest_is_told_with_its_line() {
             told(&[command, crate::authoring::text(&project)], "manifest", &[&place, words]);
         }
     }
+    write(&project, "agent.toml", good.replacen("beginner.wasm", "src/lib.rs", 1));
+    build(&project, "manifest", &["agent.toml: `component` is src/lib.rs: name a .wasm file"]);
     write(&project, "agent.toml", &good);
     let cases = std::fs::read_to_string(project.join("cases.toml")).expect("cases");
     write(&project, "cases.toml", cases.replacen("output =", "ouput =", 1));
