@@ -3,6 +3,7 @@
 //! Times on shared machines wander, so each figure is a ratio or a percentile of repeated runs that take turns with
 //! their baseline, and carries its spread. A row that misses its bar says so.
 
+mod authoring;
 mod deadline;
 mod density;
 mod fairness;
@@ -37,8 +38,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 9] =
-    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "kernels", "program"];
+pub const GROUPS: [&str; 10] =
+    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "kernels", "program", "authoring"];
 
 /// Measures, telling `said` of each row as it is done.
 pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
@@ -56,7 +57,8 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
             "kernels" => weights::measure(plan)?,
-            _ => program::measure(plan)?,
+            "program" => program::measure(plan)?,
+            _ => authoring::measure(plan)?,
         };
         for row in rows {
             said(&row);

@@ -69,6 +69,12 @@ impl Row {
         Row { name: name.into(), value, unit, baseline: baseline.into(), spread: [value, value], bar, pass }
     }
 
+    /// A row that could not be measured here, and why. It passes no judgement.
+    pub(crate) fn skipped(name: impl Into<String>, why: String) -> Row {
+        let bar = "skipped".into();
+        Row { name: name.into(), value: f64::NAN, unit: "", baseline: why, spread: [f64::NAN; 2], bar, pass: true }
+    }
+
     /// The same with the least and the most of what it was made from.
     pub(crate) fn spread(mut self, values: &[f64]) -> Row {
         let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), value| (a.min(*value), b.max(*value)));

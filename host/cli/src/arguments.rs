@@ -21,6 +21,12 @@ pub(crate) struct Call {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Write a new agent: it builds, passes its cases and runs as it is
+    New(New),
+    /// Build an agent's component, and check it
+    Build(Build),
+    /// Run an agent's own cases, in the sandbox and under its own budget and grants
+    Test(Test),
     /// Say what a component is: imports, exports, the grants that it may need, size, digest
     Inspect(Inspect),
     /// Hand one message to an agent, or run a command, held to a budget
@@ -52,6 +58,38 @@ pub(crate) struct Bench {
     /// A look rather than a measurement: few repetitions
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = help::NEW)]
+pub(crate) struct New {
+    /// What the agent, its package and its folder are called
+    pub(crate) name: String,
+    /// What it is written in
+    #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
+    pub(crate) lang: String,
+    /// The folder in which its own is made; the current one, unless it is said
+    #[arg(long, value_name = "DIR")]
+    pub(crate) r#in: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = help::BUILD)]
+pub(crate) struct Build {
+    /// A folder with an agent.toml, or one below it
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Args)]
+#[command(after_help = help::TEST)]
+pub(crate) struct Test {
+    /// A folder with an agent.toml and a cases.toml, or one below it
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Only the cases with these words in their names
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) only: Option<String>,
 }
 
 #[derive(Args)]
@@ -262,8 +300,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_one_line_with_the_nearest_word() {
         assert!(refusal("rnu x.wasm").starts_with("there is no `rnu`, did you mean `run`?"));
-        assert!(refusal("elephant").starts_with("there is no `elephant`; there are inspect,"));
-        assert!(refusal("").starts_with("which command? there are inspect,"));
+        assert!(refusal("elephant").starts_with("there is no `elephant`; there are new, build, test, inspect,"));
+        assert!(refusal("").starts_with("which command? there are new,"));
         assert!(
             refusal("run x.wasm --budgte cpu=1%")
                 .starts_with("`--budgte` is not expected here, did you mean `--budget`?")

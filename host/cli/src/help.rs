@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 pub(crate) const VILLAGE: &str = "\
 To begin with:
+  village new my-agent               a new agent, in a folder of its own
   village doctor                     what this machine has, and what to do about what it lacks
   village demo                       real agents beside hostile ones, each held to its budget
   village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
@@ -15,6 +16,57 @@ To begin with:
 Exit codes: 0 it is done; 1 the agent or the village said no; 2 it was called wrongly.
 With --json an error is {\"error\": {\"kind\", \"message\", \"details\"}}.
 Compiled components are kept in $VILLAGE_CACHE, or else in the user's cache folder.";
+
+pub(crate) const NEW: &str = "\
+Examples:
+  village new my-agent
+  village new route-planner --in agents
+
+The folder has the agent (src/lib.rs), what it may use and reach (agent.toml), what it must answer (cases.toml), and, in
+.village, the contract and the SDK that it is built with: it builds anywhere, with plain cargo too.
+A folder that is there and not empty is left alone.";
+
+pub(crate) const BUILD: &str = "\
+Examples:
+  village build                 the agent in this folder, or in one above it
+  village build plugins/navigator
+  village build --json          errors of the compiler as {\"errors\": [{\"file\", \"line\", \"message\"}]}
+
+Cargo builds it for wasm32-wasip2, in release mode. Then the component is checked: that it fits this village, that it can
+say what it is under its own budget, that its skills have names of their own and sound schemas, and examples that fit
+them. A component that will do is put where agent.toml's `component` says; if it won't, the one there stays.
+Without a Cargo.toml beside agent.toml, the component there is only checked.
+
+Cargo builds in a folder of $VILLAGE_CACHE, one for each project, that begins with what was built for another: only the
+first agent of all takes a minute. A workspace, a target-dir in cargo's settings and $CARGO_TARGET_DIR are respected.";
+
+pub(crate) const TEST: &str = "\
+Examples:
+  village test                  all cases of the agent in this folder
+  village test plugins/navigator --only route
+
+It is built first, as by `village build`. cases.toml, beside agent.toml:
+
+  [[case]]
+  name = \"greets by name\"
+  skill = \"greet\"
+  input = { name = \"Ada\" }             JSON; or text = \"…\", or file = \"…\"
+  output = { text = \"Hello, Ada!\" }    all of the answer; or contains = { … }, a part of it
+
+  [[case]]
+  name = \"refuses nobody, and counts nothing\"
+  steps = [                            several messages to one agent, in order
+    { skill = \"greet\", input = { name = \"\" }, fails = \"invalid\", says = \"name\" },
+    { skill = \"greet\", input = { name = \"Ada\" }, contains = { times = 1 } },
+  ]
+
+Agents that it asks are named at the top, by their folders or by the names of those inside the program, as in
+beside = [\"../scribe\", \"polyglot\"]; they are there for all cases.
+
+Each case has an agent of its own, with nothing in its state, under the budget and grants of agent.toml. What it is asked
+and what it answers must fit the skill's schemas. `fails` is one of invalid, unsupported, refused, temporary, internal
+(the agent says no) or deadline, memory, denied, trap, exit (it breaks). Numbers are the same if they differ by less than
+a billionth. Exit code 1 if any case fails.";
 
 pub(crate) const DEMO: &str = "\
 The agents are inside the program: it needs no network and no other file. On a terminal it shows what each uses while
@@ -184,7 +236,7 @@ pub(crate) fn quantize() -> String {
 }
 
 pub(crate) const BENCH: &str = "\
-Measurements: spawn, turn, metering, shares, fairness, deadline, density, kernels, program.
+Measurements: spawn, turn, metering, shares, fairness, deadline, density, kernels, program, authoring.
 
 Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
 marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.

@@ -23,7 +23,8 @@ pub(crate) fn payload(payload: &Payload) -> Value {
     }
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether bytes of this type are JSON.
+pub(crate) fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     kind == "application/json" || kind.ends_with("+json")
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 it is done; 1 the agent or the village said no; 2 it was called wrongly.
 
 mod arguments;
+mod author;
 mod bench;
 mod bundled;
 mod demo;
@@ -31,6 +32,9 @@ pub fn main() -> ExitCode {
     };
     let json = call.json;
     let done = match call.command {
+        Command::New(options) => author::new(&options, json),
+        Command::Build(options) => author::build(&options, json),
+        Command::Test(options) => author::test(&options, json),
         Command::Inspect(options) => inspect::inspect(&options, json),
         Command::Run(options) => run::run(&options, json),
         Command::Merge(options) => weights::merge(&options, json),

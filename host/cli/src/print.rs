@@ -1,7 +1,8 @@
 //! The standard output and error. Whoever reads them may have gone, which is no reason to fail.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write;
+use std::path::Path;
 
 /// Writes to the standard output.
 pub(crate) fn out(bytes: &[u8]) {
@@ -37,6 +38,22 @@ pub(crate) fn tame(text: &str) -> String {
         letter => letter.to_string(),
     };
     text.chars().map(escaped).collect()
+}
+
+/// A path as somebody would type it here: relative, if it is below the current folder.
+pub(crate) fn path(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    match below.unwrap_or(path) {
+        own if own.as_os_str().is_empty() => ".".into(),
+        path => path.display().to_string(),
+    }
+}
+
+/// What a compiler says, as an object.
+pub(crate) fn diagnostic(found: &toolchain::Diagnostic) -> Value {
+    let file = found.file.as_ref().map(|file| path(file));
+    json!({ "file": file, "line": found.line, "column": found.column, "message": found.message })
 }
 
 /// Lays out rows in columns, two spaces between them.

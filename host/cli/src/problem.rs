@@ -14,6 +14,8 @@ pub(crate) struct Problem {
     details: Value,
     /// Where a guest broke, the innermost frame first.
     frames: Vec<String>,
+    /// More for people, in another program's words.
+    text: String,
     /// What else is known, for programs: beside the error.
     beside: Map<String, Value>,
 }
@@ -21,16 +23,36 @@ pub(crate) struct Problem {
 /// The command was called wrongly.
 const USAGE: &str = "usage";
 
-/// Agents can't be built. What cargo said of that is for people too.
+/// Agents can't be built here.
 const TOOLCHAIN: &str = "toolchain";
+
+/// A package can't be built. What cargo said of that is for people too.
+const BUILD: &str = "build";
 
 impl Problem {
     pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Problem {
-        Problem { kind, message: message.into(), details: Value::Null, frames: Vec::new(), beside: Map::new() }
+        Problem {
+            kind,
+            message: message.into(),
+            details: Value::Null,
+            frames: Vec::new(),
+            text: String::new(),
+            beside: Map::new(),
+        }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Problem {
         Problem::new(USAGE, message)
+    }
+
+    /// Adds details, for programs.
+    pub(crate) fn details(self, details: Value) -> Problem {
+        Problem { details, ..self }
+    }
+
+    /// Says first what failed.
+    pub(crate) fn prefixed(self, words: &str) -> Problem {
+        Problem { message: format!("{words}{}", self.message), ..self }
     }
 
     pub(crate) fn file(path: &std::path::Path, reason: impl std::fmt::Display) -> Problem {
@@ -51,8 +73,8 @@ impl Problem {
             return code;
         }
         print::err(&print::tame(&format!("village: {}: {}", self.kind, one_line(&self.message))));
-        if let (Value::String(output), TOOLCHAIN) = (&self.details, self.kind) {
-            print::err(output.trim_end());
+        if !self.text.is_empty() {
+            print::err(self.text.trim_end());
         }
         for frame in &self.frames {
             print::err(&print::tame(&format!("    in {frame}")));
@@ -88,7 +110,18 @@ impl std::fmt::Display for Problem {
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
         let frames = fault.frames().iter().map(ToString::to_string).collect();
-        Problem { frames, ..Problem::new(fault.kind(), fault.to_string()) }
+        Problem { frames, ..Problem::new(fault.kind(), format!("{fault}{}", advice(&fault))) }
+    }
+}
+
+/// What to do about a limit that was met.
+fn advice(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Deadline { .. } => {
+            "; if it is no endless loop, give it longer: `deadline` under [budget] in agent.toml, or --budget deadline=…"
+        }
+        Fault::Memory { .. } => "; to let it hold more: `memory` under [budget] in agent.toml, or --budget memory=…",
+        _ => "",
     }
 }
 
@@ -137,13 +170,32 @@ impl From<ManifestError> for Problem {
 
 impl From<toolchain::Error> for Problem {
     fn from(error: toolchain::Error) -> Problem {
-        if let toolchain::Error::Build { workspace, output } = error {
-            let message = format!("cargo could not build {}", workspace.display());
-            return Problem { details: json::or_text(&output), ..Problem::new(TOOLCHAIN, message) };
+        if let toolchain::Error::Build { workspace, output, diagnostics } = error {
+            return unbuilt(&workspace, &output, &diagnostics);
         }
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         Problem::new(TOOLCHAIN, format!("{error}{cause}"))
     }
+}
+
+/// What cargo said against a package: as text for people, and for programs each error with its place.
+fn unbuilt(workspace: &std::path::Path, output: &str, diagnostics: &[toolchain::Diagnostic]) -> Problem {
+    let package = print::path(workspace);
+    let Some(first) = diagnostics.first() else {
+        let message = format!("cargo could not build {package}");
+        return Problem { details: json::or_text(output), text: output.into(), ..Problem::new(BUILD, message) };
+    };
+    let place = first.file.as_ref().map(|file| format!("{}:{}: ", print::path(file), first.line)).unwrap_or_default();
+    let count = match diagnostics.len() {
+        1 => String::new(),
+        many => format!(" (the first of {many} errors)"),
+    };
+    let errors: Vec<_> = diagnostics.iter().map(print::diagnostic).collect();
+    let advice = crate::author::uncompiled(&first.message);
+    let mut problem = Problem::new(BUILD, format!("{place}{}{advice}{count}", first.message));
+    problem.details = json!({ "errors": errors });
+    problem.text = output.into();
+    problem
 }
 
 impl From<kernels::Error> for Problem {
@@ -184,12 +236,33 @@ mod tests {
 
     #[test]
     fn what_cargo_said_is_apart_from_the_one_line() {
-        let error = toolchain::Error::Build { workspace: "agents".into(), output: "error: no\n --> here\n".into() };
+        let output = "error: no\n --> here\n".into();
+        let error = toolchain::Error::Build { workspace: "agents".into(), output, diagnostics: Vec::new() };
         let error = &Problem::from(error).object()["error"];
         assert_eq!(
             (&error["message"], &error["details"]),
             (&json!("cargo could not build agents"), &json!("error: no\n --> here\n"))
         );
+    }
+
+    #[test]
+    fn an_error_of_the_compilers_is_named_by_its_place() {
+        let found = |line| toolchain::Diagnostic {
+            error: true,
+            file: Some("src/lib.rs".into()),
+            line,
+            column: 5,
+            message: "mismatched types".into(),
+            rendered: String::new(),
+        };
+        let error = toolchain::Error::Build {
+            workspace: "agents".into(),
+            output: "all of it".into(),
+            diagnostics: vec![found(7), found(9)],
+        };
+        let error = &Problem::from(error).object()["error"];
+        assert_eq!(error["message"], "src/lib.rs:7: mismatched types (the first of 2 errors)");
+        assert_eq!((&error["kind"], &error["details"]["errors"][1]["line"]), (&json!("build"), &json!(9)));
     }
 
     #[test]

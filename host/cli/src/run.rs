@@ -1,12 +1,14 @@
 //! `village run`: one message to an agent, or one run of a command.
 
 use crate::arguments::Run;
+use crate::author;
 use crate::problem::Problem;
 use crate::source::{Source, read, read_file};
 use crate::{json, node, print};
 use base::Budget;
 use guest::{
-    Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Stdin, Version,
+    Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Shape, Stdin,
+    Version,
 };
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
@@ -30,7 +32,10 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     if let (Some((path, _)), false) = (&source.manifest, json) {
         print::err(&format!("village: budget and grants as {} says", path.display()));
     }
-    let room = beside.len() + usize::try_from(budget.children).unwrap_or(usize::MAX);
+    if let (Some(stale), false) = (source.stale(), json) {
+        print::err(&format!("village: {stale}"));
+    }
+    let room = beside.len().saturating_add(usize::try_from(budget.children).unwrap_or(usize::MAX));
     node::with(small(room), async |host| {
         let version = load(host, &source).await?;
         let _beside = settle(host, &beside).await?;
@@ -85,7 +90,11 @@ pub(crate) async fn load(host: &Host, source: &Source) -> Result<Version, Proble
             loading.await
         }
     };
-    loaded.map_err(|error| Problem::new(error.kind(), format!("{}: {error}", source.component.display())))
+    loaded.map_err(|error| {
+        // Of what is not even a component there is no more to say.
+        let advice = Shape::read(&source.bytes).map(|shape| author::misfit(&shape)).unwrap_or_default();
+        Problem::new(error.kind(), format!("{}: {error}{advice}", source.component.display()))
+    })
 }
 
 /// What the command line adds to a budget and to grants.
@@ -212,6 +221,9 @@ impl Job<'_> {
         }
         known.insert("budget".into(), json::budget(agent.usage(), receipt));
         known.insert("digest".into(), self.version.digest().to_string().into());
+        if let Some(stale) = self.source.stale() {
+            known.insert("stale".into(), stale.into());
+        }
         known
     }
 }
@@ -249,7 +261,7 @@ fn message(options: &Run) -> Result<Message, Problem> {
 }
 
 /// What bytes on a command line or in a file probably are.
-fn content_type(body: &[u8]) -> &'static str {
+pub(crate) fn content_type(body: &[u8]) -> &'static str {
     let record = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
     match std::str::from_utf8(body) {
         Ok("") => "",

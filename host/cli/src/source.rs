@@ -1,5 +1,6 @@
 //! What is to be run: a component, and the manifest that says what it may use.
 
+use crate::author;
 use crate::bundled;
 use crate::problem::Problem;
 use base::Budget;
@@ -58,6 +59,15 @@ impl Source {
         self.manifest.as_ref().map(|(_, manifest)| manifest.name.as_str())
     }
 
+    /// What to say if its sources were changed since it was built.
+    pub(crate) fn stale(&self) -> Option<String> {
+        let (path, _) = self.manifest.as_ref()?;
+        let newer = author::newer_source(path.parent()?, &self.component)?;
+        let build = author::to_build(path)?;
+        let component = self.component.display();
+        Some(format!("{component} is older than {}; `{build}` builds it anew", newer.display()))
+    }
+
     /// The manifest's budget, or the default.
     pub(crate) fn budget(&self) -> Budget {
         self.manifest.as_ref().map(|(_, manifest)| manifest.budget).unwrap_or_default()
@@ -69,9 +79,10 @@ impl Source {
     }
 }
 
-const MANIFEST: &str = "agent.toml";
+/// The file that makes a folder an agent's.
+pub(crate) const MANIFEST: &str = "agent.toml";
 
-fn load(path: &Path) -> Result<Manifest, Problem> {
+pub(crate) fn load(path: &Path) -> Result<Manifest, Problem> {
     let bytes = read_file(path)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Problem::new("manifest", format!("{}: it is not text", path.display())))?;
@@ -106,11 +117,12 @@ fn component(path: &Path, manifest: &Manifest) -> Result<PathBuf, Problem> {
     let folder = std::path::absolute(path).map_err(|error| Problem::file(path, reason(&error)))?;
     let found = folder.ancestors().skip(1).map(|folder| folder.join(&built)).find(|file| file.is_file());
     found.ok_or_else(|| {
-        let build = format!("cargo build --release --target {}", toolchain::TARGET);
-        Problem::file(
-            &named,
-            format!("there is no such file, and {} says that it is the component; `{build}` makes it", path.display()),
-        )
+        let advice = match author::to_build(path) {
+            Some(build) => format!("`{build}` makes it"),
+            None => "put it there, or correct `component`".into(),
+        };
+        let said = format!("there is no such file, and {} says that it is the component; {advice}", path.display());
+        Problem::file(&named, said)
     })
 }
 

@@ -175,8 +175,14 @@ impl Grants {
             return Err(bad("files", &format!("two folders can't both be {guest}")));
         }
         // Opened once here, so that a folder that isn't there is said at once and not in the midst of a turn.
-        cap_std::fs::Dir::open_ambient_dir(host, ambient_authority())
-            .map_err(|error| bad("files", &format!("the folder {host}: {error}")))?;
+        cap_std::fs::Dir::open_ambient_dir(host, ambient_authority()).map_err(|error| {
+            let reason = match error.kind() {
+                std::io::ErrorKind::NotFound => "is not there: make it, or correct the path".into(),
+                std::io::ErrorKind::NotADirectory => "is not a folder but a file: name the folder that it is in".into(),
+                _ => format!("can't be opened: {error}"),
+            };
+            bad("files", &format!("the folder {host} {reason}"))
+        })?;
         self.files.push(Folder { host: host.into(), guest: guest.into(), writable });
         Ok(())
     }

@@ -48,15 +48,14 @@ impl Manifest {
 }
 
 fn read(text: &str, folder: &Path) -> Result<Manifest, Problem> {
-    let document = DeTable::parse(text)
-        .map_err(|error| (error.span().map_or(0, |span| span.start), error.message().to_string()))?;
+    let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
     let (mut name, mut component) = (None, None);
     let mut budget = Budget::default();
     let mut grants = Grants::default();
     for (title, value) in document.get_ref() {
         let at = title.span().start;
         if !TABLES.contains(&title.get_ref().as_ref()) {
-            return Err((at, unknown("table", title.get_ref(), &TABLES)));
+            return Err((at, stray("table", title.get_ref(), "", &TABLES)));
         }
         let DeValue::Table(table) = value.get_ref() else {
             return Err((at, format!("`{0}` is a table: write [{0}]", title.get_ref())));
@@ -65,8 +64,8 @@ fn read(text: &str, folder: &Path) -> Result<Manifest, Problem> {
             let (at, field) = (key.span().start, key.get_ref().as_ref());
             match (title.get_ref().as_ref(), field) {
                 ("agent", "name") => name = Some(agent_name(value)?),
-                ("agent", "component") => component = Some(PathBuf::from(string(value)?)),
-                ("agent", _) => return Err((at, unknown("key", field, &AGENT))),
+                ("agent", "component") => component = Some(component_path(value)?),
+                ("agent", _) => return Err((at, stray("key", field, "agent", &AGENT))),
                 ("budget", _) => set(&mut budget, field, at, value)?,
                 _ => open(&mut grants, field, at, value, folder)?,
             }
@@ -81,13 +80,42 @@ fn read(text: &str, folder: &Path) -> Result<Manifest, Problem> {
     })
 }
 
-fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
-    let hint = nearest(name, known.iter().copied()).map(|word| format!(", did you mean `{word}`?")).unwrap_or_default();
+/// What keeps a text from being TOML.
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or_default();
+    let message = match (error.message(), text.get(span.clone())) {
+        ("duplicate key", Some(key)) => format!("`{key}` is set twice: leave one out"),
+        (message, _) => message.into(),
+    };
+    (span.start, message)
+}
+
+/// What to say of a name that does not belong where it stands.
+fn stray(what: &str, name: &str, table: &str, known: &[&'static str]) -> String {
+    let home = match () {
+        () if table != "agent" && AGENT.contains(&name) => Some("agent"),
+        () if table != "budget" && base::BUDGET_FIELDS.contains(&name) => Some("budget"),
+        () if table != "grants" && grants::known(name).is_ok() => Some("grants"),
+        () => None,
+    };
+    let hint = match (nearest(name, known.iter().copied()), home) {
+        (_, Some(home)) => format!(": it belongs under [{home}]"),
+        (Some(word), None) => format!(", did you mean `{word}`?"),
+        (None, None) => String::new(),
+    };
     format!("unknown {what} `{name}`{hint}; there are {}", known.join(", "))
 }
 
+fn component_path(value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Problem> {
+    let path = string("component", "agent.wasm", value)?;
+    match path.trim().is_empty() {
+        true => Err((value.span().start, "`component` is empty: name a file, as component = \"agent.wasm\"".into())),
+        false => Ok(PathBuf::from(path)),
+    }
+}
+
 fn agent_name(value: &Spanned<DeValue<'_>>) -> Result<String, Problem> {
-    let name = string(value)?;
+    let name = string("name", "my-agent", value)?;
     let good = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     match good {
         true => Ok(name),
@@ -98,9 +126,17 @@ fn agent_name(value: &Spanned<DeValue<'_>>) -> Result<String, Problem> {
 fn set(budget: &mut Budget, field: &str, at: usize, value: &Spanned<DeValue<'_>>) -> Result<(), Problem> {
     let text = match value.get_ref() {
         DeValue::Integer(number) => number.to_string(),
-        _ => string(value)?,
+        // Which field is right comes before what its value may be.
+        DeValue::String(text) => text.to_string(),
+        _ => match Budget::default().fields().iter().find(|(name, _)| *name == field) {
+            Some((_, example)) => string(field, example, value)?,
+            None => String::new(),
+        },
     };
     budget.set(field, &text).map_err(|error| match error {
+        BudgetError::Unknown { .. } if field_is_elsewhere(field) => {
+            (at, stray("budget field", field, "budget", &base::BUDGET_FIELDS))
+        }
         BudgetError::Unknown { .. } | BudgetError::Later { .. } => (at, error.to_string()),
         BudgetError::Value { .. } | BudgetError::Range { .. } => (value.span().start, error.to_string()),
     })
@@ -113,11 +149,16 @@ fn open(
     value: &Spanned<DeValue<'_>>,
     folder: &Path,
 ) -> Result<(), Problem> {
-    let known = grants::known(name).map_err(|error| (at, error.to_string()))?;
+    let known = grants::known(name).map_err(|error| match error {
+        grants::Error::Unknown { .. } if field_is_elsewhere(name) => {
+            (at, stray("grant", name, "grants", &grants::NAMES))
+        }
+        error => (at, error.to_string()),
+    })?;
     match (known, value.get_ref()) {
         ("env" | "files" | "agents", DeValue::Array(list)) => {
             for item in list {
-                let text = string(item)?;
+                let text = string(known, example(known), item)?;
                 let opened = match known {
                     "env" => grants.open_env(&text),
                     "agents" => grants.open_agents(&text),
@@ -130,8 +171,25 @@ fn open(
         (_, DeValue::Boolean(open)) => {
             grants.switch(known, *open).map_err(|error| (value.span().start, error.to_string()))
         }
-        ("env" | "files" | "agents", _) => Err((value.span().start, format!("grant `{known}` takes a list of texts"))),
+        ("env", _) => Err((value.span().start, "grant `env` takes a list of names, such as env = [\"LANG\"]".into())),
+        ("agents", _) => {
+            let said = "grant `agents` takes a list of names, such as agents = [\"scribe\"]";
+            Err((value.span().start, said.into()))
+        }
+        ("files", _) => {
+            let said = "grant `files` takes a list of folders, such as files = [\"./data:/data:ro\"]";
+            Err((value.span().start, said.into()))
+        }
         _ => Err((value.span().start, format!("grant `{known}` is either true or false"))),
+    }
+}
+
+/// What an item of a grant that is a list looks like.
+fn example(grant: &str) -> &'static str {
+    match grant {
+        "env" => "LANG",
+        "agents" => "scribe",
+        _ => "./data:/data:ro",
     }
 }
 
@@ -143,11 +201,21 @@ fn beside(text: &str, folder: &Path) -> String {
     }
 }
 
-fn string(value: &Spanned<DeValue<'_>>) -> Result<String, Problem> {
-    match value.get_ref() {
-        DeValue::String(text) => Ok(text.to_string()),
-        _ => Err((value.span().start, "this must be text in quotes".into())),
-    }
+/// Whether a name that is unknown here is known in another table.
+fn field_is_elsewhere(name: &str) -> bool {
+    AGENT.contains(&name) || base::BUDGET_FIELDS.contains(&name) || grants::known(name).is_ok()
+}
+
+fn string(key: &str, example: &str, value: &Spanned<DeValue<'_>>) -> Result<String, Problem> {
+    let kind = match value.get_ref() {
+        DeValue::String(text) => return Ok(text.to_string()),
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    Err((value.span().start, format!("`{key}` is {kind}, and must be text in quotes, such as \"{example}\"")))
 }
 
 #[cfg(test)]
@@ -188,6 +256,24 @@ mod tests {
             ("[grants]\nlog = \"yes\"\n", "agent.toml:5: grant `log` is either true or false"),
             ("[budgets]\n", "agent.toml:4: unknown table `budgets`, did you mean `budget`?"),
             ("[budget\n", "agent.toml:4: "),
+            ("[budget]\ncpu = 0.5\n", "agent.toml:5: `cpu` is a number, and must be text in quotes, such as \"25%\""),
+            ("[budget]\ncup = 0.5\n", "agent.toml:5: unknown budget field `cup`, did you mean `cpu`?"),
+            ("[budget]\nmemory = [1]\n", "agent.toml:5: `memory` is a list, and must be text in quotes"),
+            ("[budget]\ncpu = \"5%\"\ncpu = \"6%\"\n", "agent.toml:6: `cpu` is set twice: leave one out"),
+            ("[budget]\nname = \"b\"\n", "agent.toml:5: unknown budget field `name`: it belongs under [agent]"),
+            ("[budget]\nstate = true\n", "agent.toml:5: unknown budget field `state`: it belongs under [grants]"),
+            ("[grants]\ncpu = \"5%\"\n", "agent.toml:5: unknown grant `cpu`: it belongs under [budget]"),
+            ("deadline = \"5s\"\n", "agent.toml:4: unknown key `deadline`: it belongs under [budget]"),
+            (
+                "[grants]\nfiles = \"./a:/a:ro\"\n",
+                "agent.toml:5: grant `files` takes a list of folders, such as files = [",
+            ),
+            ("[grants]\nfiles = [5]\n", "agent.toml:5: `files` is a number, and must be text in quotes"),
+            (
+                "[grants]\nfiles = [\"/x/y/z:/a:ro\"]\n",
+                "agent.toml:5: grant `files`: the folder /x/y/z is not there: make it",
+            ),
+            ("[grants]\nenv = true\n", "agent.toml:5: grant `env`: it takes a list of names, such as env = [\"LANG\"]"),
         ] {
             let refusal = refusal(rest);
             assert!(refusal.starts_with(said), "{refusal}");
@@ -196,5 +282,19 @@ mod tests {
             parse("[agent]\nname = \"a b\"\n").is_err_and(|said| said.starts_with("agent.toml:2: `a b` is no name"))
         );
         assert!(parse("").is_err_and(|said| said.contains("needs `name")));
+        for (text, said) in [
+            ("name = \"a\"\n", "agent.toml:1: unknown table `name`: it belongs under [agent]"),
+            (
+                "[agent]\nname = 5\n",
+                "agent.toml:2: `name` is a number, and must be text in quotes, such as \"my-agent\"",
+            ),
+            ("[agent]\nname = \"a\"\ncomponent = \"\"\n", "agent.toml:3: `component` is empty: name a file"),
+            (
+                "[agent]\nname = \"a\"\ncomponnet = \"\"\n",
+                "agent.toml:3: unknown key `componnet`, did you mean `component`?",
+            ),
+        ] {
+            assert!(parse(text).is_err_and(|refusal| refusal.starts_with(said)), "{said}");
+        }
     }
 }

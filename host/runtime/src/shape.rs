@@ -38,7 +38,7 @@ impl Shape {
             match payload {
                 Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                     return Err(broken(
-                        "it is a core module, not a component: build it for wasm32-wasip2, or wrap it with \
+                        "it is a core module, not a component: build it with `village build`, or for wasm32-wasip2, or wrap it with \
                          `wasm-tools component new`"
                             .into(),
                     ));

@@ -8,6 +8,7 @@ use std::thread;
 
 use serde::Deserialize;
 
+use crate::diagnostic::Message;
 use crate::machine::Toolchain;
 use crate::{Error, TARGET};
 
@@ -50,7 +51,21 @@ impl Toolchain {
     pub fn build(&self, workspace: &Path, wanted: Wanted<'_>, progress: Progress) -> Result<Vec<Component>, Error> {
         let folder = workspace.join("target");
         let _lock = lock(&folder, ".building")?;
-        let mut command = self.command(workspace, &folder, wanted);
+        let ran = self.run(self.command(workspace, &folder, wanted), progress)?;
+        if !ran.well {
+            return Err(Error::Build { workspace: workspace.to_owned(), output: ran.said, diagnostics: Vec::new() });
+        }
+        let mut built: Vec<_> = ran.lines.iter().filter_map(component).collect();
+        built.sort_by(|a, b| a.name.cmp(&b.name));
+        if built.is_empty() {
+            return Err(Error::Nothing { workspace: workspace.to_owned() });
+        }
+        built.iter().try_for_each(|component| check(&component.path))?;
+        Ok(built)
+    }
+
+    /// Runs cargo to its end.
+    pub(crate) fn run(&self, mut command: Command, progress: Progress) -> Result<Ran, Error> {
         if progress == Progress::Kept {
             command.stderr(Stdio::piped());
         }
@@ -62,25 +77,23 @@ impl Toolchain {
             let mut text = Vec::new();
             errors.map(|mut errors| errors.read_to_end(&mut text)).transpose().map(|_| text)
         });
-        let built = child.stdout.take().map(components).transpose();
+        let lines = child.stdout.take().map(lines).transpose();
         let status = child.wait().map_err(failed)?;
-        let output = reader.join().unwrap_or_else(|_| Ok(Vec::new())).map_err(failed)?;
-        let output = String::from_utf8_lossy(&output).into_owned();
-        if !status.success() {
-            return Err(Error::Build { workspace: workspace.to_owned(), output });
-        }
-        let built = built.map_err(failed)?.unwrap_or_default();
-        if built.is_empty() {
-            return Err(Error::Nothing { workspace: workspace.to_owned() });
-        }
-        built.iter().try_for_each(|component| check(&component.path))?;
-        Ok(built)
+        let said = reader.join().unwrap_or_else(|_| Ok(Vec::new())).map_err(failed)?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        Ok(Ran { well: status.success(), said, lines: lines.map_err(failed)?.unwrap_or_default() })
+    }
+
+    /// Cargo, started in a folder without what is around us, answering on a pipe.
+    pub(crate) fn start(&self, folder: &Path) -> Command {
+        let mut command = Command::new(self.cargo());
+        clear(&mut command);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
     }
 
     fn command(&self, workspace: &Path, folder: &Path, wanted: Wanted<'_>) -> Command {
-        let mut command = Command::new(self.cargo());
-        clear(&mut command);
-        command.current_dir(workspace).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = self.start(workspace);
         command.args(["build", "--release", "--locked", "--target", TARGET]);
         command.args(["--message-format", "json-render-diagnostics", "--target-dir"]);
         // As it is from here: cargo resolves it in the workspace.
@@ -125,43 +138,55 @@ pub(crate) fn lock(folder: &Path, name: &str) -> Result<File, Error> {
     Ok(file)
 }
 
+/// What came of running cargo.
+pub(crate) struct Ran {
+    pub(crate) well: bool,
+    /// Its standard error, unless that was shown.
+    pub(crate) said: String,
+    pub(crate) lines: Vec<Line>,
+}
+
 /// A line of cargo's answer: what we read of it.
 #[derive(Deserialize)]
-struct Line {
-    reason: String,
+pub(crate) struct Line {
+    pub(crate) reason: String,
     #[serde(default)]
-    target: Target,
+    pub(crate) package_id: String,
     #[serde(default)]
-    filenames: Vec<PathBuf>,
+    pub(crate) manifest_path: PathBuf,
+    #[serde(default)]
+    pub(crate) target: Target,
+    #[serde(default)]
+    pub(crate) filenames: Vec<PathBuf>,
+    pub(crate) message: Option<Message>,
 }
 
 #[derive(Default, Deserialize)]
-struct Target {
-    name: String,
+pub(crate) struct Target {
+    pub(crate) name: String,
 }
 
-/// What cargo says it has made, to the end of its answer.
-fn components(answer: ChildStdout) -> io::Result<Vec<Component>> {
+/// All that cargo says, to the end of its answer.
+fn lines(answer: ChildStdout) -> io::Result<Vec<Line>> {
     let mut found = Vec::new();
     for line in BufReader::new(answer).lines() {
-        found.extend(component(&line?));
+        // Build scripts and macros may print anything between cargo's own lines.
+        found.extend(serde_json::from_str::<Line>(&line?));
     }
-    found.sort_by(|a: &Component, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-fn component(line: &str) -> Option<Component> {
-    // Build scripts and macros may print anything between cargo's own lines.
-    let line: Line = serde_json::from_str(line).ok()?;
+/// The component that a line tells of.
+pub(crate) fn component(line: &Line) -> Option<Component> {
     if line.reason != "compiler-artifact" {
         return None;
     }
-    let path = line.filenames.into_iter().find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
-    Some(Component { name: line.target.name, path })
+    let path = line.filenames.iter().find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
+    Some(Component { name: line.target.name.clone(), path: path.clone() })
 }
 
 /// The first eight bytes tell a component from a core module: the same magic, another layer.
-fn check(path: &Path) -> Result<(), Error> {
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
     let mut start = [0; 8];
     File::open(path)
         .and_then(|mut file| file.read_exact(&mut start))
@@ -214,10 +239,10 @@ mod tests {
         let made = r#"{"reason":"compiler-artifact","target":{"name":"start-loop","kind":["example"]},"filenames":["/t/start_loop.wasm"],"fresh":true}"#;
         let expected = Component { name: "start-loop".to_owned(), path: "/t/start_loop.wasm".into() };
 
+        let component = |line: &str| component(&serde_json::from_str(line).expect("a line of cargo's"));
         assert_eq!(component(made), Some(expected));
         assert_eq!(component(&made.replace(".wasm", ".rlib")), None);
         assert_eq!(component(r#"{"reason":"build-finished","success":true}"#), None);
-        assert_eq!(component("a macro says hello"), None);
     }
 
     #[test]

@@ -4,15 +4,21 @@
 //! component may do, and whether it is sound, is for whoever loads it to say.
 
 mod cargo;
+mod diagnostic;
 mod machine;
+mod package;
 mod setup;
+mod shelf;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use cargo::{Component, Progress, Wanted};
+pub use diagnostic::Diagnostic;
 pub use machine::{Check, Toolchain};
+pub use package::{Made, Package};
 pub use setup::{Attempt, install};
+pub use shelf::{Place, Shelf};
 
 use machine::Machine;
 
@@ -73,6 +79,14 @@ pub enum Error {
         workspace: PathBuf,
         /// What cargo said; empty if it was shown already.
         output: String,
+        /// The compiler's errors, each with its place; empty if it was cargo that failed, or if they were not asked for.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The package is of a kind that no component comes from.
+    #[error("{}: this package makes no component: add a line `[lib]`, and below it `crate-type = [\"cdylib\", \"rlib\"]`", manifest.display())]
+    NoProduct {
+        /// Its Cargo.toml.
+        manifest: PathBuf,
     },
     /// Cargo succeeded, and no component came out of it.
     #[error("nothing in {} became a component: a package or example needs crate-type = [\"cdylib\"]", workspace.display())]

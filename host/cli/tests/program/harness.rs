@@ -62,6 +62,8 @@ pub(crate) fn cached<A: AsRef<str>>(cache: &Path, input: &str, arguments: impl I
         .args(arguments.into_iter().map(|argument| argument.as_ref().to_string()))
         .env("VILLAGE_CACHE", cache)
         .env("VILLAGE_TEST", "a value")
+        // Where a project is built is for the project to say.
+        .env_remove("CARGO_TARGET_DIR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

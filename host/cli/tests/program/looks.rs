@@ -91,6 +91,9 @@ fn the_help_goes_to_the_standard_output() {
     for arguments in [
         &["--help"][..],
         &["run", "--help"],
+        &["new", "--help"],
+        &["build", "--help"],
+        &["test", "--help"],
         &["inspect", "--help"],
         &["demo", "--help"],
         &["merge", "--help"],

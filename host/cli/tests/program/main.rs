@@ -3,8 +3,10 @@
 #![allow(missing_docs, reason = "a test is documented by its name")]
 
 mod agents;
+mod authoring;
 mod commands;
 mod harness;
 mod looks;
+mod mistakes;
 mod refusals;
 mod weights;

@@ -91,7 +91,10 @@ fn a_missing_file_is_named() {
     refused(&["run", folder.path().to_str().expect("plain")], 1, "file", &["agent.toml: no such file"]);
     refused(&["run", guest("echo"), "--input", "@nowhere.txt"], 1, "file", &["nowhere.txt: no such file"]);
     let path = file(&folder, "agent.toml", "[agent]\nname = \"a\"\ncomponent = \"nowhere-built.wasm\"\n");
-    refused(&["run", &path], 1, "file", &["nowhere-built.wasm", "cargo build --release --target wasm32-wasip2"]);
+    refused(&["run", &path], 1, "file", &["nowhere-built.wasm", "put it there"]);
+    file(&folder, "Cargo.toml", "");
+    let build = format!("village build {}", folder.path().display());
+    refused(&["run", &path], 1, "file", &["nowhere-built.wasm", &build]);
 }
 
 #[test]
