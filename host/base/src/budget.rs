@@ -18,6 +18,8 @@ pub struct Budget {
     pub storage: Size,
     /// Log bytes a second.
     pub log: Size,
+    /// HTTP requests a second.
+    pub http: u32,
 }
 
 impl Default for Budget {
@@ -29,20 +31,20 @@ impl Default for Budget {
             memory: Size::mib(64),
             storage: Size::mib(64),
             log: Size::kib(64),
+            http: 20,
         }
     }
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 6] = ["cpu", "burst", "deadline", "memory", "storage", "log"];
+pub const FIELDS: [&str; 7] = ["cpu", "burst", "deadline", "memory", "storage", "log", "http"];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 8] = [
+const LATER: [(&str, &str); 7] = [
     ("mailbox", "durable mailboxes (host/store)"),
     ("mailbox-bytes", "durable mailboxes (host/store)"),
     ("messages", "durable mailboxes (host/store)"),
     ("mesh", "the mesh (host/mesh)"),
-    ("http", "outgoing HTTP (host/guest)"),
     ("tokens", "models (host/model)"),
     ("gpu", "kernels (host/kernels)"),
     ("children", "tasks (host/tasks)"),
@@ -108,13 +110,14 @@ impl Budget {
             "log" => {
                 self.log = size("log", text.trim().strip_suffix("/s").unwrap_or(text), Size::bytes(1), Size::mib(64))?
             }
+            "http" => self.http = per_second("http", text, 1, 10_000)?,
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
     }
 
     /// Each field with its limit, as it would be written.
-    pub fn fields(&self) -> [(&'static str, String); 6] {
+    pub fn fields(&self) -> [(&'static str, String); FIELDS.len()] {
         [
             ("cpu", self.cpu.to_string()),
             ("burst", span_text(self.burst)),
@@ -122,6 +125,7 @@ impl Budget {
             ("memory", self.memory.to_string()),
             ("storage", self.storage.to_string()),
             ("log", format!("{}/s", self.log)),
+            ("http", format!("{}/s", self.http)),
         ]
     }
 }
@@ -183,6 +187,14 @@ fn size(field: &'static str, text: &str, least: Size, most: Size) -> Result<Size
     within(field, value, least, most, |size| size.to_string())
 }
 
+/// A number a second: `20/s`, or the number alone.
+fn per_second(field: &'static str, text: &str, least: u32, most: u32) -> Result<u32, Error> {
+    let number = text.trim().strip_suffix("/s").unwrap_or(text).trim();
+    let bad = || Bad { given: text.into(), wanted: "a number a second, such as 20/s" };
+    let value = number.parse().map_err(|_| Error::Value { field, bad: bad() })?;
+    within(field, value, least, most, |value| format!("{value}/s"))
+}
+
 /// A tenth of a per cent: below it one tick of the clock lasts over a second.
 const LEAST_SHARE: Share = Share::permille(1);
 
@@ -211,6 +223,7 @@ mod tests {
             ("memory", "32MiB"),
             ("storage", "1MiB"),
             ("log", "8KiB/s"),
+            ("http", "5/s"),
         ] {
             assert_ne!(
                 budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
@@ -229,7 +242,7 @@ mod tests {
     fn an_unknown_field_names_the_nearest() {
         assert_eq!(
             refusal("memmory", "1MiB"),
-            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, deadline, memory, storage, log"
+            "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, deadline, memory, storage, log, http"
         );
     }
 
@@ -248,5 +261,7 @@ mod tests {
         assert!(refusal("memory", "1KiB").contains("out of range"));
         assert!(refusal("memory", "lots").contains("`lots` is not a size"));
         assert!(refusal("log", "0").contains("out of range"));
+        assert!(refusal("http", "0/s").contains("from 1/s to 10000/s"));
+        assert!(refusal("http", "many").contains("such as 20/s"));
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn usage(receipt: &Receipt) -> Value {
 }
 
 /// Every field of a budget, with what the turn used of it.
-pub(crate) fn budget(usage: [Usage; 6], receipt: Option<&Receipt>) -> Value {
+pub(crate) fn budget(usage: [Usage; base::BUDGET_FIELDS.len()], receipt: Option<&Receipt>) -> Value {
     let fields = usage.map(|usage| {
         // The account tells what runs now, and the turn is over.
         let used = receipt.and_then(|receipt| used(usage.field, receipt)).unwrap_or(usage.used);

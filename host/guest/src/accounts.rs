@@ -2,8 +2,10 @@
 
 use crate::grants::Grants;
 use crate::log::Log;
+use crate::network::{Keys, Network};
+use crate::outgoing::Web;
 use crate::state::State;
-use base::{Budget, Group};
+use base::{BUDGET_FIELDS, Budget, Group};
 use parking_lot::Mutex;
 use runtime::{Cpu, Fault, Full, Quota, Task};
 use std::sync::{Arc, Weak};
@@ -17,6 +19,7 @@ pub(crate) struct Accounts {
     pub(crate) storage: Arc<Quota>,
     pub(crate) files: Files,
     pub(crate) log: Log,
+    pub(crate) http: Web,
     pub(crate) state: State,
     /// CPU used by a time not long ago, for the share that is used now.
     sample: Mutex<Sample>,
@@ -137,14 +140,19 @@ pub struct Usage {
     pub used: String,
     /// Its limit, as it would be written.
     pub limit: String,
-    /// The same as numbers, in the smallest unit: millionths of a core, microseconds, bytes.
+    /// The same as numbers, in the smallest unit: millionths of a core, microseconds, bytes, requests.
     pub used_units: u64,
     /// See above.
     pub limit_units: u64,
 }
 
 impl Accounts {
-    pub(crate) fn new(budget: Budget, grants: &Grants, parent: Option<&Parent>) -> Result<Arc<Accounts>, Fault> {
+    pub(crate) fn new(
+        budget: Budget,
+        grants: &Grants,
+        parent: Option<&Parent>,
+        (network, keys): (&Arc<Network>, Keys),
+    ) -> Result<Arc<Accounts>, Fault> {
         let bytes = budget.memory.get();
         let (cpu, memory) = match parent {
             Some(parent) => (parent.cpu.child(budget.cpu, budget.burst), parent.memory.child(bytes)),
@@ -153,7 +161,8 @@ impl Accounts {
         let storage = Quota::new(budget.storage.get());
         let full = |_: Full| Fault::Memory { limit: bytes, frames: Vec::new() };
         Ok(Arc::new(Accounts {
-            log: Log::new(budget.log.get(), grants.log, memory.clone()).map_err(full)?,
+            log: Log::new(budget.log.get(), grants.log, memory.clone(), keys.redactor.clone()).map_err(full)?,
+            http: Web::new(budget.http.into(), network.clone(), keys),
             state: State::new(&storage, &memory).map_err(full)?,
             files: Files { storage: storage.clone(), added: Mutex::new(0) },
             budget: Mutex::new(budget),
@@ -170,17 +179,20 @@ impl Accounts {
         self.memory.set_limit(budget.memory.get());
         self.storage.set_limit(budget.storage.get());
         self.log.rate().set_limit(budget.log.get());
+        self.http.rate.set_limit(budget.http.into());
         *self.budget.lock() = budget;
     }
 
     /// Every field with what is used of it; `turn` is how long the turn under way has lasted.
-    pub(crate) fn usage(&self, turn: Duration) -> [Usage; 6] {
+    pub(crate) fn usage(&self, turn: Duration) -> [Usage; BUDGET_FIELDS.len()] {
         let budget = *self.budget.lock();
-        let [cpu, burst, deadline, memory, storage, log] = budget.fields();
+        let [cpu, burst, deadline, memory, storage, log, http] = budget.fields();
         let micros = |nanos: u64| nanos / 1_000;
         let share = self.share();
         let ahead = micros(self.cpu.ahead());
-        let logged = budget.log.get().saturating_sub(self.log.rate().left(runtime::clock::now()));
+        let now = runtime::clock::now();
+        let logged = budget.log.get().saturating_sub(self.log.rate().left(now));
+        let asked = u64::from(budget.http).saturating_sub(self.http.rate.left(now));
         let field = |(field, limit): (&'static str, String), used: String, used_units: u64, limit_units: u64| Usage {
             field,
             used,
@@ -198,6 +210,7 @@ impl Accounts {
             field(memory, size(self.memory.used()), self.memory.used(), budget.memory.get()),
             field(storage, size(self.storage.used()), self.storage.used(), budget.storage.get()),
             field(log, format!("{}/s", size(logged)), logged, budget.log.get()),
+            field(http, format!("{asked}/s"), asked, budget.http.into()),
         ]
     }
 

@@ -5,9 +5,11 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::{Seat, Version};
 use crate::log::Line;
+use crate::redact::Redactor;
 use agents::{Answer, Error, Refusal, Spec};
-use base::Budget;
+use base::{BUDGET_FIELDS, Budget};
 use runtime::{Card, Fault, Message, Workers};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,10 +46,21 @@ impl Agent {
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
         let mut answer = self.inner.ask(message).await?;
-        answer.outcome = answer.outcome.map_err(|error| match error {
-            Error::Broke(fault) => Error::Broke(explained(&self.accounts, fault)),
-            failed => failed,
-        });
+        let redactor = &self.accounts.http.keys.redactor;
+        match &mut answer.outcome {
+            Ok(reply) if !redactor.is_empty() => {
+                redactor.clean(&mut reply.payload.content_type);
+                if let Cow::Owned(clean) = redactor.bytes(&reply.payload.body) {
+                    reply.payload.body = clean;
+                }
+            }
+            Ok(_) => {}
+            Err(Error::Failed(failure)) => {
+                redactor.clean(&mut failure.message);
+                redactor.clean(&mut failure.details);
+            }
+            Err(Error::Broke(fault)) => *fault = explained(&self.accounts, fault.clone()),
+        }
         Ok(answer)
     }
 
@@ -59,7 +72,8 @@ impl Agent {
 
     /// Asks it what it is.
     pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
-        Ok(self.inner.describe().await?.map_err(|fault| explained(&self.accounts, fault)))
+        let card = self.inner.describe().await?.map_err(|fault| explained(&self.accounts, fault));
+        Ok(card.map(|card| redacted(card, &self.accounts.http.keys.redactor)))
     }
 
     /// The lines of its log since this was last asked, and how many had to go.
@@ -68,7 +82,7 @@ impl Agent {
     }
 
     /// Every field of its budget, with what is used of it.
-    pub fn usage(&self) -> [Usage; 6] {
+    pub fn usage(&self) -> [Usage; BUDGET_FIELDS.len()] {
         self.accounts.usage(Duration::ZERO)
     }
 
@@ -105,5 +119,16 @@ pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
     if let (Fault::Trap { reason, .. }, false) = (&mut fault, said.is_empty()) {
         *reason = format!("{said} ({reason})");
     }
-    fault
+    fault.redacted(&mut |text| accounts.http.keys.redactor.clean(text))
+}
+
+/// A card is made by the guest, which may have seen what it should not.
+fn redacted(mut card: Card, redactor: &Redactor) -> Card {
+    let Card { name, version, role, description, skills, tags } = &mut card;
+    [name, version, role, description].into_iter().chain(tags).for_each(|text| redactor.clean(text));
+    for runtime::Skill { name, description, input, output, tags, examples } in skills {
+        let texts = [name, description, input, output].into_iter().chain(tags).chain(examples);
+        texts.for_each(|text| redactor.clean(text));
+    }
+    card
 }

@@ -1,11 +1,11 @@
 //! Running a `wasi:cli` command: a program with arguments, input, output and an exit code, held to a budget like an agent.
 
-use crate::accounts::{Accounts, Usage};
+use crate::accounts::Usage;
 use crate::ctx::{Ctx, Program};
 use crate::grants::Grants;
 use crate::host::{Error, Host, Version};
 use crate::imports::streams::{Input, Output};
-use base::Budget;
+use base::{BUDGET_FIELDS, Budget};
 use runtime::{Fault, Guest, Interrupted, Task, turn};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Finished {
     /// What it used.
     pub receipt: agents::Receipt,
     /// Every field of its budget, as it stood at the end.
-    pub usage: [Usage; 6],
+    pub usage: [Usage; BUDGET_FIELDS.len()],
 }
 
 impl Host {
@@ -47,7 +47,7 @@ impl Host {
         grants: Grants,
     ) -> Result<Finished, Error> {
         let seat = self.seat(version)?;
-        let accounts = Accounts::new(budget, &grants, None)?;
+        let accounts = self.accounts(budget, &grants, None)?;
         let full = |_| Fault::Memory { limit: budget.memory.get(), frames: Vec::new() };
         let input = match stdin {
             Stdin::Bytes(bytes) => Input::Bytes(MemoryInputPipe::new(bytes)),
@@ -82,7 +82,16 @@ impl Host {
             Err(Interrupted::Stopped) => Err(Fault::Stopped),
         };
         let usage = accounts.usage(receipt.wall);
-        Ok(Finished { outcome, stdout: output.take(), stderr: errors.take(), receipt, usage })
+        let redactor = &accounts.http.keys.redactor;
+        let clean = |bytes: Vec<u8>| redactor.bytes(&bytes).into_owned();
+        let (stdout, stderr) = (clean(output.take()), clean(errors.take()));
+        Ok(Finished {
+            outcome: outcome.map_err(|fault| fault.redacted(&mut |text| redactor.clean(text))),
+            stdout,
+            stderr,
+            receipt,
+            usage,
+        })
     }
 }
 

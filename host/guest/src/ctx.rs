@@ -2,12 +2,16 @@
 
 use crate::accounts::Accounts;
 use crate::grants::Grants;
+use crate::imports::http::Http;
 use crate::imports::streams::{Input, Output};
+use crate::service;
 use crate::state::Writes;
-use runtime::{Denied, Fault, Guest, Limiter};
+use runtime::{Card, Denied, Failure, Fault, Guest, Limiter, Message, Reply};
 use std::sync::Arc;
-use wasmtime::component::ResourceTable;
+use wasmtime::Store;
+use wasmtime::component::{InstancePre, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// What stands behind the imports of one instance.
 pub struct Ctx {
@@ -27,6 +31,8 @@ pub struct Ctx {
     pub(crate) streams: Arc<()>,
     /// Most agents never use it, so it is made when it is first used.
     wasi: Option<Box<WasiCtx>>,
+    /// The same goes for this.
+    pub(crate) http: Option<Box<Http>>,
     program: Option<Arc<Program>>,
 }
 
@@ -60,6 +66,7 @@ impl Ctx {
             open: 0,
             streams: Arc::new(()),
             wasi: None,
+            http: None,
             program,
         })
     }
@@ -108,6 +115,24 @@ impl Guest for Ctx {
 
     fn commit(&mut self) {
         self.accounts.state.commit(&mut self.writes);
+    }
+
+    type Service = ProxyPre<Ctx>;
+
+    fn service(pre: InstancePre<Ctx>) -> wasmtime::Result<ProxyPre<Ctx>> {
+        ProxyPre::new(pre)
+    }
+
+    async fn serve(
+        service: &ProxyPre<Ctx>,
+        store: &mut Store<Ctx>,
+        message: &Message,
+    ) -> wasmtime::Result<Result<Reply, Failure>> {
+        service::handle(service, store, message).await
+    }
+
+    fn introduction() -> Card {
+        service::card()
     }
 }
 

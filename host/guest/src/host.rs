@@ -5,6 +5,8 @@ use crate::agent::Agent;
 use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::imports;
+use crate::network::Network;
+use crate::secrets::{self, Secrets};
 use base::{Budget, Group};
 use parking_lot::Mutex;
 use runtime::{Compiler, Engine, Fault, Pool, Room, Settings, Workers};
@@ -21,6 +23,7 @@ pub struct Host {
     own: Vec<String>,
     workers: Workers,
     seats: Arc<Seats>,
+    network: Arc<Network>,
 }
 
 /// A component that can be run, and what it is.
@@ -44,6 +47,9 @@ pub enum Error {
     /// It was loaded, and broke.
     #[error(transparent)]
     Broke(#[from] Fault),
+    /// A secret that its grants name can't be had.
+    #[error(transparent)]
+    Secret(#[from] secrets::Error),
     /// The host can't be made.
     #[error("{0}")]
     Host(String),
@@ -56,6 +62,7 @@ impl Error {
             Error::Load(error) => error.kind(),
             Error::File { .. } => "file",
             Error::Broke(fault) => fault.kind(),
+            Error::Secret(_) => "secret",
             Error::Host(_) => "internal",
         }
     }
@@ -70,6 +77,8 @@ pub struct Builder {
     compiler: Compiler,
     workers: Option<NonZeroUsize>,
     offers: Vec<(String, Offer)>,
+    roots: Option<PathBuf>,
+    secrets: Option<Secrets>,
 }
 
 impl Builder {
@@ -94,6 +103,18 @@ impl Builder {
     /// How many threads run guests: one for each core, unless it is said.
     pub fn workers(mut self, count: NonZeroUsize) -> Builder {
         self.workers = Some(count);
+        self
+    }
+
+    /// A PEM file of certificates that are trusted beside those that browsers trust: `VILLAGE_CA_FILE`, unless it is said.
+    pub fn roots(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.roots = Some(file.into());
+        self
+    }
+
+    /// Where the secrets are that grants name: the user's own, unless it is said.
+    pub fn secrets(mut self, secrets: Secrets) -> Builder {
+        self.secrets = Some(secrets);
         self
     }
 
@@ -124,7 +145,8 @@ impl Builder {
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let seats = Arc::new(Seats { left: Mutex::new(engine.room()), all: engine.room() });
-        Ok(Host { engine, linker, own, workers, seats })
+        let network = Arc::new(Network::new(self.roots, self.secrets));
+        Ok(Host { engine, linker, own, workers, seats, network })
     }
 }
 
@@ -140,7 +162,15 @@ fn cache_folder() -> Option<PathBuf> {
 impl Host {
     /// How to make one.
     pub fn builder() -> Builder {
-        Builder { pool: Pool::Machine, cache: None, compiler: Compiler::ThisProgram, workers: None, offers: Vec::new() }
+        Builder {
+            pool: Pool::Machine,
+            cache: None,
+            compiler: Compiler::ThisProgram,
+            workers: None,
+            offers: Vec::new(),
+            roots: None,
+            secrets: None,
+        }
     }
 
     /// Loads a component: compiles it, unless that was done before, and checks that it fits.
@@ -168,7 +198,7 @@ impl Host {
         group: Option<&Parent>,
     ) -> Result<Agent, Error> {
         let seat = self.seat(version)?;
-        let accounts = Accounts::new(budget, &grants, group)?;
+        let accounts = self.accounts(budget, &grants, group)?;
         let agent = Agent::start(&self.workers, version, accounts, Arc::new(grants), seat);
         if let Some(group) = group {
             group.add(agent.task());
@@ -183,9 +213,20 @@ impl Host {
         budget: Budget,
         grants: Grants,
     ) -> Result<runtime::Instance<Ctx>, Error> {
-        let accounts = Accounts::new(budget, &grants, None)?;
+        let accounts = self.accounts(budget, &grants, None)?;
         let ctx = Ctx::new(Arc::new(grants), accounts, None)?;
         Ok(runtime::Instance::start(&version.0, ctx).await?)
+    }
+
+    /// What a guest is charged on, with the secrets that its grants name.
+    pub(crate) fn accounts(
+        &self,
+        budget: Budget,
+        grants: &Grants,
+        group: Option<&Parent>,
+    ) -> Result<Arc<Accounts>, Error> {
+        let keys = self.network.keys(grants)?;
+        Ok(Accounts::new(budget, grants, group, (&self.network, keys))?)
     }
 
     /// Runs a future of the host's own among the guests, as an agent that asks others would. For measuring.

@@ -17,6 +17,7 @@ impl Host for Ctx {
                 "cpu" => (Unit::Millicores, 1_000),
                 "burst" | "deadline" => (Unit::Microseconds, 1),
                 "log" => (Unit::BytesPerSecond, 1),
+                "http" => (Unit::CountPerSecond, 1),
                 _ => (Unit::Bytes, 1),
             };
             let (limit, used) = (usage.limit_units / scale, usage.used_units / scale);
