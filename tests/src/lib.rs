@@ -1,11 +1,12 @@
 //! What the tests of whole hosts share: the guests, a host, agents in it, and an honest neighbour.
 
 pub mod text;
+pub mod web;
 
 use base::Budget;
 use guest::{
-    Agent, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority, Receipt,
-    Sender, Stdin, Version,
+    Agent, Builder, Compiler, Failed, Finished, Frame, Grants, Group, Host, Kind, Message, Payload, Pool, Priority,
+    Receipt, Sender, Stdin, Version,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,13 +54,16 @@ pub fn host() -> Village {
 
 /// A host with two workers and room for so many agents.
 pub fn host_of(agents: u32) -> Village {
-    let built = Host::builder()
+    Village(builder(agents).build().expect("a host can be made"))
+}
+
+/// How such a host is made, for tests that want something else of it too.
+pub fn builder(agents: u32) -> Builder {
+    Host::builder()
         .pool(Pool::Slots(agents))
         .cache(cache())
         .compiler(Compiler::InProcess)
         .workers(NonZeroUsize::MIN.saturating_add(1))
-        .build();
-    Village(built.expect("a host can be made"))
 }
 
 /// A host, as the tests use it.

@@ -6,6 +6,7 @@
 mod deadline;
 mod density;
 mod fairness;
+mod http;
 mod metering;
 mod native;
 mod plain;
@@ -36,7 +37,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 8] = ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "program"];
+pub const GROUPS: [&str; 9] =
+    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "http", "program"];
 
 /// Measures, telling `said` of each row as it is done.
 pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
@@ -53,6 +55,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "fairness" => fairness::measure(plan)?,
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
+            "http" => http::measure(plan)?,
             _ => program::measure(plan)?,
         };
         for row in rows {
