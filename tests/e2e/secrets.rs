@@ -95,7 +95,7 @@ async fn whoever_repeats_a_secret_that_it_learned_elsewhere_is_silenced() {
     clean("a fault", &format!("{broken:?}"));
     assert!(broken.text.contains("[secret KEY]"), "{broken}");
     let (lines, _) = told.log();
-    assert_eq!(lines.iter().filter(|line| line.text.contains("before [secret KEY] after")).count(), 2, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.text.contains("before [secret KEY] after")).count(), 3, "{lines:?}");
     clean("the log", &format!("{lines:?}"));
     let echo = host.agent("echo", LIMITS, &[&grant, "log"]).await;
     let failed = ask(&echo, "fail", &format!("refused {VALUE}")).await.expect_err("it fails");

@@ -129,7 +129,7 @@ async fn hostile_clients_are_turned_away() {
         for (request, expected) in [
             (format!("GET / HTTP/1.1\r\nhost: here\r\nx: {long}\r\n\r\n"), 431),
             (format!("GET / HTTP/1.1\r\nhost: here\r\n{many}\r\n"), 431),
-            (format!("GET /{long} HTTP/1.1\r\nhost: here\r\n\r\n"), 414),
+            (format!("GET /{long} HTTP/1.1\r\nhost: here\r\n\r\n"), 431),
             ("GET / HTTP/1.1\r\n\r\n".into(), 400),
             ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".into(), 400),
             ("GET http://evil.example/ HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),

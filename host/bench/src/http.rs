@@ -65,7 +65,13 @@ fn outgoing(plan: &Plan) -> Rows {
             }
         }
         let beside = format!("bare wasi:http host, {:.0} µs a request", percentile(&sorted(costs), 0.5));
-        Ok(vec![Row::of("http: a request through its grant, against the bare host's", "×", ratios, beside, Bar::AtMost(1.2))])
+        Ok(vec![Row::of(
+            "http: a request through its grant, against the bare host's",
+            "×",
+            ratios,
+            beside,
+            Bar::AtMost(1.2),
+        )])
     })
 }
 
@@ -114,7 +120,13 @@ fn incoming(plan: &Plan) -> Rows {
             "wasmtime serve's handler path, {CLIENTS} connections; ours {:.0} a second",
             percentile(&sorted(rates), 0.5)
         );
-        Ok(vec![Row::of("http: requests served as turns, of the bare handler's", "%", ratios, beside, Bar::AtLeast(80.0))])
+        Ok(vec![Row::of(
+            "http: requests served as turns, of the bare handler's",
+            "%",
+            ratios,
+            beside,
+            Bar::AtLeast(80.0),
+        )])
     })
 }
 

@@ -102,7 +102,8 @@ impl Plain {
 
 /// A store with nothing in it yet.
 pub(crate) fn store(engine: &wasmtime::Engine) -> Store<Bare> {
-    let bare = Bare { table: ResourceTable::new(), wasi: None, http: WasiHttpCtx::new(), hooks: Hooks, until: Instant::now() };
+    let bare =
+        Bare { table: ResourceTable::new(), wasi: None, http: WasiHttpCtx::new(), hooks: Hooks, until: Instant::now() };
     let mut store = Store::new(engine, bare);
     store.set_epoch_deadline(u64::MAX / 2);
     store

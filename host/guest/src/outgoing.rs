@@ -115,15 +115,6 @@ impl WasiHttpHooks for Hooks {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         PIECE
     }
-
-    fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
-        match () {
-            () if error.is_incomplete_message() => ErrorCode::HttpResponseIncomplete,
-            () if error.is_parse_too_large() => ErrorCode::HttpResponseHeaderSectionSize(None),
-            () if error.is_closed() || error.is_canceled() => ErrorCode::ConnectionTerminated,
-            () => ErrorCode::HttpProtocolError,
-        }
-    }
 }
 
 impl Hooks {
@@ -187,7 +178,7 @@ async fn send(
 
     let mut client = hyper::client::conn::http1::Builder::new();
     client.max_buf_size(HEAD).max_headers(HEADERS);
-    let (mut sender, mut connection) = client.handshake(TokioIo::new(wire)).await?;
+    let (mut sender, mut connection) = client.handshake(TokioIo::new(wire)).await.map_err(broken)?;
     let first = options.first_byte_timeout.unwrap_or(left).min(left);
     let mut closed = false;
     let answered = tokio::time::timeout(first, async {
@@ -202,10 +193,39 @@ async fn send(
             }
         }
     });
-    let answer = answered.await.map_err(|_| Error::ConnectionReadTimeout)??;
+    let answer = answered.await.map_err(|_| Error::ConnectionReadTimeout)?.map_err(broken)?;
     let pause = options.between_bytes_timeout.unwrap_or(PAUSE).min(PAUSE);
     let answer = bounded(answer, Bounds { pause, until, permit, held }, &web.keys)?;
-    Ok((answer, Box::new(async move { if closed { Ok(()) } else { connection.await.map_err(Error::from) } })))
+    Ok((answer, Box::new(async move { if closed { Ok(()) } else { connection.await.map_err(broken) } })))
+}
+
+/// What went wrong on the wire.
+fn broken(error: hyper::Error) -> Error {
+    match () {
+        () if error.is_incomplete_message() => Error::HttpResponseIncomplete,
+        () if error.is_parse_too_large() => Error::HttpResponseHeaderSectionSize(None),
+        () if error.is_closed() || error.is_canceled() => Error::ConnectionTerminated,
+        // A connection that ends in the midst of a body is an error of the reader's.
+        () if error.is_body_write_aborted() => Error::HttpRequestBodySize(None),
+        () if error.is_parse() => Error::HttpProtocolError,
+        () => match std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>()) {
+            Some(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => Error::HttpResponseIncomplete,
+            Some(_) => Error::ConnectionTerminated,
+            None => Error::HttpProtocolError,
+        },
+    }
+}
+
+/// What an error in the midst of a body is to the guest.
+pub(crate) fn code(error: &Error) -> ErrorCode {
+    match error {
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        _ => ErrorCode::HttpProtocolError,
+    }
 }
 
 struct Bounds {
@@ -320,7 +340,7 @@ impl Body for Answer {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.ended = true;
-                    return Poll::Ready(Some(Err(error.into())));
+                    return Poll::Ready(Some(Err(broken(error))));
                 }
                 Poll::Ready(None) => return Poll::Ready(self.rest().map(Ok)),
                 Poll::Pending => break,

@@ -5,6 +5,7 @@
 mod agents;
 mod commands;
 mod harness;
+mod http;
 mod looks;
 mod refusals;
 mod weights;

@@ -4,7 +4,7 @@
 //! grant allows it, `connection-limit-reached` where the budget's `http` is used up or too many are under way.
 
 use crate::ctx::Ctx;
-use crate::outgoing::{Hooks, PIECE, PIECES};
+use crate::outgoing::{self, Hooks, PIECE, PIECES};
 use runtime::Held;
 use std::collections::HashMap;
 use wasmtime::component::{HasSelf, Linker, Resource};
@@ -114,10 +114,17 @@ impl outgoing_handler::Host for Ctx {
     }
 }
 
-pass! { types::Host {}
+pass! { types::Host {
+        fn http_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+            // A body that broke off says so in wasmtime's own words, which its host does not translate.
+            match self.table.get(&error)?.downcast_ref::<wasmtime_wasi_http::Error>() {
+                Some(broken) => Ok(Some(outgoing::code(broken))),
+                None => types::Host::http_error_code(&mut self.http(), error),
+            }
+        }
+    }
     fn convert_error_code(error: HttpError) -> wasmtime::Result<ErrorCode>;
     fn convert_header_error(error: HeaderError) -> wasmtime::Result<types::HeaderError>;
-    fn http_error_code(error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>>;
 }
 
 pass! { types::HostFields {
