@@ -3,7 +3,7 @@
 use crate::plain::{Instance, Plain};
 use crate::report::{Bar, Row, percentile, sorted};
 use crate::village::{Village, io, message};
-use crate::{Error, Plan, Rows};
+use crate::{Error, Plan, Rows, process_cpu};
 use base::Budget;
 use guest::{Grants, Pool, Server};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,11 +107,13 @@ fn incoming(plan: &Plan) -> Rows {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let ours = listener.local_addr()?;
         let serving = tokio::spawn(Server::new(agent, |_| {}).run(listener, std::future::pending()));
-        let (mut ratios, mut rates) = (Vec::new(), Vec::new());
+        let (mut ratios, mut costs, mut rates) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=rounds {
-            let (bare, our) = (per_second(theirs, each).await?, per_second(ours, each).await?);
+            let (bare, bare_cost) = per_second(theirs, each).await?;
+            let (our, our_cost) = per_second(ours, each).await?;
             if round > 0 {
                 ratios.push(our / bare * 100.0);
+                costs.push(bare_cost / our_cost * 100.0);
                 rates.push(our);
             }
         }
@@ -120,24 +122,28 @@ fn incoming(plan: &Plan) -> Rows {
             "wasmtime serve's handler path, {CLIENTS} connections; ours {:.0} a second",
             percentile(&sorted(rates), 0.5)
         );
-        Ok(vec![Row::of(
-            "http: requests served as turns, of the bare handler's",
-            "%",
-            ratios,
-            beside,
-            Bar::AtLeast(80.0),
-        )])
+        Ok(vec![
+            Row::of(
+                "http: requests served as turns, a second, of the bare handler's",
+                "%",
+                ratios,
+                beside,
+                Bar::AtLeast(80.0),
+            ),
+            Row::of("http: the same per CPU, clients included", "%", costs, "the same", Bar::Stated),
+        ])
     })
 }
 
-/// Requests a second, when some connections ask `each` in a row.
-async fn per_second(address: SocketAddr, each: usize) -> Result<f64, Error> {
-    let begun = Instant::now();
+/// Requests a second, when some connections ask `each` in a row, and what each costs in CPU.
+async fn per_second(address: SocketAddr, each: usize) -> Result<(f64, f64), Error> {
+    let (begun, before) = (Instant::now(), process_cpu());
     let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(client(address, each))).collect();
     for client in clients {
         client.await??;
     }
-    Ok((CLIENTS * each) as f64 / begun.elapsed().as_secs_f64())
+    let asked = (CLIENTS * each) as f64;
+    Ok((asked / begun.elapsed().as_secs_f64(), (process_cpu() - before) as f64 / asked))
 }
 
 async fn client(address: SocketAddr, each: usize) -> Result<(), Error> {
