@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tests::web::{Piece, Web, ok, raw, to};
-use tests::{Village, ask, budget, builder, eventually, host, used};
+use tests::{Village, ask, budget, builder, eventually, host, receipt, used};
 
 async fn agent(host: &Village, limits: &str, grants: &[String]) -> Agent {
     let grants: Vec<_> = grants.iter().map(|grant| format!("http={grant}")).collect();
@@ -269,8 +269,11 @@ async fn what_a_guest_piles_up_in_the_host_counts_as_its_memory() {
     let host = host();
     host.beside(async {
         let agent = agent(&host, "cpu=100%,memory=20MiB", &["GET http://127.0.0.1:1/".into()]).await;
-        for (skill, few) in [("fields", "50"), ("bodies", "20")] {
-            assert_eq!(said(&agent, skill, few).await, few);
+        for (skill, each) in [("fields", 16 << 10), ("bodies", 32 << 10)] {
+            let none = receipt(&agent, skill, "0").await.1.memory;
+            let (some, used) = receipt(&agent, skill, "60").await;
+            assert_eq!(some.as_deref(), Ok("60"));
+            assert!(used.memory >= none + 60 * each, "{skill}: {none} bytes without, {} with", used.memory);
             let no = ask(&agent, skill, "1000000").await.expect_err("it is too much");
             assert_eq!(no.kind, "memory", "{skill}: {no}");
         }

@@ -146,16 +146,12 @@ async fn hostile_clients_are_turned_away() {
             ("G\u{0}T / HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
             ("\u{16}\u{3}\u{1} is no HTTP\r\n\r\n".into(), 400),
         ] {
-            let mut stream = TcpStream::connect(served.address).await.expect("it listens");
-            let _ = stream.write_all(request.as_bytes()).await;
-            let _ = stream.shutdown().await;
-            let answer = rest(&mut stream).await;
-            // A connection that is closed with something unread takes back what it said: such a client may not learn why.
-            assert!(
-                status(&answer) == expected || answer.is_empty(),
-                "{}: {answer}",
-                &request[..request.len().min(80)]
-            );
+            // What is answered and not closed would be waited for.
+            let request = request.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+            let answer = send(served.address, &request).await;
+            // A connection that is closed with much unread takes back what it said: such a client may not learn why.
+            let closed = answer.is_empty() && (request.len() > 10_000 || request.contains("chunked"));
+            assert!(status(&answer) == expected || closed, "{}: {answer}", &request[..request.len().min(80)]);
         }
         let endless = format!(
             "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{}",
@@ -255,5 +251,9 @@ async fn a_service_is_asked_as_an_agent_with_one_skill() {
     assert_eq!((no.kind, no.text.contains("`path` is text")), ("invalid", true), "{no}");
     assert_eq!(ask(&agent, "other", "").await.expect_err("it has one skill").kind, "unsupported");
     assert_eq!(ask(&agent, "http", r#"{"path":"/trap"}"#).await.expect_err("it traps").kind, "trap");
-    assert!(ask(&agent, "http", r#"{"path":"/count"}"#).await.is_ok_and(|reply| reply.contains("\"1\"")));
+    for _ in 0..40 {
+        // Forty instances at once would not fit.
+        let counted = ask(&agent, "http", r#"{"path":"/count"}"#).await;
+        assert!(counted.as_ref().is_ok_and(|reply| reply.contains("\"1\"")), "{counted:?}");
+    }
 }
