@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod text;
+pub mod web;
 
 use base::Budget;
 use guest::{
@@ -75,7 +76,8 @@ pub fn host_with(device: impl kernels::Backend + Send + 'static) -> Village {
     Village(built.expect("a host can be made"))
 }
 
-fn builder(agents: u32) -> Builder {
+/// How such a host is made, for tests that want something else of it too.
+pub fn builder(agents: u32) -> Builder {
     Host::builder()
         .pool(Pool::Slots(agents))
         .cache(cache())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What an agent is made of.
-pub struct Spec<T: 'static> {
+pub struct Spec<T: Guest> {
     /// The version that handles its messages.
     pub version: Arc<Version<T>>,
     /// What it may use.

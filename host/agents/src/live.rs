@@ -41,7 +41,7 @@ pub(crate) async fn live<T: Guest>(
     }
 }
 
-struct Life<T: 'static> {
+struct Life<T: Guest> {
     /// Dropped first: what the spec holds for it outlives it.
     instance: Option<Instance<T>>,
     task: Arc<Task>,
@@ -88,7 +88,7 @@ impl<T: Guest> Life<T> {
             Ok(outcome) => outcome,
             Err(interrupted) => Err(Error::Broke(fault(interrupted, limit))),
         };
-        if outcome.is_err() {
+        if outcome.is_err() || self.instance.as_ref().is_some_and(Instance::spent) {
             // Memory is a cache: what a failed turn left there is not to be trusted.
             self.instance = None;
         }

@@ -28,6 +28,8 @@ pub struct Budget {
     pub children: u32,
     /// Time of the graphics processor, sustained. It may run ahead by `burst`, as the CPU time may.
     pub gpu: Share,
+    /// HTTP requests a second.
+    pub http: u32,
 }
 
 impl Default for Budget {
@@ -44,18 +46,30 @@ impl Default for Budget {
             messages: 100,
             children: 0,
             gpu: Share::percent(5),
+            http: 20,
         }
     }
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 11] =
-    ["cpu", "burst", "deadline", "memory", "storage", "mailbox", "mailbox-bytes", "log", "messages", "children", "gpu"];
+pub const FIELDS: [&str; 12] = [
+    "cpu",
+    "burst",
+    "deadline",
+    "memory",
+    "storage",
+    "mailbox",
+    "mailbox-bytes",
+    "log",
+    "messages",
+    "children",
+    "gpu",
+    "http",
+];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 3] = [
+const LATER: [(&str, &str); 2] = [
     ("mesh", "the mesh (host/mesh)"),
-    ("http", "outgoing HTTP (host/guest)"),
     ("tokens", "models (host/model)"),
 ];
 
@@ -119,9 +133,10 @@ impl Budget {
             "mailbox" => self.mailbox = count("mailbox", text, 1, 1_000_000)?,
             "mailbox-bytes" => self.mailbox_bytes = size("mailbox-bytes", text, Size::kib(1), Size::mib(64 << 10))?,
             "log" => self.log = size("log", a_second(text), Size::bytes(1), Size::mib(64))?,
-            "messages" => self.messages = count("messages", a_second(text), 1, 1_000_000)?,
+            "messages" => self.messages = per_second("messages", text, 1, 1_000_000)?,
             "children" => self.children = count("children", text, 0, 100_000)?,
             "gpu" => self.gpu = share("gpu", text, Share::CORE)?,
+            "http" => self.http = per_second("http", text, 1, 10_000)?,
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
@@ -141,6 +156,7 @@ impl Budget {
             ("messages", format!("{}/s", self.messages)),
             ("children", self.children.to_string()),
             ("gpu", self.gpu.to_string()),
+            ("http", format!("{}/s", self.http)),
         ]
     }
 }
@@ -202,6 +218,13 @@ fn size(field: &'static str, text: &str, least: Size, most: Size) -> Result<Size
     within(field, value, least, most, |size| size.to_string())
 }
 
+/// A number a second: `20/s`, or the number alone.
+fn per_second(field: &'static str, text: &str, least: u32, most: u32) -> Result<u32, Error> {
+    let bad = || Bad { given: text.into(), wanted: "a number a second, such as 20/s" };
+    let value = a_second(text).trim().parse().map_err(|_| Error::Value { field, bad: bad() })?;
+    within(field, value, least, most, |value| format!("{value}/s"))
+}
+
 fn count(field: &'static str, text: &str, least: u32, most: u32) -> Result<u32, Error> {
     let bad = || Error::Value { field, bad: Bad { given: text.into(), wanted: "a whole number, such as 100" } };
     let value: u64 = text.trim().parse().map_err(|_| bad())?;
@@ -247,6 +270,7 @@ mod tests {
             ("messages", "7/s"),
             ("children", "3"),
             ("gpu", "20%"),
+            ("http", "5/s"),
         ] {
             assert_ne!(
                 budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
@@ -266,7 +290,7 @@ mod tests {
         assert_eq!(
             refusal("memmory", "1MiB"),
             "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, \
-             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, children, gpu"
+             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, children, gpu, http"
         );
     }
 
@@ -285,8 +309,10 @@ mod tests {
         assert!(refusal("memory", "1KiB").contains("out of range"));
         assert!(refusal("memory", "lots").contains("`lots` is not a size"));
         assert!(refusal("log", "0").contains("out of range"));
-        assert!(refusal("messages", "0/s").contains("from 1 to 1000000"));
-        assert!(refusal("messages", "5/min").contains("not a whole number"));
+        assert!(refusal("messages", "0/s").contains("from 1/s to 1000000/s"));
+        assert!(refusal("messages", "5/min").contains("such as 20/s"));
         assert!(refusal("children", "-1").contains("not a whole number"));
+        assert!(refusal("http", "0/s").contains("from 1/s to 10000/s"));
+        assert!(refusal("http", "many").contains("such as 20/s"));
     }
 }

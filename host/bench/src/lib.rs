@@ -7,6 +7,7 @@ mod authoring;
 mod deadline;
 mod density;
 mod fairness;
+mod http;
 mod metering;
 mod native;
 mod plain;
@@ -38,8 +39,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 10] =
-    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "kernels", "program", "authoring"];
+pub const GROUPS: [&str; 11] =
+    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "http", "kernels", "program", "authoring"];
 
 /// Measures, telling `said` of each row as it is done.
 pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
@@ -56,6 +57,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "fairness" => fairness::measure(plan)?,
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
+            "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
             "program" => program::measure(plan)?,
             _ => authoring::measure(plan)?,

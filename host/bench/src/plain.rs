@@ -1,10 +1,12 @@
 //! The plain engine: the same components, with nothing of ours around them.
 
 use crate::Error;
+use crate::http::Hooks;
 use std::time::Instant;
-use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 #[allow(missing_docs, unreachable_pub)]
 mod bindings {
@@ -37,8 +39,10 @@ pub(crate) struct Plain {
 
 /// What stands behind the imports: as little as answers them.
 pub(crate) struct Bare {
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
     wasi: Option<Box<WasiCtx>>,
+    pub(crate) http: WasiHttpCtx,
+    pub(crate) hooks: Hooks,
     until: Instant,
 }
 
@@ -77,6 +81,7 @@ impl Plain {
         let engine = wasmtime::Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         types::add_to_linker::<Bare, HasSelf<Bare>>(&mut linker, |bare| bare)?;
         log::add_to_linker::<Bare, HasSelf<Bare>>(&mut linker, |bare| bare)?;
         state::add_to_linker::<Bare, HasSelf<Bare>>(&mut linker, |bare| bare)?;
@@ -85,16 +90,28 @@ impl Plain {
     }
 
     pub(crate) fn load(&self, bytes: &[u8]) -> Result<Pre, Error> {
-        let component = Component::new(&self.engine, bytes)?;
-        Ok(Pre::new(self.linker.instantiate_pre(&component)?)?)
+        Ok(Pre::new(self.link(bytes)?)?)
     }
+
+    /// A component of whatever world.
+    pub(crate) fn link(&self, bytes: &[u8]) -> Result<InstancePre<Bare>, Error> {
+        let component = Component::new(&self.engine, bytes)?;
+        Ok(self.linker.instantiate_pre(&component)?)
+    }
+}
+
+/// A store with nothing in it yet.
+pub(crate) fn store(engine: &wasmtime::Engine) -> Store<Bare> {
+    let bare =
+        Bare { table: ResourceTable::new(), wasi: None, http: WasiHttpCtx::new(), hooks: Hooks, until: Instant::now() };
+    let mut store = Store::new(engine, bare);
+    store.set_epoch_deadline(u64::MAX / 2);
+    store
 }
 
 impl Instance {
     pub(crate) async fn start(pre: &Pre) -> Result<Instance, Error> {
-        let bare = Bare { table: ResourceTable::new(), wasi: None, until: Instant::now() };
-        let mut store = Store::new(pre.engine(), bare);
-        store.set_epoch_deadline(u64::MAX / 2);
+        let mut store = store(pre.engine());
         let exports = pre.instantiate_async(&mut store).await?;
         Ok(Instance { store, exports })
     }

@@ -5,6 +5,7 @@ use base::Size;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Hand one message to an agent, or run a command, held to a budget
     Run(Run),
+    /// Keep the secrets that `http` grants name; values are read from the standard input, and never shown
+    Secret(Secret),
     /// Merge models into one, as a recipe of mergekit's says
     Merge(Merge),
     /// Give a model's weights other types: fewer bits, or another kind of file
@@ -128,9 +131,44 @@ pub(crate) struct Run {
     /// Write the parts of a reply as they come; the reply at the end says whether they stand
     #[arg(long)]
     pub(crate) stream: bool,
+    /// Serve a component that answers HTTP: a port of this machine, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = listen, conflicts_with_all = ["skill", "input", "arguments"])]
+    pub(crate) http: Option<SocketAddr>,
     /// What a command is given as its arguments
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<String>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    guest::listen_address(text).ok_or("write a port, or ADDRESS:PORT such as 127.0.0.1:8080")
+}
+
+#[derive(Args)]
+#[command(after_help = help::SECRET)]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    pub(crate) action: SecretAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SecretAction {
+    /// Keep a new one, from the standard input; a terminal is asked, and shows nothing
+    Set {
+        /// A to Z, 0 to 9 and _, such as API_KEY
+        name: String,
+    },
+    /// Replace one by a new value
+    Rotate {
+        /// Its name
+        name: String,
+    },
+    /// List their names, and where each value is
+    Ls,
+    /// Forget one
+    Rm {
+        /// Its name
+        name: String,
+    },
 }
 
 /// With what weights are computed.

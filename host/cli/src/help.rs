@@ -86,10 +86,14 @@ Examples:
   village run plugins/navigator --skill shortest-path --input @question.json --json
   village run agent.wasm --budget cpu=10%,memory=32MiB --budget deadline=2s --grant log
   village run tool.wasm --grant files=./notes:/notes:ro -- --all /notes/today.txt
+  village run asker.wasm --grant 'http=GET https://api.example.com/v1/ secret=API_KEY'
+  village run service.wasm --http 8080
 
 An agent gets one message, and its reply goes to the standard output; lines of its log go to the standard error.
 A command (a component that exports wasi:cli/run) gets ARGS and the standard input. Its exit code is in the JSON;
 this program's own is 0 if it was 0, and 1 if not.
+A service (one that exports wasi:http/incoming-handler) is served with --http until Ctrl-C, each request a turn of its
+own; with --json each is a line. Without --http it is an agent with the skill `http`.
 
 An agent.toml in the component's folder that names it is used: --budget overrides it, --grant adds to it.
 
@@ -97,7 +101,7 @@ Budget: every field has a limit, and these are the defaults
 ";
 
 /// What each field of a budget means.
-const FIELDS: [(&str, &str); 11] = [
+const FIELDS: [(&str, &str); base::BUDGET_FIELDS.len()] = [
     ("cpu", "CPU time of one core, sustained"),
     ("burst", "CPU time that it may run ahead of its share"),
     ("deadline", "wall time of one turn, waiting included"),
@@ -109,10 +113,11 @@ const FIELDS: [(&str, &str); 11] = [
     ("messages", "messages that it may send to other agents in a second"),
     ("children", "agents that it may create"),
     ("gpu", "time of the graphics processor, sustained; it may run ahead by burst"),
+    ("http", "HTTP requests that it may send in a second"),
 ];
 
 /// What each grant opens, with how it is written.
-const GRANTS: [(&str, &str, &str); 10] = [
+const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
     ("log", "log", "its own log"),
     ("state", "state", "its own state"),
     ("budget", "budget", "reading its own budget"),
@@ -123,6 +128,7 @@ const GRANTS: [(&str, &str, &str); 10] = [
     ("kernels", "kernels", "arithmetic on weights, of files in its folders or made by itself"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),
     ("files", "files=HOST:GUEST:ro", "a folder of this machine, under the guest's name for it; rw to write as well"),
+    ("http", "http=GET URL", "asking under this URL, with these methods (GET and HEAD, unless some are named)"),
 ];
 
 /// What follows the options of `run`.
@@ -165,6 +171,18 @@ breadcrumbs, breadcrumbs_ties, model_stock, passthrough, nearswap, karcher. Type
 A model is a path, from here or from the recipe's folder; nothing is downloaded. What isn't supported is refused.
 
 The result appears when it is whole: an error or Ctrl-C leaves nothing. There is no resuming.";
+
+pub(crate) const SECRET: &str = "\
+Examples:
+  village secret set API_KEY               asks for the value, without showing it
+  village secret set API_KEY < key.txt
+  village secret ls
+
+A grant names a secret, and the host puts it into the request; the agent never sees it:
+  --grant 'http=GET https://api.example.com/ secret=API_KEY as=authorization: Bearer {}'
+
+They are kept in $VILLAGE_SECRETS, or else in secrets.toml in the user's configuration folder, which only its owner may
+read. A variable VILLAGE_SECRET_NAME goes before it. Agents that run keep the value with which they were started.";
 
 pub(crate) const TENSORS: &str = "\
 Examples:
@@ -236,7 +254,7 @@ pub(crate) fn quantize() -> String {
 }
 
 pub(crate) const BENCH: &str = "\
-Measurements: spawn, turn, metering, shares, fairness, deadline, density, kernels, program, authoring.
+Measurements: spawn, turn, metering, shares, fairness, deadline, density, http, kernels, program, authoring.
 
 Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
 marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.

@@ -43,6 +43,7 @@ fn kind(shape: &Shape) -> Option<&'static str> {
     shape.kind().map(|kind| match kind {
         Kind::Agent => "agent",
         Kind::Command => "command",
+        Kind::Service => "service",
     })
 }
 

@@ -15,6 +15,8 @@ mod node;
 mod print;
 mod problem;
 mod run;
+mod secret;
+mod serve;
 mod source;
 mod weights;
 
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Test(options) => author::test(&options, json),
         Command::Inspect(options) => inspect::inspect(&options, json),
         Command::Run(options) => run::run(&options, json),
+        Command::Secret(options) => secret::secret(&options.action, json),
         Command::Merge(options) => weights::merge(&options, json),
         Command::Quantize(options) => weights::quantize(&options, json),
         Command::Tensors(options) => weights::tensors(&options, json),

@@ -1,4 +1,4 @@
-//! `village run`: one message to an agent, or one run of a command.
+//! `village run`: one message to an agent, one run of a command, or a service for as long as it is wanted.
 
 use crate::arguments::Run;
 use crate::author;
@@ -40,9 +40,11 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
         let version = load(host, &source).await?;
         let _beside = settle(host, &beside).await?;
         let job = Job { options, source: &source, version: &version, budget, grants, json };
-        match version.kind() {
-            Kind::Agent => job.ask(host).await,
-            Kind::Command => job.execute(host).await,
+        match (version.kind(), options.http) {
+            (Kind::Service, Some(address)) => job.serve(host, address).await,
+            (_, Some(_)) => Err(Problem::usage("--http is for components that export wasi:http/incoming-handler")),
+            (Kind::Agent | Kind::Service, None) => job.ask(host).await,
+            (Kind::Command, None) => job.execute(host).await,
         }
     })
 }
@@ -115,13 +117,13 @@ fn allow(options: &Run, mut budget: Budget, mut grants: Grants) -> Result<(Budge
 }
 
 /// One component, and how it is to be run.
-struct Job<'a> {
-    options: &'a Run,
+pub(crate) struct Job<'a> {
+    pub(crate) options: &'a Run,
     source: &'a Source,
-    version: &'a Version,
-    budget: Budget,
-    grants: Grants,
-    json: bool,
+    pub(crate) version: &'a Version,
+    pub(crate) budget: Budget,
+    pub(crate) grants: Grants,
+    pub(crate) json: bool,
 }
 
 impl Job<'_> {
@@ -228,7 +230,7 @@ impl Job<'_> {
     }
 }
 
-fn show(lines: &[Line], lost: u64) {
+pub(crate) fn show(lines: &[Line], lost: u64) {
     if lost > 0 {
         print::err(&format!("village: {lost} earlier lines of the log had to go"));
     }

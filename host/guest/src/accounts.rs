@@ -1,8 +1,11 @@
 //! One agent's accounts: what its budget is charged with, and read back from.
 
-use crate::compute::{Compute, Works};
+use crate::compute::Works;
 use crate::grants::Grants;
 use crate::log::Log;
+use crate::host::Error;
+use crate::house::House;
+use crate::outgoing::Web;
 use crate::rate::Rate;
 use crate::state::State;
 use agents::Mailbox;
@@ -22,6 +25,7 @@ pub(crate) struct Accounts {
     pub(crate) storage: Arc<Quota>,
     pub(crate) files: Files,
     pub(crate) log: Log,
+    pub(crate) http: Web,
     pub(crate) state: State,
     /// What waits for it.
     pub(crate) mailbox: Mailbox,
@@ -148,7 +152,7 @@ pub struct Usage {
     pub used: String,
     /// Its limit, as it would be written.
     pub limit: String,
-    /// The same as numbers, in the smallest unit: millionths of a core, microseconds, bytes.
+    /// The same as numbers, in the smallest unit: millionths of a core, microseconds, bytes, requests.
     pub used_units: u64,
     /// See above.
     pub limit_units: u64,
@@ -173,8 +177,9 @@ impl Accounts {
         budget: Budget,
         grants: &Grants,
         above: Above<'_>,
-        compute: &Arc<Compute>,
-    ) -> Result<Arc<Accounts>, Fault> {
+        house: &House,
+    ) -> Result<Arc<Accounts>, Error> {
+        let keys = house.network.keys(grants)?;
         let bytes = budget.memory.get();
         let (cpu, memory) = match above {
             Above::Nobody => (None, None),
@@ -195,10 +200,12 @@ impl Accounts {
         let storage = quota(budget.storage.get(), parent.map(|parent| &parent.storage));
         let log = Rate::new(budget.log.get(), parent.map(|parent| parent.log.rate().clone()), now);
         let messages = Rate::new(budget.messages.into(), parent.map(|parent| parent.messages.clone()), now);
+        let http = Rate::new(budget.http.into(), parent.map(|parent| parent.http.rate.clone()), now);
         let sample = || Mutex::new(Sample { time: now, used: 0, share: 0 });
         let full = |_: Full| Fault::Memory { limit: bytes, frames: Vec::new() };
         Ok(Arc::new(Accounts {
-            log: Log::new(log, grants.log, memory.clone()).map_err(full)?,
+            log: Log::new(log, grants.log, memory.clone(), keys.redactor.clone()).map_err(full)?,
+            http: Web::new(http, house.network.clone(), keys),
             state: State::new(&storage, &memory).map_err(full)?,
             files: Files { storage: storage.clone(), added: Mutex::new(0) },
             mailbox: Mailbox {
@@ -208,7 +215,7 @@ impl Accounts {
             messages,
             children: quota(budget.children.into(), parent.map(|parent| &parent.children)),
             budget: Mutex::new(budget),
-            works: Works::new(compute, cpu.clone(), gpu.clone()),
+            works: Works::new(&house.compute, cpu.clone(), gpu.clone()),
             cpu,
             gpu,
             memory,
@@ -228,6 +235,7 @@ impl Accounts {
         self.messages.set_limit(budget.messages.into());
         self.children.set_limit(budget.children.into());
         self.gpu.set(budget.gpu, budget.burst);
+        self.http.rate.set_limit(budget.http.into());
         *self.budget.lock() = budget;
         self.works.reconsider();
     }
@@ -265,6 +273,10 @@ impl Accounts {
                 (format!("{text}/s"), used, limit)
             }
             "children" => count(self.children.used(), budget.children),
+            "http" => {
+                let (text, used, limit) = count(spent(&self.http.rate), budget.http);
+                (format!("{text}/s"), used, limit)
+            }
             field => unreachable!("`{field}` is one of the budget's fields"),
         };
         Usage { field, used, limit, used_units, limit_units }

@@ -6,10 +6,12 @@ use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Seat};
 use crate::log::Line;
+use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use agents::{Answer, Door, Error, Refusal, Spec};
 use base::Budget;
 use runtime::{Card, Fault, Message};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -32,9 +34,9 @@ impl Agent {
         budget: Budget,
         grants: Grants,
         above: Above<'_>,
-    ) -> Result<Agent, Fault> {
+    ) -> Result<Agent, crate::host::Error> {
         let seat = house.seats.clone().take(version.0.room())?;
-        let accounts = Accounts::new(budget, &grants, above, &house.compute)?;
+        let accounts = Accounts::new(budget, &grants, above, house)?;
         let standing = Standing::new(name, version.clone(), Arc::new(grants), accounts.clone(), house.clone());
         let behind = standing.clone();
         let spec = Spec {
@@ -57,20 +59,38 @@ impl Agent {
 
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
-        Ok(self.tell_why(self.inner.ask(message).await?))
+        Ok(self.cleaned(self.inner.ask(message).await?))
     }
 
     /// Hands it a message. `hear` is given each provisional part of the reply when it comes; the answer says whether
     /// they stand.
     pub async fn listen(&self, message: Message, mut hear: impl FnMut(Vec<u8>)) -> Result<Answer, Refusal> {
-        Ok(self.tell_why(self.inner.listen(message, |chunk| hear(chunk.bytes)).await?))
+        let redactor = &self.standing.accounts.http.keys.redactor;
+        let hear = |chunk: runtime::Chunk| match redactor.bytes(&chunk.bytes) {
+            Cow::Owned(clean) => hear(clean),
+            Cow::Borrowed(_) => hear(chunk.bytes),
+        };
+        Ok(self.cleaned(self.inner.listen(message, hear).await?))
     }
 
-    fn tell_why(&self, mut answer: Answer) -> Answer {
-        answer.outcome = answer.outcome.map_err(|error| match error {
-            Error::Broke(fault) => Error::Broke(explained(&self.standing.accounts, fault)),
-            failed => failed,
-        });
+    /// An answer without secrets, and with the reason why it broke.
+    fn cleaned(&self, mut answer: Answer) -> Answer {
+        let accounts = &self.standing.accounts;
+        let redactor = &accounts.http.keys.redactor;
+        match &mut answer.outcome {
+            Ok(reply) if !redactor.is_empty() => {
+                redactor.clean(&mut reply.payload.content_type);
+                if let Cow::Owned(clean) = redactor.bytes(&reply.payload.body) {
+                    reply.payload.body = clean;
+                }
+            }
+            Ok(_) | Err(Error::NoRoom) => {}
+            Err(Error::Failed(failure)) => {
+                redactor.clean(&mut failure.message);
+                redactor.clean(&mut failure.details);
+            }
+            Err(Error::Broke(fault)) => *fault = explained(accounts, fault.clone()),
+        }
         answer
     }
 
@@ -82,7 +102,8 @@ impl Agent {
 
     /// Asks it what it is.
     pub async fn describe(&self) -> Result<Result<Card, Fault>, Refusal> {
-        Ok(self.inner.describe().await?.map_err(|fault| explained(&self.standing.accounts, fault)))
+        let card = self.inner.describe().await?.map_err(|fault| explained(&self.standing.accounts, fault));
+        Ok(card.map(|card| redacted(card, &self.standing.accounts.http.keys.redactor)))
     }
 
     /// The lines of its log since this was last asked, and how many had to go.
@@ -160,5 +181,16 @@ pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
     if let (Fault::Trap { reason, .. }, false) = (&mut fault, said.is_empty()) {
         *reason = format!("{said} ({reason})");
     }
-    fault
+    fault.redacted(&mut |text| accounts.http.keys.redactor.clean(text))
+}
+
+/// A card is made by the guest, which may have seen what it should not.
+fn redacted(mut card: Card, redactor: &Redactor) -> Card {
+    let Card { name, version, role, description, skills, tags } = &mut card;
+    [name, version, role, description].into_iter().chain(tags).for_each(|text| redactor.clean(text));
+    for runtime::Skill { name, description, input, output, tags, examples } in skills {
+        let texts = [name, description, input, output].into_iter().chain(tags).chain(examples);
+        texts.for_each(|text| redactor.clean(text));
+    }
+    card
 }

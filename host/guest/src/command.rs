@@ -83,7 +83,16 @@ impl Host {
             Err(Interrupted::Stopped) => Err(Fault::Stopped),
         };
         let usage = accounts.usage(receipt.wall);
-        Ok(Finished { outcome, stdout: output.take(), stderr: errors.take(), receipt, usage })
+        let redactor = &accounts.http.keys.redactor;
+        let clean = |bytes: Vec<u8>| redactor.bytes(&bytes).into_owned();
+        let (stdout, stderr) = (clean(output.take()), clean(errors.take()));
+        Ok(Finished {
+            outcome: outcome.map_err(|fault| fault.redacted(&mut |text| redactor.clean(text))),
+            stdout,
+            stderr,
+            receipt,
+            usage,
+        })
     }
 }
 

@@ -3,14 +3,18 @@
 use crate::accounts::Accounts;
 use crate::effects::Effects;
 use crate::grants::Grants;
+use crate::imports::http::Http;
 use crate::imports::streams::{Input, Output};
+use crate::service;
 use crate::standing::Standing;
 use crate::state::Writes;
-use runtime::{Begin, Chunk, Denied, Fault, Guest, Limiter};
+use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Reply};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
-use wasmtime::component::ResourceTable;
+use wasmtime::Store;
+use wasmtime::component::{InstancePre, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// What stands behind the imports of one instance.
 pub struct Ctx {
@@ -35,6 +39,8 @@ pub struct Ctx {
     pub(crate) streams: Arc<()>,
     /// Most agents never use it, so it is made when it is first used.
     wasi: Option<Box<WasiCtx>>,
+    /// The same goes for this.
+    pub(crate) http: Option<Box<Http>>,
     program: Option<Arc<Program>>,
 }
 
@@ -68,6 +74,7 @@ impl Ctx {
             open: 0,
             streams: Arc::new(()),
             wasi: None,
+            http: None,
             program,
         })
     }
@@ -127,6 +134,24 @@ impl Guest for Ctx {
         if let Some(effects) = self.effects.take() {
             effects.commit();
         }
+    }
+
+    type Service = ProxyPre<Ctx>;
+
+    fn service(pre: InstancePre<Ctx>) -> wasmtime::Result<ProxyPre<Ctx>> {
+        ProxyPre::new(pre)
+    }
+
+    async fn serve(
+        service: &ProxyPre<Ctx>,
+        store: &mut Store<Ctx>,
+        message: &Message,
+    ) -> wasmtime::Result<Result<Reply, Failure>> {
+        service::handle(service, store, message).await
+    }
+
+    fn introduction() -> Card {
+        service::card()
     }
 }
 

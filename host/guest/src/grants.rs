@@ -1,5 +1,7 @@
 //! What a manifest opens.
 
+use crate::secrets::{ENVIRONMENT, Secrets};
+use crate::site::Site;
 use base::nearest;
 use cap_std::ambient_authority;
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ pub struct Grants {
     pub env: Vec<(String, String)>,
     /// Folders.
     pub files: Vec<Folder>,
+    /// Parts of the web that may be asked. Of several that fit, the first decides which secret is sent.
+    pub http: Vec<Site>,
 }
 
 /// A folder that the guest sees under a name of its own.
@@ -70,10 +74,10 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 10] =
-    ["log", "state", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files"];
+pub const NAMES: [&str; 11] =
+    ["log", "state", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files", "http"];
 
-const LATER: [(&str, &str); 9] = [
+const LATER: [(&str, &str); 8] = [
     ("mesh", "the mesh (host/mesh)"),
     ("model", "models (host/model)"),
     ("memory", "models (host/model)"),
@@ -81,12 +85,10 @@ const LATER: [(&str, &str); 9] = [
     ("team", "tasks (host/tasks)"),
     ("ledger", "the ledger (host/ledger)"),
     ("device", "the device (host/device)"),
-    ("http", "outgoing HTTP (host/guest)"),
-    ("secrets", "outgoing HTTP (host/guest)"),
 ];
 
 impl Grants {
-    /// Opens what `--grant` says: `log`, `env=NAME`, `files=HOST:GUEST:ro`.
+    /// Opens what `--grant` says: `log`, `env=NAME`, `files=HOST:GUEST:ro`, `http=GET https://HOST/PATH`.
     pub fn open(&mut self, text: &str) -> Result<(), Error> {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name.trim(), Some(value.trim())),
@@ -97,8 +99,10 @@ impl Grants {
             ("files", Some(value)) => self.open_files(value),
             ("agents", Some(value)) => self.open_agents(value),
             ("agents", None) => Err(bad("agents", AGENTS)),
+            ("http", Some(value)) => self.open_http(Site::parse(value)),
             ("env", None) => Err(bad("env", "which variable? Write env=NAME")),
             ("files", None) => Err(bad("files", FILES)),
+            ("http", None) => Err(bad("http", HTTP)),
             (name, None | Some("true")) => self.switch(name, true),
             (name, Some("false")) => self.switch(name, false),
             (name, Some(other)) => Err(bad(name, &format!("it takes no value, so not `{other}`"))),
@@ -122,6 +126,7 @@ impl Grants {
             "files" => {
                 return Err(bad("files", &format!("it takes a list, such as files = [\"./data:/data:ro\"]; {FILES}")));
             }
+            "http" => return Err(bad("http", &format!("it takes a list; {HTTP}"))),
             name => unreachable!("`{name}` is one of NAMES"),
         }
         Ok(())
@@ -145,10 +150,19 @@ impl Grants {
         self.agents.iter().any(|pattern| matches(pattern, name))
     }
 
+    /// Opens a part of the web.
+    pub(crate) fn open_http(&mut self, site: Result<Site, String>) -> Result<(), Error> {
+        self.http.push(site.map_err(|problem| bad("http", &problem))?);
+        Ok(())
+    }
+
     /// Opens one environment variable, with the value that it has here.
     pub(crate) fn open_env(&mut self, name: &str) -> Result<(), Error> {
         if name.is_empty() || name.contains('\0') {
             return Err(bad("env", "which variable? Write env=NAME"));
+        }
+        if name.starts_with(ENVIRONMENT) {
+            return Err(bad("env", "no grant shows a secret: name it in an `http` grant, and the host sends it"));
         }
         let value =
             std::env::var(name).map_err(|_| bad("env", &format!("`{name}` is not set here, or is not text")))?;
@@ -183,6 +197,9 @@ impl Grants {
             };
             bad("files", &format!("the folder {host} {reason}"))
         })?;
+        if Secrets::of_user().is_some_and(|secrets| secrets.within(host.as_ref())) {
+            return Err(bad("files", &format!("the folder {host} has the secrets in it: no grant shows those")));
+        }
         self.files.push(Folder { host: host.into(), guest: guest.into(), writable });
         Ok(())
     }
@@ -197,6 +214,7 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 }
 
 const AGENTS: &str = "write a name, helper/* for all that helper created, or * for all";
+const HTTP: &str = "write http=GET,POST https://api.example.com/v1/, on the command line or in a list in agent.toml";
 
 const FILES: &str = "write HOST:GUEST:ro to read, HOST:GUEST:rw to write as well";
 
@@ -238,6 +256,7 @@ mod tests {
         let grants = Grants::default();
         assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random || grants.kernels));
         assert!(!grants.spawn && grants.agents.is_empty() && grants.env.is_empty() && grants.files.is_empty());
+        assert!(grants.http.is_empty());
     }
 
     #[test]
@@ -288,5 +307,8 @@ mod tests {
         assert!(refusal("files=/tmp:data:ro").contains("must begin with /"));
         assert!(refusal("env=VILLAGE_NO_SUCH_VARIABLE").contains("not set"));
         assert!(refusal("log=loud").contains("no value"));
+        assert!(refusal("env=VILLAGE_SECRET_KEY").contains("no grant shows a secret"));
+        assert!(refusal("http").contains("http=GET,POST https://"));
+        assert!(refusal("http=true").contains("is no origin"));
     }
 }

@@ -7,6 +7,8 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::house::House;
 use crate::imports;
+use crate::network::Network;
+use crate::secrets::{self, Secrets};
 use crate::standing::Standing;
 use base::{Budget, Group};
 use kernels::Backend;
@@ -56,6 +58,9 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A secret that its grants name can't be had.
+    #[error(transparent)]
+    Secret(#[from] secrets::Error),
     /// The host can't be made.
     #[error("{0}")]
     Host(String),
@@ -69,6 +74,7 @@ impl Error {
             Error::File { .. } => "file",
             Error::Broke(fault) => fault.kind(),
             Error::Taken { .. } => "taken",
+            Error::Secret(_) => "secret",
             Error::Host(_) => "internal",
         }
     }
@@ -84,6 +90,8 @@ pub struct Builder {
     workers: Option<NonZeroUsize>,
     device: Option<Opener>,
     offers: Vec<(String, Offer)>,
+    roots: Option<PathBuf>,
+    secrets: Option<Secrets>,
 }
 
 impl Builder {
@@ -118,6 +126,18 @@ impl Builder {
         self
     }
 
+    /// A PEM file of certificates that are trusted beside those that browsers trust: `VILLAGE_CA_FILE`, unless it is said.
+    pub fn roots(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.roots = Some(file.into());
+        self
+    }
+
+    /// Where the secrets are that grants name: the user's own, unless it is said.
+    pub fn secrets(mut self, secrets: Secrets) -> Builder {
+        self.secrets = Some(secrets);
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -145,7 +165,8 @@ impl Builder {
         let count = self.workers.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let compute = Compute::new(count, self.device);
-        let house = House::new(workers.spawner(), io, engine.room(), compute.clone());
+        let network = Arc::new(Network::new(self.roots, self.secrets));
+        let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network);
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
 }
@@ -162,8 +183,16 @@ pub fn cache_folder() -> Option<PathBuf> {
 impl Host {
     /// How to make one.
     pub fn builder() -> Builder {
-        let (pool, compiler) = (Pool::Machine, Compiler::ThisProgram);
-        Builder { pool, cache: None, compiler, workers: None, device: None, offers: Vec::new() }
+        Builder {
+            pool: Pool::Machine,
+            cache: None,
+            compiler: Compiler::ThisProgram,
+            workers: None,
+            device: None,
+            offers: Vec::new(),
+            roots: None,
+            secrets: None,
+        }
     }
 
     /// Loads a component: compiles it, unless that was done before, and checks that it fits.
@@ -231,8 +260,8 @@ impl Host {
     }
 
     /// The standing of a guest that nobody can send to, and that is no agent.
-    pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Fault> {
-        let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house.compute)?;
+    pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
+        let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house)?;
         let name = format!("agent-{}", self.house.number());
         Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone()))
     }

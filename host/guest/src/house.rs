@@ -3,6 +3,7 @@
 use crate::compute::Compute;
 use crate::ctx::Ctx;
 use crate::host::Version;
+use crate::network::Network;
 use agents::Door;
 use base::Digest;
 use parking_lot::Mutex;
@@ -21,6 +22,8 @@ pub(crate) struct House {
     pub(crate) seats: Arc<Seats>,
     /// Where the host computes for them.
     pub(crate) compute: Arc<Compute>,
+    /// What they reach the web through.
+    pub(crate) network: Arc<Network>,
     doors: Mutex<HashMap<String, Door>>,
     versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
     numbers: AtomicU64,
@@ -32,10 +35,16 @@ pub(crate) struct House {
 pub(crate) struct Taken;
 
 impl House {
-    pub(crate) fn new(spawner: Spawner, io: Handle, room: Room, compute: Arc<Compute>) -> Arc<House> {
+    pub(crate) fn new(
+        spawner: Spawner,
+        io: Handle,
+        room: Room,
+        compute: Arc<Compute>,
+        network: Arc<Network>,
+    ) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let (doors, versions) = (Mutex::default(), Mutex::default());
-        Arc::new(House { spawner, io, seats, compute, doors, versions, numbers: AtomicU64::new(1), born: millis() })
+        Arc::new(House { spawner, io, seats, compute, network, doors, versions, numbers: AtomicU64::new(1), born: millis() })
     }
 
     /// A number that nothing else here has.

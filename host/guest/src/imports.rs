@@ -7,6 +7,7 @@ mod budget;
 mod clocks;
 mod device;
 mod files;
+pub(crate) mod http;
 mod kernels;
 mod ledger;
 mod log;
@@ -70,6 +71,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine.wasmtime());
     village(&mut linker)?;
     wasi(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -139,7 +141,7 @@ const VILLAGE: [&str; 12] =
     ["types", "log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks", "ledger", "device"];
 
 /// Interfaces of WASI; all of version 0.2.
-const WASI: [&str; 27] = [
+const WASI: [&str; 29] = [
     "cli/environment",
     "cli/exit",
     "cli/stdin",
@@ -154,6 +156,8 @@ const WASI: [&str; 27] = [
     "clocks/monotonic-clock",
     "filesystem/types",
     "filesystem/preopens",
+    "http/outgoing-handler",
+    "http/types",
     "io/error",
     "io/poll",
     "io/streams",
@@ -198,6 +202,7 @@ pub(crate) fn grant_for(import: &str) -> Option<&'static str> {
         "wasi:clocks/wall-clock" | "wasi:clocks/monotonic-clock" => "clock",
         "wasi:random/random" => "random",
         "wasi:filesystem/types" | "wasi:filesystem/preopens" => "files",
+        "wasi:http/outgoing-handler" => "http",
         "wasi:cli/environment" => "env",
         _ => return None,
     })
@@ -235,6 +240,6 @@ mod tests {
         assert!(offered("village:agent/log@0.1.0") && offered("village:agent/log@0.1.7"));
         assert!(offered("wasi:io/poll@0.2.6"));
         assert!(!offered("village:agent/log@0.2.0") && !offered("wasi:io/poll@0.3.0"));
-        assert!(!offered("wasi:http/outgoing-handler@0.2.0") && !offered("acme:dice/roll@1.0.0") && !offered("log"));
+        assert!(!offered("wasi:http/incoming-handler@0.2.0") && !offered("acme:dice/roll@1.0.0") && !offered("log"));
     }
 }

@@ -3,6 +3,7 @@
 //! [`Host`] loads components and gives them life; [`Grants`] say what is open to them. What is not is shut.
 
 mod accounts;
+mod address;
 mod agent;
 mod command;
 mod compute;
@@ -15,7 +16,14 @@ mod imports;
 mod log;
 mod manifest;
 mod narrow;
+mod network;
+mod outgoing;
 mod rate;
+mod redact;
+mod secrets;
+mod serve;
+mod service;
+mod site;
 mod standing;
 mod state;
 mod tensors;
@@ -33,3 +41,6 @@ pub use runtime::compiler::enter;
 pub use runtime::{
     Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill,
 };
+pub use secrets::{Error as SecretError, Place, Secrets};
+pub use serve::{Exchange, Server, address as listen_address};
+pub use site::{Key, Site};

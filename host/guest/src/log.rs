@@ -1,6 +1,7 @@
 //! An agent's own log: what it wrote last, within its budget.
 
 use crate::rate::{Exceeded, Rate};
+use crate::redact::Redactor;
 use parking_lot::Mutex;
 use runtime::{Held, Quota, clock};
 use std::collections::VecDeque;
@@ -58,6 +59,8 @@ pub(crate) struct Log {
     rate: Arc<Rate>,
     /// Whether the agent was granted a log. Without it only what explains a fault is kept.
     open: bool,
+    /// Takes the agent's secrets out of what is kept.
+    redactor: Arc<Redactor>,
     kept: Mutex<Kept>,
 }
 
@@ -86,17 +89,22 @@ const LINE: u64 = 64;
 pub(crate) const LONGEST: usize = 16 << 10;
 
 impl Log {
-    pub(crate) fn new(rate: Arc<Rate>, open: bool, memory: Arc<Quota>) -> Result<Log, runtime::Full> {
+    pub(crate) fn new(
+        rate: Arc<Rate>,
+        open: bool,
+        memory: Arc<Quota>,
+        redactor: Arc<Redactor>,
+    ) -> Result<Log, runtime::Full> {
         let held = memory.hold(TAIL as u64)?;
         let kept = Kept { lines: VecDeque::new(), held, dropped: 0, tail: VecDeque::new(), parts: Default::default() };
-        Ok(Log { rate, open, kept: Mutex::new(kept) })
+        Ok(Log { rate, open, redactor, kept: Mutex::new(kept) })
     }
 
     /// Appends a line, if the rate allows it.
     pub(crate) fn write(&self, source: Source, text: &str) -> Result<(), Exceeded> {
         let text = cut(text);
         self.rate.take(text.len() as u64 + 1, clock::now())?;
-        self.kept.lock().push(source, text.into());
+        self.kept.lock().push(source, self.redactor.text(text).into_owned());
         Ok(())
     }
 
@@ -111,7 +119,7 @@ impl Log {
             kept.tail.drain(..excess);
         }
         if self.open {
-            kept.split(source, &String::from_utf8_lossy(bytes));
+            kept.split(source, &String::from_utf8_lossy(bytes), &self.redactor);
         }
     }
 
@@ -131,7 +139,7 @@ impl Log {
         for source in [Source::Stdout, Source::Stderr] {
             let part = std::mem::take(kept.part(source));
             if !part.is_empty() {
-                kept.push(source, part);
+                kept.push(source, self.redactor.text(&part).into_owned());
             }
         }
         let _ = kept.held.resize(TAIL as u64);
@@ -141,7 +149,7 @@ impl Log {
     /// The end of the standard error; it is kept no longer.
     pub(crate) fn take_tail(&self) -> String {
         let tail: Vec<u8> = self.kept.lock().tail.drain(..).collect();
-        String::from_utf8_lossy(&tail).trim().to_string()
+        self.redactor.text(String::from_utf8_lossy(&tail).trim()).into_owned()
     }
 
     pub(crate) fn rate(&self) -> &Arc<Rate> {
@@ -168,18 +176,18 @@ impl Kept {
         &mut self.parts[usize::from(source == Source::Stderr)]
     }
 
-    fn split(&mut self, source: Source, text: &str) {
+    fn split(&mut self, source: Source, text: &str, redactor: &Redactor) {
         let mut rest = text;
         while let Some((line, after)) = rest.split_once('\n') {
             let mut whole = std::mem::take(self.part(source));
             whole.push_str(line);
-            self.push(source, cut(&whole).into());
+            self.push(source, cut(&redactor.text(&whole)).into());
             rest = after;
         }
         self.part(source).push_str(rest);
         if self.part(source).len() > LONGEST {
             let part = std::mem::take(self.part(source));
-            self.push(source, cut(&part).into());
+            self.push(source, cut(&redactor.text(&part)).into());
         }
     }
 }
@@ -195,7 +203,7 @@ mod tests {
 
     fn log(rate: u64, memory: u64) -> (Log, Arc<Quota>) {
         let quota = Quota::new(memory);
-        (Log::new(Rate::new(rate, None, clock::now()), true, quota.clone()).expect("there is room"), quota)
+        (Log::new(Rate::new(rate, None, clock::now()), true, quota.clone(), Arc::default()).expect("there is room"), quota)
     }
 
     #[test]
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_shut_log_keeps_only_what_explains_a_fault() {
-        let log = Log::new(Rate::new(1000, None, clock::now()), false, Quota::new(1 << 20)).expect("there is room");
+        let log = Log::new(Rate::new(1000, None, clock::now()), false, Quota::new(1 << 20), Arc::default()).expect("there is room");
         log.stream(Source::Stderr, b"panicked at src/lib.rs\n");
         assert!(log.drain().0.is_empty());
         assert_eq!(log.take_tail(), "panicked at src/lib.rs");

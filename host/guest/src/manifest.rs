@@ -1,6 +1,7 @@
 //! `agent.toml`: an agent's name, component, budget and grants.
 
 use crate::grants::{self, Grants};
+use crate::site::{AUTHORIZATION, Key, Site};
 use base::{Budget, BudgetError, nearest};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -156,6 +157,13 @@ fn open(
         error => (at, error.to_string()),
     })?;
     match (known, value.get_ref()) {
+        ("http", DeValue::Array(list)) => {
+            for item in list {
+                let site = site(item)?;
+                grants.open_http(site).map_err(|error| (item.span().start, error.to_string()))?;
+            }
+            Ok(())
+        }
         ("env" | "files" | "agents", DeValue::Array(list)) => {
             for item in list {
                 let text = string(known, example(known), item)?;
@@ -180,6 +188,7 @@ fn open(
             let said = "grant `files` takes a list of folders, such as files = [\"./data:/data:ro\"]";
             Err((value.span().start, said.into()))
         }
+        ("http", _) => Err((value.span().start, "grant `http` takes a list of texts or tables".into())),
         _ => Err((value.span().start, format!("grant `{known}` is either true or false"))),
     }
 }
@@ -191,6 +200,35 @@ fn example(grant: &str) -> &'static str {
         "agents" => "scribe",
         _ => "./data:/data:ro",
     }
+}
+
+const SITE: [&str; 5] = ["origin", "path", "methods", "secret", "as"];
+
+/// One part of the web: `"GET https://api.example.com/v1/"`, or a table of its parts.
+fn site(item: &Spanned<DeValue<'_>>) -> Result<Result<Site, String>, Problem> {
+    let DeValue::Table(table) = item.get_ref() else { return Ok(Site::parse(&string("http", "GET https://api.example.com/", item)?)) };
+    let (mut origin, mut path, mut methods) = (None, String::new(), vec!["GET".to_string(), "HEAD".to_string()]);
+    let (mut secret, mut place) = (None, None);
+    for (key, value) in table {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("origin", _) => origin = Some(string("origin", "https://api.example.com", value)?),
+            ("path", _) => path = string("path", "/v1/", value)?,
+            ("methods", DeValue::Array(list)) => methods = list.iter().map(|item| string("methods", "GET", item)).collect::<Result<_, _>>()?,
+            ("methods", _) => return Err((value.span().start, "`methods` is a list, such as [\"GET\"]".into())),
+            ("secret", _) => secret = Some(string("secret", "API_KEY", value)?),
+            ("as", _) => place = Some(string("as", "authorization: Bearer {}", value)?),
+            (field, _) => return Err((key.span().start, unknown("key", field, &SITE))),
+        }
+    }
+    let origin =
+        origin.ok_or_else(|| (item.span().start, "grant `http` needs `origin = \"https://…\"`".to_string()))?;
+    let key = match (secret, place) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("`as` says where a secret goes: name one with `secret`".into()),
+        (Some(secret), place) => Key::parse(&secret, place.as_deref().unwrap_or(AUTHORIZATION)).map(Some),
+    };
+    let methods: Vec<_> = methods.iter().map(String::as_str).collect();
+    Ok(key.and_then(|key| Site::new(&origin, &path, &methods, key)))
 }
 
 /// A folder that is named relative to the manifest, seen from here.
@@ -245,12 +283,42 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_the_web_are_texts_or_tables() {
+        let list = "[grants]\nhttp = [\"GET https://a.example/v1/\", { origin = \"http://[::1]:80\", methods = [\"POST\"] }]\n";
+        let manifest = parse(&format!("{GOOD}{list}")).expect("it is good");
+        let texts: Vec<_> = manifest.grants.http.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["GET https://a.example/v1", "POST http://[::1]/"]);
+        let tables =
+            "[[grants.http]]\norigin = \"https://a.example\"\npath = \"/v1/\"\nsecret = \"KEY\"\nas = \"x-key: {}\"\n";
+        let manifest = parse(&format!("{GOOD}{tables}")).expect("it is good");
+        assert_eq!(manifest.grants.http[0].to_string(), "GET,HEAD https://a.example/v1 secret=KEY as=x-key: {}");
+    }
+
+    #[test]
+    fn a_value_in_the_place_of_a_secrets_name_is_refused_and_not_repeated() {
+        let pasted = "sk-live-0123456789";
+        for rest in [
+            format!("http = [{{ origin = \"https://a.example\", secret = \"{pasted}\" }}]"),
+            format!(
+                "http = [{{ origin = \"https://a.example\", secret = \"KEY\", as = \"authorization: Bearer {pasted}\" }}]"
+            ),
+            format!("http = [\"https://a.example secret={pasted}\"]"),
+        ] {
+            let said = refusal(&format!("[grants]\n{rest}\n"));
+            assert!(said.starts_with("agent.toml:5: ") && !said.contains(pasted), "{said}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         for (rest, said) in [
             ("[budget]\nmemmory = \"1MiB\"\n", "agent.toml:5: unknown budget field `memmory`, did you mean `memory`?"),
             ("[budget]\ntokens = \"1k\"\n", "agent.toml:5: budget field `tokens` can't be enforced yet"),
             ("[budget]\n\ncpu = \"0%\"\n", "agent.toml:6: budget field `cpu`: `0%` is not a share"),
             ("[grants]\nnetwrok = true\n", "agent.toml:5: unknown grant `netwrok`"),
+            ("[grants]\nhttp = true\n", "agent.toml:5: grant `http`"),
+            ("[[grants.http]]\norigni = \"x\"\n", "agent.toml:5: unknown key `origni`, did you mean `origin`?"),
+            ("[[grants.http]]\npath = \"/\"\n", "agent.toml:4: grant `http` needs `origin"),
             ("[grants]\nmodel = [\"local/*\"]\n", "agent.toml:5: grant `model` can't be honoured yet"),
             ("[grants]\nfiles = [\n \"/x/y/z:/a:ro\"]\n", "agent.toml:6: grant `files`: the folder /x/y/z"),
             ("[grants]\nlog = \"yes\"\n", "agent.toml:5: grant `log` is either true or false"),

@@ -1,6 +1,7 @@
 //! What an agent hands on to one that it creates: grants and a budget, never wider than its own.
 
 use crate::grants::{Folder, Grants, known, matches};
+use crate::site::Site;
 use base::Budget;
 use toml::Value;
 
@@ -48,6 +49,15 @@ pub(crate) fn grants(own: &Grants, text: &str) -> Answer<Grants> {
                         return Err(wider(format!("it has no grant `agents` that covers `{pattern}`")));
                     }
                     grants.open_agents(&pattern).map_err(|error| invalid(error.to_string()))?;
+                }
+            }
+            ("http", Value::Array(list)) => {
+                for text in texts("http", list)? {
+                    let site = Site::parse(&text).map_err(|problem| invalid(format!("grant `http`: {problem}")))?;
+                    if !own.http.iter().any(|own| own.covers(&site)) {
+                        return Err(wider(format!("it has no grant `http` that covers `{text}`")));
+                    }
+                    grants.http.push(site);
                 }
             }
             (name, Value::Boolean(open)) => {
@@ -129,7 +139,8 @@ fn budget_with(budget: &Budget, field: &str, text: &str) -> Answer<Budget> {
 /// No field more than `most` has.
 fn narrow(budget: &mut Budget, most: &Budget) {
     // Every field is named, so that one that is added can't be forgotten.
-    let Budget { cpu, burst, deadline, memory, storage, mailbox, mailbox_bytes, log, messages, children, gpu } = budget;
+    let Budget { cpu, burst, deadline, memory, storage, mailbox, mailbox_bytes, log, messages, children, gpu, http } =
+        budget;
     *cpu = (*cpu).min(most.cpu);
     *burst = (*burst).min(most.burst);
     *deadline = (*deadline).min(most.deadline);
@@ -141,6 +152,7 @@ fn narrow(budget: &mut Budget, most: &Budget) {
     *messages = (*messages).min(most.messages);
     *children = (*children).min(most.children);
     *gpu = (*gpu).min(most.gpu);
+    *http = (*http).min(most.http);
 }
 
 fn table(text: &str) -> Answer<toml::Table> {
@@ -168,6 +180,7 @@ mod tests {
             agents: vec!["scribe".into(), "team/*".into()],
             env: vec![("LANG".into(), "C".into())],
             files: vec![folder("/maps", false), folder("/out", true)],
+            http: vec![Site::parse("GET,POST https://api.example.com/v1/").expect("a site")],
             ..Grants::default()
         }
     }
@@ -184,6 +197,7 @@ mod tests {
             agents = ["scribe", "team/a", "team/b/*"]
             env = ["LANG"]
             files = ["/maps:/m:ro", "/out:/out:ro"]
+            http = ["GET https://api.example.com/v1/items/"]
         "#;
         let child = grants(&own(), text).expect("it is narrower");
         assert!(child.log && !child.spawn && !child.state);
@@ -204,6 +218,9 @@ mod tests {
             "agents = [\"scribes\"]",
             "agents = [\"scribe*\"]",
             "env = [\"HOME\"]",
+            "http = [\"GET https://api.example.com/\"]",
+            "http = [\"DELETE https://api.example.com/v1/\"]",
+            "http = [\"GET https://api.example.com/v1/ secret=KEY\"]",
             "files = [\"/maps:/maps:rw\"]",
             "files = [\"/maps/..:/m:ro\"]",
             "files = [\"/maps/inner:/m:ro\"]",

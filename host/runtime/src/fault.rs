@@ -96,6 +96,16 @@ impl Fault {
         }
     }
 
+    /// The same, with every text in it as `clean` leaves it.
+    pub fn redacted(mut self, clean: &mut dyn FnMut(&mut String)) -> Fault {
+        match &mut self {
+            Fault::Denied { what } | Fault::Refused { what } => clean(what),
+            Fault::Trap { reason, .. } => clean(reason),
+            Fault::Memory { .. } | Fault::Deadline { .. } | Fault::Exit { .. } | Fault::Stopped => {}
+        }
+        self
+    }
+
     /// Where it happened, the innermost frame first; empty if that isn't known.
     pub fn frames(&self) -> &[Frame] {
         match self {

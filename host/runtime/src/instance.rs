@@ -7,6 +7,7 @@ use crate::limiter::Limiter;
 use crate::quota::{Held, Quota};
 use crate::shape::{Kind, Shape};
 use base::Digest;
+use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use wasmtime::Store;
@@ -22,6 +23,26 @@ pub trait Guest: Send + 'static {
 
     /// The turn has ended well: what it did takes effect, all together.
     fn commit(&mut self);
+
+    /// A component that serves HTTP, ready to be instantiated.
+    type Service: Send + Sync + 'static;
+
+    /// Makes one ready.
+    fn service(pre: InstancePre<Self>) -> wasmtime::Result<Self::Service>
+    where
+        Self: Sized;
+
+    /// Hands a message to an instance of it, made for this message in a store of its own.
+    fn serve(
+        service: &Self::Service,
+        store: &mut Store<Self>,
+        message: &Message,
+    ) -> impl Future<Output = wasmtime::Result<Result<Reply, Failure>>> + Send
+    where
+        Self: Sized;
+
+    /// What such a component says of itself, which has no words for it.
+    fn introduction() -> Card;
 }
 
 /// What a guest's state is told of a turn that begins.
@@ -43,13 +64,20 @@ pub struct Chunk {
 }
 
 /// An immutable version of an agent: compiled, linked, ready to be instantiated.
-pub struct Version<T: 'static> {
+pub struct Version<T: Guest> {
     pre: InstancePre<T>,
-    agent: Option<ExportsPre<T>>,
+    ready: Ready<T>,
     digest: Digest,
     shape: Shape,
     kind: Kind,
     room: Room,
+}
+
+/// What a version is instantiated from.
+enum Ready<T: Guest> {
+    Agent(ExportsPre<T>),
+    Service(Arc<T::Service>),
+    Command,
 }
 
 impl<T: Guest> Version<T> {
@@ -66,7 +94,9 @@ impl<T: Guest> Version<T> {
         let shape = Shape::read(bytes)?;
         if shape.kind().is_none() {
             problems.push(
-                "it exports neither village:agent/agent@0.1.0 (an agent) nor wasi:cli/run@0.2 (a command)".into(),
+                "it exports neither village:agent/agent@0.1.0 (an agent) nor wasi:http/incoming-handler@0.2 (a service) \
+                 nor wasi:cli/run@0.2 (a command)"
+                    .into(),
             );
         }
         problems.extend(
@@ -92,11 +122,12 @@ impl<T: Guest> Version<T> {
     ) -> Result<Version<T>, Error> {
         let unfit = |error: wasmtime::Error| Error::Unfit { problems: vec![format!("{error:#}")] };
         let pre = linker.instantiate_pre(component).map_err(unfit)?;
-        let agent = match kind {
-            Kind::Agent => Some(ExportsPre::new(pre.clone()).map_err(unfit)?),
-            Kind::Command => None,
+        let ready = match kind {
+            Kind::Agent => Ready::Agent(ExportsPre::new(pre.clone()).map_err(unfit)?),
+            Kind::Service => Ready::Service(Arc::new(T::service(pre.clone()).map_err(unfit)?)),
+            Kind::Command => Ready::Command,
         };
-        Ok(Version { pre, agent, digest, shape, kind, room: Room::of(component) })
+        Ok(Version { pre, ready, digest, shape, kind, room: Room::of(component) })
     }
 
     /// The digest of the component's bytes.
@@ -144,10 +175,19 @@ fn arguments(limit: u64) -> usize {
 }
 
 /// A version in memory, with a store of its own. It handles one message at a time.
-pub struct Instance<T: 'static> {
+pub struct Instance<T: Guest> {
     store: Store<T>,
-    exports: Exports,
+    inner: Inner<T>,
     memory: Arc<Quota>,
+}
+
+enum Inner<T: Guest> {
+    Agent(Exports),
+    /// What serves HTTP expects a fresh instance for each request, which is made when there is one.
+    Service {
+        service: Arc<T::Service>,
+        spent: bool,
+    },
 }
 
 impl<T: Guest> Instance<T> {
@@ -156,41 +196,56 @@ impl<T: Guest> Instance<T> {
         let memory = data.limiter().memory().clone();
         memory.take_refused();
         let mut store = store(version.pre.engine(), data);
-        let Some(agent) = &version.agent else {
-            return Err(Fault::Refused { what: "a command can't be asked as an agent".into() });
+        let inner = match &version.ready {
+            Ready::Agent(agent) => {
+                Inner::Agent(agent.instantiate_async(&mut store).await.map_err(|error| fault(&memory, &error))?)
+            }
+            Ready::Service(service) => Inner::Service { service: service.clone(), spent: false },
+            Ready::Command => return Err(Fault::Refused { what: "a command can't be asked as an agent".into() }),
         };
-        match agent.instantiate_async(&mut store).await {
-            Ok(exports) => Ok(Instance { store, exports, memory }),
-            Err(error) => Err(fault(&memory, &error)),
-        }
+        Ok(Instance { store, inner, memory })
     }
 
     /// What the agent says of itself.
     pub async fn describe(&mut self) -> Result<Card, Fault> {
         self.begin();
-        let card = self.exports.village_agent_agent().call_describe(&mut self.store).await;
+        let Inner::Agent(exports) = &self.inner else { return Ok(T::introduction()) };
+        let card = exports.village_agent_agent().call_describe(&mut self.store).await;
         card.map_err(|error| fault(&self.memory, &error))
     }
 
     /// Hands it a message. After a fault the instance can't be used again.
     pub async fn handle(&mut self, message: &Message) -> Result<Result<Reply, Failure>, Fault> {
         self.begin();
-        let outcome = self.exports.village_agent_agent().call_handle(&mut self.store, message).await;
+        let outcome = match &mut self.inner {
+            Inner::Agent(exports) => exports.village_agent_agent().call_handle(&mut self.store, message).await,
+            Inner::Service { service, spent } => {
+                *spent = true;
+                T::serve(service, &mut self.store, message).await
+            }
+        };
         outcome.map_err(|error| fault(&self.memory, &error))
     }
 
     /// What it wants to keep.
     pub async fn snapshot(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         self.begin();
-        let state = self.exports.village_agent_agent().call_snapshot(&mut self.store).await;
+        let Inner::Agent(exports) = &self.inner else { return Ok(None) };
+        let state = exports.village_agent_agent().call_snapshot(&mut self.store).await;
         state.map_err(|error| fault(&self.memory, &error))
     }
 
     /// Gives it what another instance kept.
     pub async fn restore(&mut self, state: &[u8], version: &str) -> Result<Result<(), Failure>, Fault> {
         self.begin();
-        let outcome = self.exports.village_agent_agent().call_restore(&mut self.store, state, version).await;
+        let Inner::Agent(exports) = &self.inner else { return Ok(Ok(())) };
+        let outcome = exports.village_agent_agent().call_restore(&mut self.store, state, version).await;
         outcome.map_err(|error| fault(&self.memory, &error))
+    }
+
+    /// Whether it was made for one message, and has had it.
+    pub fn spent(&self) -> bool {
+        matches!(self.inner, Inner::Service { spent: true, .. })
     }
 
     /// The guest's state.

@@ -19,9 +19,12 @@ pub enum Kind {
     Agent,
     /// It exports `wasi:cli/run`.
     Command,
+    /// It exports `wasi:http/incoming-handler`.
+    Service,
 }
 
 const AGENT: &str = "village:agent/agent@0.1";
+const SERVICE: &str = "wasi:http/incoming-handler@0.2";
 const COMMAND: &str = "wasi:cli/run@0.2";
 
 impl Shape {
@@ -63,11 +66,14 @@ impl Shape {
         Ok(shape)
     }
 
-    /// How it wants to be run; an agent first. None if it exports neither.
+    /// How it wants to be run; an agent first. None if it exports none of the three.
+    ///
+    /// What serves HTTP is often built as a program too, with a `main` that does nothing.
     pub fn kind(&self) -> Option<Kind> {
         let exports = |name: &str| self.exports.iter().any(|export| export.starts_with(name));
         match () {
             () if exports(AGENT) => Some(Kind::Agent),
+            () if exports(SERVICE) => Some(Kind::Service),
             () if exports(COMMAND) => Some(Kind::Command),
             () => None,
         }
@@ -127,5 +133,15 @@ mod tests {
         let shape = Shape::read(&wat::parse_str(text).expect("text")).expect("a component");
         assert_eq!(shape.imports, Vec::<String>::new());
         assert_eq!(shape.kind(), None);
+    }
+
+    #[test]
+    fn what_serves_http_is_a_service_even_if_it_has_a_main() {
+        let exports =
+            |names: &[&str]| Shape { imports: vec![], exports: names.iter().map(ToString::to_string).collect() };
+        let serving = "wasi:http/incoming-handler@0.2.6";
+        assert_eq!(exports(&["wasi:cli/run@0.2.6", serving]).kind(), Some(Kind::Service));
+        assert_eq!(exports(&["village:agent/agent@0.1.0", serving]).kind(), Some(Kind::Agent));
+        assert_eq!(exports(&["wasi:http/incoming-handler@0.3.0"]).kind(), None);
     }
 }

@@ -6,6 +6,7 @@ mod agents;
 mod authoring;
 mod commands;
 mod harness;
+mod http;
 mod looks;
 mod mistakes;
 mod refusals;

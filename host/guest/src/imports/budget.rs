@@ -18,7 +18,7 @@ impl Host for Ctx {
                 "burst" | "deadline" => (Unit::Microseconds, 1),
                 "log" => (Unit::BytesPerSecond, 1),
                 "mailbox" | "children" => (Unit::Count, 1),
-                "messages" => (Unit::CountPerSecond, 1),
+                "messages" | "http" => (Unit::CountPerSecond, 1),
                 _ => (Unit::Bytes, 1),
             };
             let (limit, used) = (usage.limit_units / scale, usage.used_units / scale);

@@ -5,7 +5,7 @@ use super::{Error, denied, limit, shut};
 use crate::accounts::Above;
 use crate::agent::Agent;
 use crate::ctx::Ctx;
-use crate::host::Version;
+use crate::host::{Error as Broken, Version};
 use crate::narrow::{self, Refused};
 use crate::standing::Child as Helper;
 use runtime::Fault;
@@ -67,9 +67,9 @@ impl Ctx {
         let one = self.accounts.children.hold(1).map_err(|_| limit("children", None))?;
         let above = Above::Agent(&self.accounts);
         let agent = Agent::start(&self.standing.house, address.clone(), &version, budget, grants, above);
-        let agent = agent.map_err(|fault| match fault {
-            Fault::Memory { .. } => limit("memory", None),
-            fault => Error::Unavailable(fault.to_string()),
+        let agent = agent.map_err(|error| match error {
+            Broken::Broke(Fault::Memory { .. }) => limit("memory", None),
+            error => Error::Unavailable(error.to_string()),
         })?;
         let lifetime = Duration::from_millis(child.lifetime);
         self.effects().bear(address.clone(), Helper { agent, lifetime, _one: one });
