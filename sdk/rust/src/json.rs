@@ -59,21 +59,22 @@ pub(crate) fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> 
 /// Appends `text` as a JSON string.
 pub(crate) fn quote(text: &str, onto: &mut String) {
     onto.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => onto.push_str("\\\""),
-            '\\' => onto.push_str("\\\\"),
-            '\n' => onto.push_str("\\n"),
-            '\0'..='\x1f' => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let number = letter as usize;
-                onto.push_str("\\u00");
-                onto.push(char::from(HEX[number / 16]));
-                onto.push(char::from(HEX[number % 16]));
+    let mut rest = text;
+    // Only these need anything: all others stand for themselves.
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        const HEX: [&str; 16] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"];
+        onto.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => onto.push_str("\\\""),
+            b'\\' => onto.push_str("\\\\"),
+            control => {
+                onto.push_str(if control < 16 { "\\u000" } else { "\\u001" });
+                onto.push_str(HEX[usize::from(control % 16)]);
             }
-            other => onto.push(other),
         }
+        rest = &rest[at + 1..];
     }
+    onto.push_str(rest);
     onto.push('"');
 }
 

@@ -104,10 +104,19 @@
 
 extern crate self as village;
 
+pub mod agents;
 pub mod budget;
+pub mod device;
+pub mod http;
+pub mod kernels;
+pub mod ledger;
 pub mod log;
+pub mod memory;
+pub mod mesh;
+pub mod model;
 pub mod schema;
 pub mod state;
+pub mod tasks;
 #[cfg(not(target_family = "wasm"))]
 pub mod test;
 
@@ -133,7 +142,7 @@ mod near;
 mod types;
 
 #[cfg(target_family = "wasm")]
-use bindings::village::agent as imports;
+mod imports;
 #[cfg(not(target_family = "wasm"))]
 use test::imports;
 

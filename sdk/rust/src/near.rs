@@ -1,23 +1,30 @@
 //! The nearest of several names to one that is not among them.
 
-/// The name in `known` that `name` was probably meant to be: at most a third of its letters differ.
+/// The name in `known` that `name` was probably meant to be: at most a third of its bytes differ.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let far = name.chars().count().max(3) / 3;
-    let (distance, nearest) = known.iter().map(|other| (distance(name, other), *other)).min()?;
-    (distance <= far).then_some(nearest)
+    let mut best = name.len().max(3) / 3 + 1;
+    let mut nearest = None;
+    for other in known {
+        let distance = distance(name.as_bytes(), other.as_bytes());
+        if distance < best {
+            (best, nearest) = (distance, Some(*other));
+        }
+    }
+    nearest
 }
 
-/// Levenshtein's: letters to put in, take out or change.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
+/// Levenshtein's: bytes to put in, take out or change.
+fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+    for (i, letter) in a.iter().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        row[0] = left;
+        for (cell, other) in row[1..].iter_mut().zip(b) {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = *cell;
+            left = changed.min(diagonal + 1).min(left + 1);
+            *cell = left;
         }
     }
     row[b.len()]
@@ -39,8 +46,8 @@ mod tests {
 
     #[test]
     fn a_distance_counts_each_change_once() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("flaw", "lawn"), 2);
+        assert_eq!(distance(b"kitten", b"sitting"), 3);
+        assert_eq!(distance(b"", b"abc"), 3);
+        assert_eq!(distance(b"flaw", b"lawn"), 2);
     }
 }

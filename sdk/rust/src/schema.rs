@@ -64,38 +64,47 @@ pub trait Schema {
 
 /// The schema of what is read as `T`.
 pub fn input<T: Schema + ?Sized>() -> String {
-    text::<T>(true)
+    text(&Of::the::<T>(), true)
 }
 
 /// The schema of what is written of a `T`.
 pub fn output<T: Schema + ?Sized>() -> String {
-    text::<T>(false)
+    text(&Of::the::<T>(), false)
 }
 
-fn text<T: Schema + ?Sized>(input: bool) -> String {
+/// What is known of a type, so that the functions below are compiled once and not for each type.
+struct Of {
+    name: &'static str,
+    description: &'static str,
+    id: fn() -> &'static str,
+    write: fn(&mut Writer),
+}
+
+impl Of {
+    const fn the<T: Schema + ?Sized>() -> Of {
+        Of { name: T::NAME, description: T::DESCRIPTION, id: T::id, write: T::write }
+    }
+}
+
+fn text(of: &Of, input: bool) -> String {
     let mut writer = Writer {
         text: String::new(),
         input,
         taken: Vec::new(),
         nullable: false,
         first: true,
-        root: T::id(),
+        root: (of.id)(),
         open: Vec::new(),
-        definitions: Vec::new(),
+        defined: Vec::new(),
+        definitions: String::new(),
     };
-    writer.braces::<T>(&[]);
-    let mut text = writer.text;
+    writer.braces(of, &[]);
     if !writer.definitions.is_empty() {
-        text.pop();
-        let mut start = if text.ends_with('{') { "\"$defs\":{" } else { ",\"$defs\":{" };
-        for definition in &writer.definitions {
-            text.push_str(start);
-            start = ",";
-            text.push_str(&["\"", &definition.name, "\":", &definition.text].concat());
-        }
-        text.push_str("}}");
+        writer.text.pop();
+        let definitions = std::mem::take(&mut writer.definitions);
+        writer.put(&[if writer.first { "\"$defs\":{" } else { ",\"$defs\":{" }, &definitions, "}}"]);
     }
-    text
+    writer.text
 }
 
 /// Members that a field adds to the schema of its type, or puts in their place: the name, and the value as JSON.
@@ -112,14 +121,9 @@ pub struct Writer {
     root: &'static str,
     /// Types that are being written, by their full names, and whether they turned out to contain themselves.
     open: Vec<(&'static str, bool)>,
-    definitions: Vec<Definition>,
-}
-
-struct Definition {
-    id: &'static str,
-    name: String,
-    /// Empty while it is not written yet.
-    text: String,
+    /// Types that contain themselves, by their full names, and what they are called here.
+    defined: Vec<(&'static str, String)>,
+    definitions: String,
 }
 
 impl Writer {
@@ -138,12 +142,14 @@ impl Writer {
     /// The member `type`; with `null` where the value may be.
     pub fn kind(&mut self, name: &str) {
         let nullable = std::mem::take(&mut self.nullable);
-        let json = if nullable { ["[\"", name, "\",\"null\"]"].concat() } else { ["\"", name, "\""].concat() };
-        self.member("type", &json);
+        if self.begin("type") {
+            let (before, behind) = if nullable { ("[\"", "\",\"null\"]") } else { ("\"", "\"") };
+            self.put(&[before, name, behind]);
+        }
     }
 
     /// Members, and then others, of which those of the same names are left out.
-    pub fn with(&mut self, extra: Extra, write: impl FnOnce(&mut Writer)) {
+    pub fn with(&mut self, extra: Extra, write: &dyn Fn(&mut Writer)) {
         for (name, json) in extra {
             self.member(name, json);
         }
@@ -154,12 +160,12 @@ impl Writer {
     /// One member that is a schema.
     pub fn schema<T: Schema + ?Sized>(&mut self, name: &str) {
         if self.begin(name) {
-            self.value::<T>(&[]);
+            self.value(&Of::the::<T>(), &[]);
         }
     }
 
     /// One member that is a list. Each call of `next` begins an item.
-    pub fn list(&mut self, name: &str, items: impl FnOnce(&mut List<'_>)) {
+    pub fn list(&mut self, name: &str, items: &dyn Fn(&mut List<'_>)) {
         if self.begin(name) {
             self.text.push('[');
             items(&mut List { writer: self, first: true });
@@ -169,83 +175,89 @@ impl Writer {
     }
 
     /// The members of an object: `properties`, `required` and what belongs to them. A `closed` one has no others.
-    pub fn object(&mut self, closed: bool, properties: impl FnOnce(&mut Object<'_>)) {
+    pub fn object(&mut self, closed: bool, properties: &dyn Fn(&mut Object<'_>)) {
         self.kind("object");
-        let before = self.first;
-        self.text.push_str(if before { "\"properties\":{" } else { ",\"properties\":{" });
+        let comma = if self.first { "" } else { "," };
+        self.put(&[comma, "\"properties\":{"]);
         let mut object =
             Object { writer: self, first: true, required: String::new(), all_of: String::new(), others: String::new() };
         properties(&mut object);
         let Object { required, all_of, others, .. } = object;
         self.first = false;
-        self.text.push('}');
+        self.put(&["}"]);
         if !required.is_empty() {
-            self.text.push_str(&[",\"required\":[", &required, "]"].concat());
+            self.put(&[",\"required\":[", &required, "]"]);
         }
         if !all_of.is_empty() {
-            self.text.push_str(&[",\"allOf\":[", &all_of, "]"].concat());
+            self.put(&[",\"allOf\":[", &all_of, "]"]);
         }
         if !others.is_empty() {
-            self.text.push_str(&[",\"additionalProperties\":", &others].concat());
+            self.put(&[",\"additionalProperties\":", &others]);
         } else if closed && self.input {
             let name = if all_of.is_empty() { "additionalProperties" } else { "unevaluatedProperties" };
-            self.text.push_str(&[",\"", name, "\":false"].concat());
+            self.put(&[",\"", name, "\":false"]);
         }
     }
 
     /// A whole schema, in braces.
-    fn value<T: Schema + ?Sized>(&mut self, extra: Extra) {
-        let id = T::id();
-        if T::NAME.is_empty() {
-            return self.braces::<T>(extra);
+    fn value(&mut self, of: &Of, extra: Extra) {
+        if of.name.is_empty() {
+            return self.braces(of, extra);
         }
+        let id = (of.id)();
         if id == self.root {
             return self.reference("#", extra);
         }
-        if let Some(open) = self.open.iter_mut().find(|open| open.0 == id) {
-            open.1 = true;
-            let name = self.define(id, T::NAME);
-            return self.reference(&name, extra);
-        }
-        if self.definitions.iter().any(|definition| definition.id == id) {
-            let name = self.define(id, T::NAME);
+        let open = self.open.iter_mut().find(|open| open.0 == id);
+        let inside = open.map(|open| open.1 = true).is_some();
+        if inside || self.defined.iter().any(|defined| defined.0 == id) {
+            let name = self.define(id, of.name);
             return self.reference(&name, extra);
         }
         let start = self.text.len();
         self.open.push((id, false));
-        self.braces::<T>(extra);
+        self.braces(of, extra);
         if self.open.pop().is_some_and(|open| open.1) {
             // It contains itself, which is known only now: once more, without what this field adds.
             self.text.truncate(start);
-            let outer = std::mem::take(&mut self.text);
-            self.braces::<T>(&[]);
-            let text = std::mem::replace(&mut self.text, outer);
-            let name = self.define(id, T::NAME);
-            if let Some(definition) = self.definitions.iter_mut().find(|definition| definition.id == id) {
-                definition.text = text;
-            }
+            let name = self.define(id, of.name);
+            let text = self.aside(of);
+            let comma = if self.definitions.is_empty() { "" } else { "," };
+            put(&mut self.definitions, &[comma, "\"", &name["#/$defs/".len()..], "\":", &text]);
             self.reference(&name, extra);
         }
     }
 
-    fn braces<T: Schema + ?Sized>(&mut self, extra: Extra) {
-        self.enclosed(|to| {
-            to.with(extra, |to| {
-                if !T::DESCRIPTION.is_empty() && to.begin("description") {
-                    crate::json::quote(T::DESCRIPTION, &mut to.text);
+    /// A schema that is written elsewhere later. Of a type that is defined: what it is.
+    fn aside(&mut self, of: &Of) -> String {
+        let outer = std::mem::take(&mut self.text);
+        self.braces(of, &[]);
+        std::mem::replace(&mut self.text, outer)
+    }
+
+    fn braces(&mut self, of: &Of, extra: Extra) {
+        self.enclosed(&|to| {
+            to.with(extra, &|to| {
+                if !of.description.is_empty() && to.begin("description") {
+                    crate::json::quote(of.description, &mut to.text);
                 }
-                T::write(to);
+                (of.write)(to);
             });
         });
     }
 
     fn reference(&mut self, to: &str, extra: Extra) {
-        let json = ["\"", to, "\""].concat();
-        self.enclosed(|to| to.with(extra, |to| to.member("$ref", &json)));
+        self.enclosed(&|writer| {
+            writer.with(extra, &|writer| {
+                if writer.begin("$ref") {
+                    writer.put(&["\"", to, "\""]);
+                }
+            });
+        });
     }
 
     /// Braces, and in them members that nothing outside them bears on.
-    fn enclosed(&mut self, members: impl FnOnce(&mut Writer)) {
+    fn enclosed(&mut self, members: &dyn Fn(&mut Writer)) {
         let outer = (std::mem::take(&mut self.taken), std::mem::take(&mut self.nullable));
         self.text.push('{');
         self.first = true;
@@ -255,23 +267,23 @@ impl Writer {
         self.first = false;
     }
 
-    /// The reference to a definition, which is made if there is none.
+    /// The reference to a type that contains itself.
     fn define(&mut self, id: &'static str, name: &str) -> String {
-        let known = self.definitions.iter().find(|definition| definition.id == id);
-        let name = known.map(|definition| definition.name.clone()).unwrap_or_else(|| {
-            let taken = |name: &str| self.definitions.iter().any(|definition| definition.name == name);
-            let mut free = name.to_owned();
-            // Two types of one name, in different modules or for different parameters.
-            for number in 2.. {
-                if !taken(&free) {
-                    break;
-                }
-                free = [name, &number.to_string()].concat();
-            }
-            self.definitions.push(Definition { id, name: free.clone(), text: String::new() });
-            free
-        });
-        ["#/$defs/", &name].concat()
+        if let Some(known) = self.defined.iter().find(|defined| defined.0 == id) {
+            return known.1.clone();
+        }
+        let mut free = String::from("#/$defs/");
+        free.push_str(name);
+        // Two types of one name, in different modules or for different parameters.
+        while self.defined.iter().any(|defined| defined.1 == free) {
+            free.push('_');
+        }
+        self.defined.push((id, free.clone()));
+        free
+    }
+
+    fn put(&mut self, parts: &[&str]) {
+        put(&mut self.text, parts);
     }
 
     /// Writes a member's name, unless a field has one of that name.
@@ -279,13 +291,15 @@ impl Writer {
         if self.taken.contains(&name) {
             return false;
         }
-        if !self.first {
-            self.text.push(',');
-        }
+        let comma = if self.first { "" } else { "," };
         self.first = false;
-        self.text.push_str(&["\"", name, "\":"].concat());
+        self.put(&[comma, "\"", name, "\":"]);
         true
     }
+}
+
+fn put(text: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| text.push_str(part));
 }
 
 /// A list that is being written.
@@ -303,11 +317,11 @@ impl List<'_> {
     /// One item that is a schema.
     pub fn schema<T: Schema + ?Sized>(&mut self, extra: Extra) {
         self.comma();
-        self.writer.value::<T>(extra);
+        self.writer.value(&Of::the::<T>(), extra);
     }
 
     /// One item that is a schema without a type of its own.
-    pub fn braces(&mut self, members: impl FnOnce(&mut Writer)) {
+    pub fn braces(&mut self, members: &dyn Fn(&mut Writer)) {
         self.comma();
         self.writer.enclosed(members);
     }
@@ -357,32 +371,36 @@ impl Object<'_> {
 
     /// One property.
     pub fn property<T: Schema + ?Sized>(&mut self, property: &Property) {
+        self.one(&Of::the::<T>(), T::OPTIONAL, property);
+    }
+
+    fn one(&mut self, of: &Of, optional: bool, property: &Property) {
         let (name, required) = if self.writer.input {
-            (property.read, property.needed && !T::OPTIONAL)
+            (property.read, property.needed && !optional)
         } else {
             (property.written, property.always)
         };
         if self.name(name, required) {
-            self.writer.value::<T>(property.extra);
+            self.writer.value(of, property.extra);
         }
     }
 
     /// A property with one possible value, given as JSON: a tag.
     pub fn tag(&mut self, name: &str, json: &str) {
         if self.name(name, true) {
-            self.writer.text.push_str(&["{\"const\":", json, "}"].concat());
+            self.writer.put(&["{\"const\":", json, "}"]);
         }
     }
 
     /// A property that is always there.
     pub fn schema<T: Schema + ?Sized>(&mut self, name: &str, extra: Extra) {
         if self.name(name, true) {
-            self.writer.value::<T>(extra);
+            self.writer.value(&Of::the::<T>(), extra);
         }
     }
 
     /// A property that is a schema without a type of its own.
-    pub fn braces(&mut self, name: &str, members: impl FnOnce(&mut Writer)) {
+    pub fn braces(&mut self, name: &str, members: &dyn Fn(&mut Writer)) {
         if self.name(name, true) {
             self.writer.enclosed(members);
         }
@@ -390,24 +408,27 @@ impl Object<'_> {
 
     /// The rest of the properties, whatever they are called.
     pub fn others<T: Schema + ?Sized>(&mut self) {
-        let outer = std::mem::take(&mut self.writer.text);
-        self.writer.value::<T>(&[]);
-        self.others = std::mem::replace(&mut self.writer.text, outer);
+        self.others = self.aside(&Of::the::<T>());
     }
 
     /// Properties that can't be listed here, such as those of an enum: the whole must satisfy that schema too.
     pub fn all_of<T: Schema + ?Sized>(&mut self) {
-        let outer = std::mem::take(&mut self.writer.text);
-        self.writer.value::<T>(&[]);
-        let text = std::mem::replace(&mut self.writer.text, outer);
+        let text = self.aside(&Of::the::<T>());
         if !self.all_of.is_empty() {
             self.all_of.push(',');
         }
         self.all_of.push_str(&text);
     }
 
+    /// A schema that is written elsewhere later.
+    fn aside(&mut self, of: &Of) -> String {
+        let outer = std::mem::take(&mut self.writer.text);
+        self.writer.value(of, &[]);
+        std::mem::replace(&mut self.writer.text, outer)
+    }
+
     /// What `fields` writes is there altogether or not at all, so none of it is required.
-    pub fn optional(&mut self, fields: impl FnOnce(&mut Self)) {
+    pub fn optional(&mut self, fields: fn(&mut Object<'_>)) {
         let before = self.required.len();
         fields(self);
         self.required.truncate(before);
@@ -418,19 +439,14 @@ impl Object<'_> {
         if name.is_empty() {
             return false;
         }
-        if !self.first {
-            self.writer.text.push(',');
-        }
-        self.first = false;
         let mut quoted = String::new();
         crate::json::quote(name, &mut quoted);
-        self.writer.text.push_str(&quoted);
-        self.writer.text.push(':');
+        let comma = if self.first { "" } else { "," };
+        self.first = false;
+        self.writer.put(&[comma, &quoted, ":"]);
         if required {
-            if !self.required.is_empty() {
-                self.required.push(',');
-            }
-            self.required.push_str(&quoted);
+            let comma = if self.required.is_empty() { "" } else { "," };
+            put(&mut self.required, &[comma, &quoted]);
         }
         true
     }

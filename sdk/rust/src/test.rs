@@ -26,124 +26,19 @@
 //! assert_eq!(host.kept::<u32>("sum"), Some(4), "the turn failed, and so did its writes");
 //! ```
 
+mod host;
 pub(crate) mod imports;
+mod script;
 mod world;
 
-use std::cell::RefCell;
-use std::fmt;
-use std::rc::Rc;
-use std::time::Duration;
-
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 pub use serde_json::{Value, json};
 
 use crate::agent::{Agent, Card, Message, Sender};
-use crate::budget::Allowance;
-use crate::log::Level;
+pub use crate::bindings::village::agent::model::Prompt as Prompted;
 use crate::types::{Failure, Payload, Priority};
-pub use world::Line;
-use world::World;
-
-/// A host for tests. Clones are the same host.
-#[derive(Clone, Default)]
-pub struct Host(Rc<RefCell<World>>);
-
-impl Host {
-    /// One on which everything is shut.
-    pub fn new() -> Host {
-        Host::default()
-    }
-
-    /// Opens the log.
-    pub fn with_log(self) -> Host {
-        self.open("log")
-    }
-
-    /// Opens the state, which is empty.
-    pub fn with_state(self) -> Host {
-        self.open("state")
-    }
-
-    /// Puts a value into the state, as an earlier turn would have.
-    pub fn with_kept<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Host {
-        let json = serde_json::to_vec(value).expect("what a test puts into the state can be written as JSON");
-        self.0.borrow_mut().put(key, Some(json));
-        self.0.borrow_mut().commit();
-        self
-    }
-
-    /// Bounds the bytes of keys and values that the state may have. Without this: 64 MiB.
-    pub fn with_storage(self, bytes: u64) -> Host {
-        self.0.borrow_mut().storage = bytes;
-        self
-    }
-
-    /// Opens the budget, which shows these figures.
-    pub fn with_budget(self, allowances: impl IntoIterator<Item = Allowance>, remaining: Duration) -> Host {
-        {
-            let mut world = self.0.borrow_mut();
-            world.allowances = allowances.into_iter().collect();
-            world.remaining = remaining;
-        }
-        self.open("budget")
-    }
-
-    fn open(self, grant: &'static str) -> Host {
-        self.0.borrow_mut().open.insert(grant);
-        self
-    }
-
-    /// What is in the state under `key`, of turns that ended well.
-    ///
-    /// # Panics
-    ///
-    /// If it is no `T`.
-    pub fn kept<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let world = self.0.borrow();
-        let (value, _) = world.committed.state.get(key)?;
-        Some(serde_json::from_slice(value).unwrap_or_else(|error| panic!("`{key}` in the state: {error}")))
-    }
-
-    /// The keys in the state, of turns that ended well.
-    pub fn keys(&self) -> Vec<String> {
-        self.0.borrow().committed.state.keys().cloned().collect()
-    }
-
-    /// All that was logged, also in turns that failed.
-    pub fn lines(&self) -> Vec<Line> {
-        self.0.borrow().lines.clone()
-    }
-
-    /// Whether a line of that level was logged that has `text` in it.
-    pub fn logged(&self, level: Level, text: &str) -> bool {
-        self.0.borrow().lines.iter().any(|line| line.level as u8 == level as u8 && line.message.contains(text))
-    }
-
-    /// Calls `inside` with this host in place, for testing what is no agent. All of it takes effect.
-    pub fn enter<R>(&self, inside: impl FnOnce() -> R) -> R {
-        let result = world::enter(&self.0, inside);
-        self.0.borrow_mut().commit();
-        result
-    }
-
-    fn turn<R>(&self, inside: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
-        let result = world::enter(&self.0, inside);
-        let mut world = self.0.borrow_mut();
-        if result.is_ok() {
-            world.commit()
-        } else {
-            world.roll_back()
-        }
-        result
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("keys", &self.keys()).finish_non_exhaustive()
-    }
-}
+pub use host::Host;
+pub use script::{Answer, Asked, Line, Published, Told};
 
 /// An agent on a host.
 pub fn agent<A: Agent>(host: Host) -> Tested<A> {
@@ -212,13 +107,13 @@ impl<A: Agent> Tested<A> {
     /// What the agent would keep across a swap, or a sleep.
     pub fn snapshot(&mut self) -> Option<Vec<u8>> {
         let Tested { host, agent, .. } = self;
-        world::enter(&host.0, || agent.as_mut().and_then(A::snapshot))
+        host.inside(|| agent.as_mut().and_then(A::snapshot))
     }
 
     /// A new agent takes over what a snapshot kept.
     pub fn restore(&mut self, kept: Vec<u8>, version: &str) -> Result<(), Failure> {
         let mut next = A::default();
-        world::enter(&self.host.0, || next.restore(kept, version.to_owned()))?;
+        self.host.inside(|| next.restore(kept, version.to_owned()))?;
         self.agent = Some(next);
         Ok(())
     }

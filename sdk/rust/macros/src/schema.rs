@@ -1,30 +1,15 @@
 //! `#[derive(Schema)]`.
 
+mod keyword;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, Lit, Result, Type, Variant};
+use syn::{Data, DeriveInput, Error, Field, Fields, Ident, Result, Type, Variant};
 
 use crate::docs;
 use crate::serde::{Both, Case, Container, Part};
-
-/// The keywords that a field may add, as they are written here and in JSON Schema.
-const KEYWORDS: [(&str, &str); 14] = [
-    ("minimum", "minimum"),
-    ("maximum", "maximum"),
-    ("exclusive_minimum", "exclusiveMinimum"),
-    ("exclusive_maximum", "exclusiveMaximum"),
-    ("multiple_of", "multipleOf"),
-    ("min_length", "minLength"),
-    ("max_length", "maxLength"),
-    ("pattern", "pattern"),
-    ("format", "format"),
-    ("min_items", "minItems"),
-    ("max_items", "maxItems"),
-    ("unique_items", "uniqueItems"),
-    ("default", "default"),
-    ("title", "title"),
-];
+use keyword::{extra, extra_tokens, pairs, shown};
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let item: DeriveInput = syn::parse2(item)?;
@@ -73,7 +58,7 @@ impl Body {
 fn instead(container: &Container) -> Body {
     let own = quote!(Self);
     let read = container.from.as_ref().map_or(own.clone(), |from| quote!(#from));
-    let written = container.into.as_ref().map_or(own.clone(), |into| quote!(#into));
+    let written = container.into.as_ref().map_or(own.clone(), &|into| quote!(#into));
     // One direction alone leaves the other without a description: anything.
     let call = |of: &TokenStream| {
         if of.to_string() == own.to_string() { quote!() } else { quote!(<#of as ::village::Schema>::write(to)) }
@@ -93,7 +78,7 @@ fn structure(fields: &Fields, container: &Container) -> Result<Body> {
         Fields::Named(named) => {
             let fields = properties(named.named.iter(), &container.case, container.default)?;
             Ok(Body {
-                write: quote!(to.object(#closed, <Self as ::village::Schema>::flatten);),
+                write: quote!(to.object(#closed, &<Self as ::village::Schema>::flatten);),
                 flatten: quote!(fn flatten(into: &mut ::village::schema::Object<'_>) { #fields }),
                 name: true,
             })
@@ -114,7 +99,7 @@ fn newtype(field: &Field) -> Result<Body> {
     extra.retain(|(name, _)| *name != "description");
     let extra = pairs(&extra);
     Ok(Body {
-        write: quote_spanned!(ty.span()=> to.with(#extra, <#ty as ::village::Schema>::write);),
+        write: quote_spanned!(ty.span()=> to.with(#extra, &<#ty as ::village::Schema>::write);),
         flatten: quote!(fn flatten(into: &mut ::village::schema::Object<'_>) {
             <#ty as ::village::Schema>::flatten(into)
         }),
@@ -131,7 +116,7 @@ fn tuple<'a>(fields: impl Iterator<Item = &'a Field>) -> Result<TokenStream> {
     let count = items.len().to_string();
     Ok(quote! {
         to.kind("array");
-        to.list("prefixItems", |list| { #(#items)* });
+        to.list("prefixItems", &|list| { #(#items)* });
         to.member("items", "false");
         to.member("minItems", #count);
     })
@@ -207,7 +192,7 @@ fn enumeration(variants: Vec<&Variant>, container: &Container, span: Span) -> Re
     }
     // Of untagged variants more than one may fit; the first that does is read.
     let among = if container.untagged { "anyOf" } else { "oneOf" };
-    Ok(Body { write: quote!(to.list(#among, |list| { #items });), flatten: quote!(), name: true })
+    Ok(Body { write: quote!(to.list(#among, &|list| { #items });), flatten: quote!(), name: true })
 }
 
 /// The schema of one variant, as an item of `list`.
@@ -241,9 +226,9 @@ fn alternative(variant: &Variant, part: &Part, name: &Both<String>, container: &
         quote!(if #other && to.input() { to.kind("string"); } else { to.member("const", json); })
     } else {
         let value = Content::of(variant, part, container)?.property(quote!(name));
-        quote!(to.object(true, |into| { #value });)
+        quote!(to.object(true, &|into| { #value });)
     };
-    Ok(directed(part, quote!(list.braces(|to| { #described #names #body });)))
+    Ok(directed(part, quote!(list.braces(&|to| { #described #names #body });)))
 }
 
 /// `item` only where the variant is read, or written.
@@ -261,7 +246,7 @@ fn internal(variant: &Variant, part: &Part, container: &Container, tag: &str) ->
     let closed = container.closed;
     let tag = if part.other {
         // Any name that no other variant has; which those are, readers can see beside it.
-        quote!(if into.input() { into.braces(#tag, |to| to.kind("string")) } else { into.tag(#tag, json) })
+        quote!(if into.input() { into.braces(#tag, &|to| to.kind("string")) } else { into.tag(#tag, json) })
     } else {
         quote!(into.tag(#tag, json))
     };
@@ -276,7 +261,7 @@ fn internal(variant: &Variant, part: &Part, container: &Container, tag: &str) ->
             return Err(Error::new(unnamed.span(), "serde can't put a tag into a variant of several unnamed fields"));
         }
     };
-    Ok(quote!(to.object(#closed, |into| { #tag; #rest });))
+    Ok(quote!(to.object(#closed, &|into| { #tag; #rest });))
 }
 
 /// `{"tag": name, "content": …}`.
@@ -286,7 +271,7 @@ fn adjacent(variant: &Variant, part: &Part, container: &Container, tag: &str, co
         Fields::Unit => quote!(),
         _ => Content::of(variant, part, container)?.property(quote!(#content)),
     };
-    Ok(quote!(to.object(#closed, |into| { into.tag(#tag, json); #rest });))
+    Ok(quote!(to.object(#closed, &|into| { into.tag(#tag, json); #rest });))
 }
 
 /// A variant's fields without its name.
@@ -304,7 +289,7 @@ impl Content {
             Fields::Unit => quote!(to.kind("null");),
             Fields::Named(named) => {
                 let fields = properties(named.named.iter(), &cases(part, container), false)?;
-                quote!(to.object(#closed, |into| { #fields });)
+                quote!(to.object(#closed, &|into| { #fields });)
             }
             Fields::Unnamed(unnamed) if unnamed.unnamed.len() == 1 => {
                 let field = &unnamed.unnamed[0];
@@ -319,7 +304,7 @@ impl Content {
     fn property(self, name: TokenStream) -> TokenStream {
         match self {
             Content::Type(ty, extra) => quote_spanned!(ty.span()=> into.schema::<#ty>(#name, #extra);),
-            Content::Members(members) => quote!(into.braces(#name, |to| { #members });),
+            Content::Members(members) => quote!(into.braces(#name, &|to| { #members });),
         }
     }
 }
@@ -327,95 +312,4 @@ impl Content {
 /// How the fields of a variant are spelt.
 fn cases(part: &Part, container: &Container) -> Both<Case> {
     if part.case == Both::default() { container.field_case.clone() } else { part.case.clone() }
-}
-
-/// The type that a field is shown as.
-fn shown(field: &Field) -> Result<Type> {
-    let mut shown = None;
-    each(&field.attrs, |keyword, meta| {
-        if keyword == "as" {
-            shown = Some(meta.value()?.parse()?);
-        } else {
-            meta.value()?.parse::<syn::Expr>()?;
-        }
-        Ok(())
-    })?;
-    let part = Part::of(&field.attrs)?;
-    match (shown, part.with) {
-        (Some(shown), _) => Ok(shown),
-        (None, Some(_)) if part.skipped.read && part.skipped.written => Ok(field.ty.clone()),
-        (None, Some(span)) => {
-            Err(Error::new(span, "how this field is written can't be seen here: say `#[schema(as = Type)]` beside it"))
-        }
-        (None, None) => Ok(field.ty.clone()),
-    }
-}
-
-/// What a field adds to the schema of its type: names, and values as JSON.
-fn extra(field: &Field) -> Result<Vec<(&'static str, String)>> {
-    let mut extra = Vec::new();
-    let description = docs::text(&field.attrs);
-    if !description.is_empty() {
-        extra.push(("description", docs::quoted(&description)));
-    }
-    each(&field.attrs, |keyword, meta| {
-        if keyword == "as" {
-            meta.value()?.parse::<Type>()?;
-            return Ok(());
-        }
-        let known = KEYWORDS.iter().find(|known| known.0 == keyword);
-        let Some((_, json)) = known else {
-            let known: Vec<_> = KEYWORDS.iter().map(|known| known.0).chain(["as"]).collect();
-            return Err(meta.error(format!("a schema has no `{keyword}`; there are {}", known.join(", "))));
-        };
-        extra.push((json, literal(meta.value()?)?));
-        Ok(())
-    })?;
-    Ok(extra)
-}
-
-fn extra_tokens(field: &Field) -> Result<TokenStream> {
-    Ok(pairs(&extra(field)?))
-}
-
-fn pairs(extra: &[(&'static str, String)]) -> TokenStream {
-    let pairs = extra.iter().map(|(name, json)| quote!((#name, #json)));
-    quote!(&[#(#pairs),*])
-}
-
-/// A literal as JSON. A list of literals is one too.
-fn literal(input: syn::parse::ParseStream<'_>) -> Result<String> {
-    if input.peek(syn::token::Bracket) {
-        let inner;
-        syn::bracketed!(inner in input);
-        let items = inner.parse_terminated(literal, syn::Token![,])?;
-        return Ok(format!("[{}]", items.into_iter().collect::<Vec<_>>().join(",")));
-    }
-    let minus = if input.parse::<Option<syn::Token![-]>>()?.is_some() { "-" } else { "" };
-    let literal: Lit = input.parse()?;
-    match &literal {
-        Lit::Str(text) => Ok(docs::quoted(&text.value())),
-        Lit::Int(number) => Ok(format!("{minus}{}", number.base10_digits())),
-        Lit::Float(number) => Ok(format!("{minus}{}", json_number(number.base10_digits()))),
-        Lit::Bool(truth) => Ok(truth.value.to_string()),
-        _ => Err(Error::new(literal.span(), "a string, a number, true, false, or a list of them")),
-    }
-}
-
-/// Rust writes `1.` and `1e3`; JSON wants a digit behind the point.
-fn json_number(digits: &str) -> String {
-    if digits.ends_with('.') { format!("{digits}0") } else { digits.replace(".e", ".0e") }
-}
-
-fn each(
-    attributes: &[Attribute],
-    mut read: impl FnMut(&str, &syn::meta::ParseNestedMeta<'_>) -> Result<()>,
-) -> Result<()> {
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("schema")) {
-        attribute.parse_nested_meta(|meta| {
-            let keyword = meta.path.get_ident().map(raw).unwrap_or_default();
-            read(&keyword, &meta)
-        })?;
-    }
-    Ok(())
 }

@@ -67,7 +67,7 @@ impl<T: Schema> Schema for Option<T> {
             to.nullable = true;
             return T::write(to);
         }
-        to.list("anyOf", |list| {
+        to.list("anyOf", &|list| {
             list.schema::<T>(&[]);
             list.json("{\"type\":\"null\"}");
         });
@@ -180,7 +180,7 @@ macro_rules! tuple {
             const PLAIN: bool = true;
             fn write(to: &mut Writer) {
                 to.kind("array");
-                to.list("prefixItems", |list| { $(list.schema::<$type>(&[]);)* });
+                to.list("prefixItems", &|list| { $(list.schema::<$type>(&[]);)* });
                 to.member("items", "false");
                 to.member("minItems", $count);
             }

@@ -5,8 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::script::{Answer, Asked, Line, Published, Script, Told};
+use crate::bindings::village::agent::model::Prompt;
+use crate::bindings::village::agent::tasks::Spec;
 use crate::budget::Allowance;
-use crate::log::Level;
+use crate::device::{Load, Profile};
+use crate::http;
+use crate::ledger::Entry;
+use crate::memory::Document;
+use crate::mesh::Found;
+use crate::model::Completion;
+use crate::tasks::Progress;
 use crate::types::Error;
 
 thread_local! {
@@ -14,14 +23,8 @@ thread_local! {
     static HERE: RefCell<Option<Rc<RefCell<World>>>> = const { RefCell::new(None) };
 }
 
-/// A logged line.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// How grave it is.
-    pub level: Level,
-    /// As it was logged.
-    pub message: String,
-}
+/// A tensor in a file: its name, shape and numbers.
+pub(crate) type Kept = (String, Vec<u64>, Vec<f32>);
 
 pub(crate) struct World {
     pub(crate) open: BTreeSet<&'static str>,
@@ -29,6 +32,19 @@ pub(crate) struct World {
     pub(crate) allowances: Vec<Allowance>,
     pub(crate) remaining: Duration,
     pub(crate) storage: u64,
+    pub(crate) agents: BTreeMap<String, Script<Asked, Answer>>,
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) emitted: Vec<Vec<u8>>,
+    pub(crate) model: Option<Script<Prompt, Result<Completion, Error>>>,
+    pub(crate) web: Option<Script<http::Request, Result<http::Response, Error>>>,
+    pub(crate) found: Vec<Found>,
+    pub(crate) spaces: BTreeSet<String>,
+    pub(crate) weights: BTreeMap<String, Vec<Kept>>,
+    pub(crate) children: usize,
+    pub(crate) team: Vec<(String, Vec<String>)>,
+    pub(crate) device: Option<(Profile, Load)>,
+    /// Milliseconds that were waited for. Nobody waits in fact.
+    pub(crate) now: u64,
     pub(crate) committed: Effects,
     /// As this turn sees it.
     pub(crate) turn: Effects,
@@ -39,8 +55,16 @@ pub(crate) struct World {
 pub(crate) struct Effects {
     /// Values and their versions.
     pub(crate) state: BTreeMap<String, (Vec<u8>, u64)>,
-    /// The last version that was given to anything.
-    version: u64,
+    pub(crate) told: Vec<Told>,
+    pub(crate) published: Vec<Published>,
+    pub(crate) topics: BTreeSet<String>,
+    pub(crate) documents: BTreeMap<(String, String), Document>,
+    pub(crate) tasks: BTreeMap<String, (Spec, Progress)>,
+    pub(crate) children: BTreeSet<String>,
+    pub(crate) balance: u64,
+    pub(crate) entries: Vec<Entry>,
+    /// The last version, or number in an id, that was given to anything.
+    last: u64,
 }
 
 impl Default for World {
@@ -51,6 +75,18 @@ impl Default for World {
             allowances: Vec::new(),
             remaining: Duration::from_secs(30),
             storage: 64 << 20,
+            agents: BTreeMap::new(),
+            asked: Vec::new(),
+            emitted: Vec::new(),
+            model: None,
+            web: None,
+            found: Vec::new(),
+            spaces: BTreeSet::new(),
+            weights: BTreeMap::new(),
+            children: 0,
+            team: Vec::new(),
+            device: None,
+            now: 0,
             committed: Effects::default(),
             turn: Effects::default(),
         }
@@ -66,10 +102,15 @@ impl World {
         self.turn = self.committed.clone();
     }
 
+    /// A number that was not given before.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.turn.last += 1;
+        self.turn.last
+    }
+
     /// Puts a value into the state or takes it away; answers its version.
     pub(crate) fn put(&mut self, key: &str, value: Option<Vec<u8>>) -> u64 {
-        self.turn.version += 1;
-        let version = self.turn.version;
+        let version = self.next();
         match value {
             Some(value) => self.turn.state.insert(key.to_owned(), (value, version)),
             None => self.turn.state.remove(key),
@@ -91,10 +132,14 @@ pub(crate) fn enter<R>(world: &Rc<RefCell<World>>, inside: impl FnOnce() -> R) -
     inside()
 }
 
+/// The world in place, whatever is open in it.
+pub(crate) fn here() -> Option<Rc<RefCell<World>>> {
+    HERE.with_borrow(Clone::clone)
+}
+
 /// The world in place, if `grant` is open in it.
 pub(crate) fn open(grant: &'static str) -> Result<Rc<RefCell<World>>, Error> {
-    let world = HERE.with_borrow(Clone::clone);
-    match world {
+    match here() {
         Some(world) if world.borrow().open.contains(grant) => Ok(world),
         Some(_) => Err(Error::Denied(format!("no grant opens `{grant}`"))),
         None => Err(Error::Denied(format!("`{grant}`: no village here; a test has one inside `test::Host::enter`"))),

@@ -36,7 +36,8 @@ enum Input {
 }
 
 struct Output {
-    fallible: bool,
+    /// Where the `Result` stands, if it is one.
+    fallible: Option<Span>,
     kind: Kind,
 }
 
@@ -168,10 +169,17 @@ impl Input {
 
 impl Output {
     fn write(&self, call: TokenStream) -> TokenStream {
-        let call = if self.fallible {
-            quote!(let output = #call.map_err(<::village::Failure as ::std::convert::From<_>>::from)?;)
-        } else {
-            quote!(let output = #call;)
+        let call = match self.fallible {
+            Some(span) => {
+                let into = quote_spanned!(span=> <::village::Failure as ::std::convert::From<_>>::from);
+                quote! {
+                    let output = match #call {
+                        ::std::result::Result::Ok(output) => output,
+                        ::std::result::Result::Err(error) => return ::std::result::Result::Err(#into(error)),
+                    };
+                }
+            }
+            None => quote!(let output = #call;),
         };
         match &self.kind {
             Kind::Nothing => quote!(#call let () = output; ::std::result::Result::Ok(::village::Payload::default())),
@@ -235,20 +243,20 @@ fn input(ty: &Type) -> Result<Input> {
 }
 
 fn output(returned: &ReturnType) -> Output {
-    let ReturnType::Type(_, ty) = returned else { return Output { fallible: false, kind: Kind::Nothing } };
+    let ReturnType::Type(_, ty) = returned else { return Output { fallible: None, kind: Kind::Nothing } };
     let inner = match last(ty) {
         Some((name, PathArguments::AngleBracketed(list))) if name == "Result" => list.args.first(),
         _ => None,
     };
     match inner {
-        Some(GenericArgument::Type(inner)) => Output { fallible: true, kind: kind(inner) },
-        _ => Output { fallible: false, kind: kind(ty) },
+        Some(GenericArgument::Type(inner)) => Output { fallible: Some(ty.span()), kind: kind(inner) },
+        _ => Output { fallible: None, kind: kind(ty) },
     }
 }
 
 /// Whether it answers a `Result`.
 pub(crate) fn fallible(returned: &ReturnType) -> bool {
-    output(returned).fallible
+    output(returned).fallible.is_some()
 }
 
 fn kind(ty: &Type) -> Kind {

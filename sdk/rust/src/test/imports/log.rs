@@ -1,7 +1,8 @@
 //! Keeps the lines.
 
 use crate::log::Level;
-use crate::test::world::{Line, open};
+use crate::test::Line;
+use crate::test::world::open;
 use crate::types::Error;
 
 /// As in the contract: where a line is cut.

@@ -1,0 +1,8 @@
+//! The imports of a component. Natively `test::imports` takes their place.
+
+pub(crate) mod http;
+
+pub(crate) use crate::bindings::village::agent::{
+    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks,
+};
+pub(crate) use crate::bindings::wasi::io::poll;
