@@ -59,7 +59,7 @@ impl<A: Agent> Slot<A> {
 
 impl Message {
     /// Who sent it, as text: the name of a client or agent, a topic, or nothing for a timer.
-    pub fn from(&self) -> &str {
+    pub fn sender_name(&self) -> &str {
         match &self.sender {
             Sender::Client(name) | Sender::Agent(name) | Sender::Timer(name) | Sender::Topic(name) => name,
         }

@@ -78,5 +78,5 @@ pub fn keep<T: Serialize>(kept: &T) -> Option<Vec<u8>> {
 }
 
 pub fn kept<T: DeserializeOwned>(kept: &[u8]) -> Result<T, Failure> {
-    json::read(kept).map_err(|flaw| Failure::internal(["the snapshot is of another shape: ", &flaw.text()].concat()))
+    json::read(kept).map_err(|fault| Failure::internal(["the snapshot is of another shape: ", &fault.text()].concat()))
 }

@@ -249,7 +249,7 @@ impl Response {
 
     /// The body as JSON. Fails with `unreadable`, which names the field.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        json::read(&self.body).map_err(|flaw| Error::Unreadable(flaw.text()))
+        json::read(&self.body).map_err(|fault| Error::Unreadable(fault.text()))
     }
 
     /// The body as text. Fails with `unreadable` if it is not UTF-8.

@@ -6,3 +6,4 @@ pub(crate) use crate::bindings::village::agent::{
     agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks,
 };
 pub(crate) use crate::bindings::wasi::io::poll;
+pub(crate) use crate::bindings::wasi::random::random;

@@ -99,8 +99,43 @@
 //!
 //! # What an agent can reach
 //!
-//! One module an interface of the contract. Each is shut unless the agent's manifest grants it; then its functions answer
-//! [`Error::Denied`]. Files (under granted folders), the clock and random numbers are those of `std`.
+//! One module an interface of the contract. Each is shut unless the agent's manifest grants it: then its functions answer
+//! [`Error::Denied`].
+//!
+//! | module | for |
+//! |---|---|
+//! | [`log`] | lines of the agent's own log |
+//! | [`state`] | what lasts: a key-value store inside the turn's transaction |
+//! | [`budget`] | what is left of the agent's budget, and of the turn's time |
+//! | [`agents`] | asking other agents, several at once; telling them, at once or later; replies in pieces |
+//! | [`mesh`] | agents and topics on other villages |
+//! | [`model`] | language models and embeddings |
+//! | [`memory`] | passages of documents, found by meaning |
+//! | [`kernels`] | tensors: convert, merge, compare |
+//! | [`tasks`] | work for whoever can do it; helpers; teams |
+//! | [`ledger`] | the village's tokens |
+//! | [`device`] | the machine |
+//! | [`http`] | the web, by granted origins |
+//! | [`random`] | random numbers |
+//!
+//! Files (under granted folders) and the clock are those of `std`.
+//!
+//! # Failing
+//!
+//! An error of an import is a value, and the turn goes on. With `?` it ends the turn as a [`Failure`]: what may pass later as
+//! `temporary`, so that the village tries the message again; what is shut as `refused`; see [`Error`]. Everything that the turn
+//! wrote, told and moved is dropped then. A panic ends the turn too, and costs the agent its memory.
+//!
+//! # Waiting
+//!
+//! A skill is no `async fn`. [`agents::ask`], [`model::Prompt::write`], [`kernels::convert`] and [`http::Request::begin`] only begin:
+//! several are on their way at once, and [`agents::all`], [`agents::first`], [`http::all`] and [`kernels::all`] wait for them.
+//!
+//! # Building
+//!
+//! An agent is a library of the kind `cdylib`, built for `wasm32-wasip2`: `village new` writes one, and `village build` builds it. Add the
+//! kind `rlib` and `cargo test` runs its tests natively; [`test`](mod@test) is the host that they have. A component imports only what
+//! its code uses: one that greets people has some 90 KB, and imports nothing of the contract.
 
 extern crate self as village;
 
@@ -114,6 +149,7 @@ pub mod log;
 pub mod memory;
 pub mod mesh;
 pub mod model;
+pub mod random;
 pub mod schema;
 pub mod state;
 pub mod tasks;

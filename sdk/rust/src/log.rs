@@ -1,7 +1,7 @@
 //! The agent's own log. Grant: `log`. Budget: `log`, bytes per second.
 //!
 //! Lines appear whether or not the turn ends well: a log is for finding out why it did not. A line that is refused (no grant,
-//! or the allowance is used up) is no reason to stop, so the macros say nothing of it; [`write`] does.
+//! or the allowance is used up) is no reason to stop, so the macros say nothing of it; [`write()`] does.
 //!
 //! ```
 //! use village::log;

@@ -138,14 +138,14 @@ fn turn(role: Role, text: &str) -> Turn {
 impl Completion {
     /// The text as JSON. Fails with `unreadable`, which names the field.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        json::read(self.text.as_bytes()).map_err(|flaw| Error::Unreadable(flaw.text()))
+        json::read(self.text.as_bytes()).map_err(|fault| Error::Unreadable(fault.text()))
     }
 }
 
 impl Call {
     /// The arguments as JSON. Fails with `unreadable`, which names the field.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        json::read(self.arguments.as_bytes()).map_err(|flaw| Error::Unreadable(flaw.text()))
+        json::read(self.arguments.as_bytes()).map_err(|fault| Error::Unreadable(fault.text()))
     }
 }
 

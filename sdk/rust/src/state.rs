@@ -126,7 +126,7 @@ impl<T: DeserializeOwned> Iterator for Scan<T> {
 }
 
 fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Error> {
-    json::read(value).map_err(|flaw| Error::Unreadable(["state `", key, "`: ", &flaw.text()].concat()))
+    json::read(value).map_err(|fault| Error::Unreadable(["state `", key, "`: ", &fault.text()].concat()))
 }
 
 /// The same store, with values as they are.

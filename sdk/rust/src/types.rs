@@ -239,7 +239,7 @@ impl Payload {
     /// assert!(matches!(payload.read::<Vec<String>>(), Err(Error::Unreadable(why)) if why.starts_with("`[0]`")));
     /// ```
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        json::read(&self.body).map_err(|flaw| Error::Unreadable(flaw.text()))
+        json::read(&self.body).map_err(|fault| Error::Unreadable(fault.text()))
     }
 
     /// The body as text, if it is UTF-8.

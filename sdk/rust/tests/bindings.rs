@@ -17,7 +17,7 @@ fn packages() -> Resolve {
     let mut resolve = Resolve::default();
     let merged = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wit-{}", std::process::id()));
     for tree in [here().join("../../wit"), here().join("wit")] {
-        for folder in ["", "deps/clocks", "deps/http", "deps/io"] {
+        for folder in ["", "deps/clocks", "deps/http", "deps/io", "deps/random"] {
             copy(&tree.join(folder), &merged.join(folder), if folder.is_empty() { "sdk-" } else { "" });
         }
     }
@@ -74,4 +74,17 @@ fn the_bindings_are_those_of_the_contract() {
         committed == generated,
         "wit/ has changed: VILLAGE_WRITE_BINDINGS=1 cargo test -p village-sdk --test bindings"
     );
+}
+
+#[test]
+fn each_interface_has_a_module_of_its_name() {
+    let entries = fs::read_dir(here().join("../../wit")).expect("the contract is there");
+    let names = entries.map(|entry| entry.expect("it can be listed").path()).filter(|path| path.is_file());
+    let mut count = 0;
+    for name in names.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())) {
+        let module = here().join(format!("src/{name}.rs"));
+        assert_eq!(module.is_file(), name != "world", "wit/{name}.wit and src/{name}.rs");
+        count += 1;
+    }
+    assert!(count > 10, "the contract is read");
 }

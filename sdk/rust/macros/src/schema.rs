@@ -277,7 +277,7 @@ fn adjacent(variant: &Variant, part: &Part, container: &Container, tag: &str, co
 /// A variant's fields without its name.
 enum Content {
     /// What another type is, and what is added to its schema.
-    Type(Type, TokenStream),
+    Type(Box<Type>, TokenStream),
     /// Calls that write the members to `to`.
     Members(TokenStream),
 }
@@ -293,7 +293,7 @@ impl Content {
             }
             Fields::Unnamed(unnamed) if unnamed.unnamed.len() == 1 => {
                 let field = &unnamed.unnamed[0];
-                return Ok(Content::Type(shown(field)?, extra_tokens(field)?));
+                return Ok(Content::Type(Box::new(shown(field)?), extra_tokens(field)?));
             }
             Fields::Unnamed(unnamed) => tuple(unnamed.unnamed.iter())?,
         };

@@ -143,6 +143,12 @@ impl Host {
         self.open("device")
     }
 
+    /// Opens random numbers, which follow from `seed`. They say nothing of how good the village's are.
+    pub fn with_random(self, seed: u64) -> Host {
+        self.0.borrow_mut().seed = seed;
+        self.open("random")
+    }
+
     /// How far a task is that was submitted.
     ///
     /// # Panics

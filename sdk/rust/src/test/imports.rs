@@ -11,5 +11,6 @@ pub(crate) mod memory;
 pub(crate) mod mesh;
 pub(crate) mod model;
 pub(crate) mod poll;
+pub(crate) mod random;
 pub(crate) mod state;
 pub(crate) mod tasks;

@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) children: usize,
     pub(crate) team: Vec<(String, Vec<String>)>,
     pub(crate) device: Option<(Profile, Load)>,
+    pub(crate) seed: u64,
     /// Milliseconds that were waited for. Nobody waits in fact.
     pub(crate) now: u64,
     pub(crate) committed: Effects,
@@ -86,6 +87,7 @@ impl Default for World {
             children: 0,
             team: Vec::new(),
             device: None,
+            seed: 0,
             now: 0,
             committed: Effects::default(),
             turn: Effects::default(),
