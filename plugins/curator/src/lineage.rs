@@ -153,7 +153,7 @@ pub fn answer(request: Request) -> Result<Answer, Error> {
         order: names(&mut steps()),
         cycles: cycles.iter().map(|cycle| names(&mut cycle.iter().copied())).collect(),
         contested: contested(&graph),
-        classes: request.classes(&graph)?,
+        classes: request.classes(&graph, &order)?,
         family: of.map(|of| family(&graph, of)),
         impact: touched(&graph, &forth),
         redo: names(&mut steps().filter(|step| redo.contains(step))),
@@ -230,8 +230,8 @@ impl Request {
         found
     }
 
-    /// Classes, taken over from inputs by outputs until nothing is added.
-    fn classes(&self, graph: &Graph) -> Result<Vec<Classified>, Error> {
+    /// Classes, taken over from inputs by outputs, in order, until nothing is added.
+    fn classes(&self, graph: &Graph, order: &[usize]) -> Result<Vec<Classified>, Error> {
         let mut own: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); graph.names.len()];
         for dataset in &self.datasets {
             if let Some(node) = graph.find(&dataset.name) {
@@ -244,19 +244,20 @@ impl Request {
             removes.insert(node, step.removes.iter().map(String::as_str).collect());
         }
         let mut all = own.clone();
-        let mut waiting: Vec<usize> = (0..all.len()).filter(|node| !all[*node].is_empty()).collect();
         let mut count: usize = all.iter().map(BTreeSet::len).sum();
-        while let Some(node) = waiting.pop() {
-            at_most("classes, those taken over included,", count, MOST_CLASSES)?;
-            let removed = removes.get(&node);
-            let stays = |class: &&str| removed.is_none_or(|set| !set.contains(class));
-            let passed: Vec<&str> = all[node].iter().copied().filter(stays).collect();
-            for next in &graph.forth[node] {
-                let before = all[*next].len();
-                all[*next].extend(&passed);
-                if all[*next].len() > before {
+        let mut changed = true;
+        // Once in order is enough where there are no cycles.
+        while std::mem::take(&mut changed) {
+            for node in order {
+                at_most("classes, those taken over included,", count, MOST_CLASSES)?;
+                let removed = removes.get(node);
+                let stays = |class: &&str| removed.is_none_or(|set| !set.contains(class));
+                let passed: Vec<&str> = all[*node].iter().copied().filter(stays).collect();
+                for next in &graph.forth[*node] {
+                    let before = all[*next].len();
+                    all[*next].extend(&passed);
                     count += all[*next].len() - before;
-                    waiting.push(*next);
+                    changed |= all[*next].len() > before;
                 }
             }
         }
