@@ -70,7 +70,8 @@ fn the_error_is_of_values_that_the_fit_has_not_seen() {
     let told = ask(json!({"series": series, "method": "simple"})).expect("it is valid");
 
     assert_eq!(told["backtest"]["points"], 5);
-    assert!(number(&told["backtest"]["mae"]) >= 8.0, "{told}");
+    // Fitted to the end as well, the newest value alone would count, and the mean be 8.
+    assert!(number(&told["backtest"]["mae"]) > 30.0, "{told}");
     assert!(number(&told["backtest"]["bias"]) < 0.0, "{told}");
 }
 
