@@ -70,7 +70,7 @@ fn effort() -> impl FnMut() -> bool {
     let mut calls = 0u32;
     move || {
         calls += 1;
-        calls % 16 != 0 || budget::remaining().map_or(true, |left| left > end)
+        !calls.is_multiple_of(16) || budget::remaining().map_or(true, |left| left > end)
     }
 }
 

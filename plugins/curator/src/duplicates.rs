@@ -12,14 +12,14 @@ use sketch::{Bands, signature};
 
 /// Most documents at once, and most bytes of them together.
 const MOST_DOCUMENTS: usize = 5_000;
-const MOST_TEXT: usize = 4 << 20;
+const MOST_TEXT: usize = 2 << 20;
 /// Up to so many documents every pair is measured.
 const ALL_PAIRS: usize = 200;
 
 #[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// At most 5000, of 4 MiB together.
+    /// At most 5000, of 2 MiB together.
     #[schema(max_items = 5000)]
     pub documents: Vec<Document>,
     /// Texts at least so alike, from 0.3 to 1, are near duplicates; 0.8 if it is not given.
@@ -187,11 +187,12 @@ impl<'a> Search<'a> {
             }
             signatures.push(signature(set));
         }
-        let mut seen = HashSet::new();
+        let keys: Vec<Vec<u64>> =
+            signatures.iter().map(|one| (0..bands.count).map(|band| bands.key(one, band)).collect()).collect();
         for band in 0..bands.count {
             let mut buckets: HashMap<u64, Vec<usize>> = HashMap::new();
-            for (at, signature) in signatures.iter().enumerate().filter(|(at, _)| !self.sets[*at].is_empty()) {
-                buckets.entry(bands.key(signature, band)).or_default().push(at);
+            for (at, keys) in keys.iter().enumerate().filter(|(at, _)| !self.sets[*at].is_empty()) {
+                buckets.entry(keys[band]).or_default().push(at);
             }
             let mut shared: Vec<Vec<usize>> = buckets.into_values().filter(|bucket| bucket.len() > 1).collect();
             shared.sort();
@@ -201,7 +202,9 @@ impl<'a> Search<'a> {
                         return false;
                     }
                     for left in &bucket[..at] {
-                        if seen.insert((*left, *right)) {
+                        // Those that share an earlier band were measured there.
+                        let fresh = keys[*left][..band].iter().zip(&keys[*right]).all(|(a, b)| a != b);
+                        if fresh {
                             self.compare(*left, *right);
                         }
                     }

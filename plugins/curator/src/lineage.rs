@@ -14,6 +14,8 @@ use graph::Graph;
 
 const MOST_NODES: usize = 20_000;
 const MOST_LINKS: usize = 200_000;
+/// Most classes of all datasets together, those taken over included.
+const MOST_CLASSES: usize = 200_000;
 
 #[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
@@ -104,8 +106,9 @@ pub struct Touched {
     pub dataset: String,
     /// How many steps away the nearest change is.
     pub distance: usize,
-    /// From that change to it, datasets and steps in turn.
-    pub path: Vec<String>,
+    /// The step that makes it from what was reached before, and that: so the way back to the change can be followed.
+    pub step: String,
+    pub after: String,
 }
 
 #[derive(Serialize, Schema)]
@@ -134,7 +137,6 @@ pub fn answer(request: Request) -> Result<Answer, Error> {
 
     let (order, cycles) = graph.order();
     let forth = graph.reach(&changed, true);
-    let impact = forth.iter().filter(|(node, before)| before.is_some() && !graph.is_step(*node));
     let late = outdated.iter().filter_map(|one| graph.find(&one.step));
     let redo: BTreeSet<usize> = graph
         .reach(&changed.iter().copied().chain(late).collect::<Vec<_>>(), true)
@@ -151,9 +153,9 @@ pub fn answer(request: Request) -> Result<Answer, Error> {
         order: names(&mut steps()),
         cycles: cycles.iter().map(|cycle| names(&mut cycle.iter().copied())).collect(),
         contested: contested(&graph),
-        classes: request.classes(&graph),
+        classes: request.classes(&graph, &order)?,
         family: of.map(|of| family(&graph, of)),
-        impact: impact.map(|(node, _)| touched(&graph, &forth, *node)).collect(),
+        impact: touched(&graph, &forth),
         redo: names(&mut steps().filter(|step| redo.contains(step))),
         outdated,
     })
@@ -228,8 +230,8 @@ impl Request {
         found
     }
 
-    /// Classes, taken over from inputs by outputs until nothing is added.
-    fn classes(&self, graph: &Graph) -> Vec<Classified> {
+    /// Classes, taken over from inputs by outputs, in order, until nothing is added.
+    fn classes(&self, graph: &Graph, order: &[usize]) -> Result<Vec<Classified>, Error> {
         let mut own: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); graph.names.len()];
         for dataset in &self.datasets {
             if let Some(node) = graph.find(&dataset.name) {
@@ -242,28 +244,32 @@ impl Request {
             removes.insert(node, step.removes.iter().map(String::as_str).collect());
         }
         let mut all = own.clone();
-        let mut waiting: Vec<usize> = (0..all.len()).filter(|node| !all[*node].is_empty()).collect();
-        while let Some(node) = waiting.pop() {
-            let removed = removes.get(&node);
-            let passed: Vec<&str> =
-                all[node].iter().copied().filter(|class| removed.is_none_or(|set| !set.contains(class))).collect();
-            for next in &graph.forth[node] {
-                let before = all[*next].len();
-                all[*next].extend(&passed);
-                if all[*next].len() > before {
-                    waiting.push(*next);
+        let mut count: usize = all.iter().map(BTreeSet::len).sum();
+        let mut changed = true;
+        // Once in order is enough where there are no cycles.
+        while std::mem::take(&mut changed) {
+            for node in order {
+                at_most("classes, those taken over included,", count, MOST_CLASSES)?;
+                let removed = removes.get(node);
+                let stays = |class: &&str| removed.is_none_or(|set| !set.contains(class));
+                let passed: Vec<&str> = all[*node].iter().copied().filter(stays).collect();
+                for next in &graph.forth[*node] {
+                    let before = all[*next].len();
+                    all[*next].extend(&passed);
+                    count += all[*next].len() - before;
+                    changed |= all[*next].len() > before;
                 }
             }
         }
         let classified = (0..all.len()).filter(|node| !graph.is_step(*node) && !all[*node].is_empty());
         let texts = |set: &mut dyn Iterator<Item = &&str>| set.map(|class| (*class).to_owned()).collect();
-        classified
+        Ok(classified
             .map(|node| Classified {
                 dataset: graph.names[node].clone(),
                 classes: texts(&mut all[node].iter()),
                 inherited: texts(&mut all[node].difference(&own[node])),
             })
-            .collect()
+            .collect())
     }
 }
 
@@ -288,19 +294,23 @@ fn family(graph: &Graph, of: usize) -> Family {
     Family { dataset: graph.names[of].clone(), ancestors: reached(false), descendants: reached(true) }
 }
 
-fn touched(graph: &Graph, forth: &[(usize, Option<usize>)], node: usize) -> Touched {
-    let before: HashMap<usize, Option<usize>> = forth.iter().copied().collect();
-    let mut path = vec![node];
-    while let Some(Some(previous)) = before.get(&path[path.len() - 1]) {
-        path.push(*previous);
+/// The datasets among what was reached, nearest first, each with how it was.
+fn touched(graph: &Graph, forth: &[(usize, Option<usize>)]) -> Vec<Touched> {
+    // How far each node is, and what stands before it.
+    let mut known: HashMap<usize, (usize, Option<usize>)> = HashMap::with_capacity(forth.len());
+    let mut all = Vec::new();
+    for (node, before) in forth {
+        let distance = before.map_or(0, |before| known[&before].0) + usize::from(graph.is_step(*node));
+        known.insert(*node, (distance, *before));
+        let Some(step) = before.filter(|_| !graph.is_step(*node)) else {
+            continue;
+        };
+        let name = |node: usize| graph.names[node].clone();
+        // A step that is changed itself stands after nothing.
+        let after = known[&step].1.map(name).unwrap_or_default();
+        all.push(Touched { dataset: name(*node), distance, step: name(step), after });
     }
-    path.reverse();
-    let distance = path.iter().filter(|node| graph.is_step(**node)).count();
-    Touched {
-        dataset: graph.names[node].clone(),
-        distance,
-        path: path.into_iter().map(|node| graph.names[node].clone()).collect(),
-    }
+    all
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use text::Text;
 
 /// Most bytes of one text.
 pub const MOST_TEXT: usize = 1 << 20;
+/// Most findings of one text: more of them would not fit into the agent's memory.
+const MOST_FINDINGS: usize = 50_000;
 /// Most declared names.
 const MOST_NAMES: usize = 10_000;
 /// Most characters of one.
@@ -146,7 +148,8 @@ pub(crate) fn find(all: &str, kinds: &[Kind], declared: &[String]) -> Result<Vec
     birth::find(&text, &mut hits);
     names::find(&text, declared, &mut hits);
     // Overlaps are settled among all kinds, so that a part of an IBAN is no phone number when only those are asked for.
-    let hits = settle(hits).into_iter().filter(|hit| wanted(hit.kind)).collect();
+    let hits: Vec<Hit> = settle(hits).into_iter().filter(|hit| wanted(hit.kind)).collect();
+    at_most("findings", hits.len(), MOST_FINDINGS)?;
     Ok(locate(all, hits))
 }
 

@@ -220,6 +220,68 @@ fn day(field: &str, text: &str) -> Result<Date, Error> {
     Date::parse(text).ok_or_else(|| invalid(field, format!("is `{text}`; a day is written as `2026-03-31`")))
 }
 
+/// When a record's rules end.
+struct Ends<'a> {
+    /// The longest that one must be kept.
+    keep: Option<(Date, &'a Rule)>,
+    /// When it must go, by each rule that says so.
+    go: Vec<(Date, &'a Rule)>,
+    /// Events without a day.
+    missing: Vec<String>,
+    /// A rule that keeps it, and whose time has not begun, keeps it.
+    waits: bool,
+}
+
+fn ends<'a>(record: &Record, dates: &BTreeMap<&str, Date>, terms: &[&Term<'a>]) -> Result<Ends<'a>, Error> {
+    let mut keep: Vec<(Date, &Rule)> = Vec::new();
+    let mut go: Vec<(Date, &Rule)> = Vec::new();
+    let (mut missing, mut waits) = (Vec::new(), false);
+    for term in terms {
+        let Some(start) = dates.get(term.rule.from.as_str()) else {
+            waits |= term.at_least.is_some();
+            if !missing.contains(&term.rule.from) {
+                missing.push(term.rule.from.clone());
+            }
+            continue;
+        };
+        for (span, list) in [(term.at_least, &mut keep), (term.at_most, &mut go)] {
+            if let Some(span) = span {
+                let late = || format!("rule `{}` ends after the year 9999 for `{}`", term.rule.name, record.id);
+                list.push((start.after(span).ok_or_else(|| Error::Unsupported(late()))?, term.rule));
+            }
+        }
+    }
+    Ok(Ends { keep: keep.into_iter().max_by_key(|(date, _)| *date), go, missing, waits })
+}
+
+impl Ends<'_> {
+    /// The day on which it is due and what decides that, and the rules that contradict each other.
+    fn settle(&self) -> (Option<(Date, &Rule)>, Option<Date>, Vec<String>) {
+        let due = self.go.iter().copied().min_by_key(|(date, _)| *date);
+        let mut conflicts = Vec::new();
+        if let Some((date, rule)) = due {
+            let others = self.go.iter().filter(|(other, with)| *other == date && with.action != rule.action);
+            conflicts.extend(others.map(|(_, with)| {
+                let (name, action) = (&rule.name, &rule.action);
+                format!(
+                    "`{name}` asks to {action}, `{}` to {}, on the same day: the first is taken",
+                    with.name, with.action
+                )
+            }));
+        }
+        let mut on = due.map(|(date, _)| date);
+        if let (Some((until, keeper)), Some((date, goer))) = (self.keep, due)
+            && until > date
+        {
+            // What is deleted can't be brought back, so the longer one is taken.
+            let (keeper, goer) = (&keeper.name, &goer.name);
+            conflicts.push(format!("`{keeper}` keeps it until {until}, `{goer}` wants it gone on {date}: it is kept"));
+            on = Some(until);
+        }
+        (due, on, conflicts)
+    }
+}
+
 fn judge(
     record: &Record,
     dates: &BTreeMap<&str, Date>,
@@ -228,75 +290,29 @@ fn judge(
     today: Date,
 ) -> Result<Verdict, Error> {
     let mine: Vec<&Term<'_>> = terms.iter().filter(|term| record.classes.contains(&term.rule.class)).collect();
-    let mut missing: Vec<String> = Vec::new();
-    let (mut keep, mut go): (Vec<(Date, &Rule)>, Vec<(Date, &Rule)>) = (Vec::new(), Vec::new());
-    for term in &mine {
-        let Some(start) = dates.get(term.rule.from.as_str()) else {
-            if !missing.contains(&term.rule.from) {
-                missing.push(term.rule.from.clone());
-            }
-            continue;
-        };
-        for (span, list) in [(term.at_least, &mut keep), (term.at_most, &mut go)] {
-            if let Some(span) = span {
-                let end = start.after(span);
-                let late = || {
-                    Error::Unsupported(format!(
-                        "rule `{}` ends after the year 9999 for `{}`",
-                        term.rule.name, record.id
-                    ))
-                };
-                list.push((end.ok_or_else(late)?, term.rule));
-            }
-        }
-    }
-    let keep = keep.into_iter().max_by_key(|(date, _)| *date);
-    let due = go.iter().copied().min_by_key(|(date, _)| *date);
-    let waits = mine.iter().any(|term| term.at_least.is_some() && missing.contains(&term.rule.from));
-    let mut conflicts = Vec::new();
-    if let Some((date, rule)) = due {
-        let others = go.iter().filter(|(other, with)| *other == date && with.action != rule.action);
-        conflicts.extend(others.map(|(_, with)| {
-            format!(
-                "`{}` asks to {}, `{}` to {}, on the same day: the first is taken",
-                rule.name, rule.action, with.name, with.action
-            )
-        }));
-    }
-    let mut on = due.map(|(date, _)| date);
-    if let (Some((until, keeper)), Some((date, goer))) = (keep, due)
-        && until > date
-    {
-        // What is deleted can't be brought back, so the longer one is taken.
-        conflicts.push(format!(
-            "`{}` keeps it until {until}, `{}` wants it gone on {date}: it is kept",
-            keeper.name, goer.name
-        ));
-        on = Some(until);
-    }
+    let ends = ends(record, dates, &mine)?;
+    let (due, on, conflicts) = ends.settle();
     let held: Vec<String> = holds.iter().filter(|hold| covers(hold, record)).map(|hold| hold.name.clone()).collect();
     let state = match on {
         _ if mine.is_empty() => State::Unruled,
-        // A rule that keeps it, and whose time has not begun, keeps it.
-        _ if waits => State::Waiting,
+        _ if ends.waits => State::Waiting,
         Some(on) if on <= today && !held.is_empty() => State::Held,
         Some(on) if on <= today => State::Due,
         Some(_) => State::Later,
-        None if !missing.is_empty() => State::Waiting,
+        None if !ends.missing.is_empty() => State::Waiting,
         None => State::Kept,
     };
-    let decided = keep.iter().chain(&due).map(|(_, rule)| rule.name.clone());
-    let mut rules: Vec<String> = decided.collect();
+    let mut rules: Vec<String> = ends.keep.iter().chain(&due).map(|(_, rule)| rule.name.clone()).collect();
     rules.dedup();
     Ok(Verdict {
         id: record.id.clone(),
         state,
-        on: on.filter(|_| !waits).map(|on| on.to_string()),
-        action: due.filter(|_| !waits).map(|(_, rule)| rule.action.clone()),
-        keep_until: keep.map(|(date, _)| date.to_string()),
+        on: on.filter(|_| !ends.waits).map(|on| on.to_string()),
+        action: due.filter(|_| !ends.waits).map(|(_, rule)| rule.action.clone()),
+        keep_until: ends.keep.map(|(date, _)| date.to_string()),
         rules,
         holds: held,
-        missing,
+        missing: ends.missing,
         conflicts,
     })
 }

@@ -1,309 +1,312 @@
-//! The next values of a series, by exponential smoothing.
+//! The next values of a series, by exponential smoothing: of a level, a trend and a season, or of demand that comes now and then.
 //!
-//! How good it is comes from values that were held back: the smoothing is fitted without them, and asked for each in turn.
+//! How good it is comes from values that were held back: the method is chosen and fitted without them. The methods are in
+//! `smoothing`.
+
+mod smoothing;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use village::Schema;
 
-use crate::{Error, invalid, parse, within, write};
+use crate::normal::quantile;
+use crate::{Error, invalid, within};
+use smoothing::{Model, Season};
 
-pub const INPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "series": {"type": "array", "items": {"type": "number", "minimum": -1e12, "maximum": 1e12}, "minItems": 6, "maxItems": 10000, "description": "Oldest first, evenly spaced."},
-    "horizon": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1, "description": "How many values to foretell."},
-    "method": {"enum": ["simple", "double", "auto"], "default": "auto", "description": "A level; a level and a trend; whichever fits better."},
-    "alpha": {"type": "number", "minimum": 0.01, "maximum": 1, "description": "Weight of the newest value; fitted if it is not given."},
-    "beta": {"type": "number", "minimum": 0.01, "maximum": 1, "description": "The same for the trend."}
-  },
-  "required": ["series"],
-  "additionalProperties": false
-}"#;
+const MOST: usize = 10_000;
 
-pub const OUTPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "method": {"enum": ["simple", "double"]},
-    "alpha": {"type": "number"},
-    "beta": {"type": "number", "description": "0 for the simple method."},
-    "forecast": {"type": "array", "items": {"type": "number"}},
-    "backtest": {
-      "type": "object",
-      "description": "Errors one step ahead, on the last values of the series, held back from the fit.",
-      "properties": {
-        "points": {"type": "integer"},
-        "mae": {"type": "number", "description": "Mean absolute error."},
-        "rmse": {"type": "number", "description": "Root of the mean squared error."},
-        "bias": {"type": "number", "description": "Mean of forecast less actual."},
-        "naive_mae": {"type": "number", "description": "The mean absolute error of saying that nothing changes."}
-      }
-    }
-  },
-  "required": ["method", "alpha", "beta", "forecast", "backtest"]
-}"#;
-
-pub const EXAMPLE: &str = r#"{"series": [112, 118, 121, 129, 131, 138, 144, 146, 155, 158], "horizon": 3}"#;
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+pub struct Request {
+    /// Oldest first, evenly spaced; from 6 to 10000.
+    #[schema(min_items = 6, max_items = 10000)]
     series: Vec<f64>,
+    /// How many values to foretell.
     #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 1000, default = 1)]
     horizon: usize,
     #[serde(default)]
     method: Method,
+    /// After how many values the season begins again, such as 12 for months. There must be two seasons and more.
+    #[schema(minimum = 2, maximum = 400)]
+    season: Option<usize>,
+    /// Weight of the newest value; fitted if it is not given.
+    #[schema(minimum = 0.01, maximum = 1)]
     alpha: Option<f64>,
+    /// The same for the trend.
+    #[schema(minimum = 0.01, maximum = 1)]
     beta: Option<f64>,
-    /// Asked for at times, and not done here.
-    #[serde(default)]
-    season: Value,
+    /// The same for the season.
+    #[schema(minimum = 0.01, maximum = 1)]
+    gamma: Option<f64>,
+    /// How many of the last values are held back, to judge by; a fifth if it is not given.
+    #[schema(minimum = 2)]
+    holdout: Option<usize>,
+    /// The chance with which a value is to lie between `low` and `high`.
+    #[schema(minimum = 0.5, maximum = 0.99)]
+    interval: Option<f64>,
 }
 
 fn one() -> usize {
     1
 }
 
-#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Schema)]
 #[serde(rename_all = "lowercase")]
-enum Method {
+pub enum Method {
+    /// A level.
     Simple,
+    /// A level and a trend (Holt).
     Double,
+    /// And a season that is added (Holt and Winters).
+    Additive,
+    /// And a season that is multiplied by.
+    Multiplicative,
+    /// How much, and how seldom: for demand that is often 0 (Croston, corrected by Syntetos and Boylan).
+    Croston,
+    /// Of the first four, the one that fits best for the numbers it has.
     #[default]
     Auto,
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, Schema)]
+pub struct Answer {
+    /// `simple`, `double`, `additive`, `multiplicative` or `croston`.
     method: &'static str,
     alpha: f64,
+    /// 0 for a method without a trend.
     beta: f64,
+    /// 0 for a method without a season.
+    gamma: f64,
     forecast: Vec<f64>,
+    /// With `interval`: what the values lie above and below, if errors go on as on the values held back. Empty without.
+    low: Vec<f64>,
+    high: Vec<f64>,
     backtest: Backtest,
+    holdout: Holdout,
 }
 
-#[derive(Serialize)]
-struct Backtest {
+/// Errors one step ahead, on the last values of the series, held back from the fit.
+#[derive(Serialize, Schema)]
+pub struct Backtest {
     points: usize,
+    /// Mean absolute error.
     mae: f64,
+    /// Root of the mean squared error.
     rmse: f64,
+    /// Mean of forecast less actual.
     bias: f64,
+    /// The mean absolute error of saying that nothing changes.
     naive_mae: f64,
 }
 
-pub fn answer(json: &[u8]) -> Result<Vec<u8>, Error> {
-    let request: Request = parse(json)?;
+/// Errors of foretelling all values that were held back at once, from those before them.
+#[derive(Serialize, Schema)]
+pub struct Holdout {
+    points: usize,
+    mae: f64,
+    rmse: f64,
+    /// Mean absolute error in per cent of the value; none if a value is 0.
+    mape: Option<f64>,
+    /// The mean absolute error of repeating the last value, or the last season.
+    naive_mae: f64,
+}
+
+pub fn answer(request: Request) -> Result<Answer, Error> {
     request.check()?;
     let series = &request.series;
-    // A fifth is held back. What was fitted to the rest is judged on it; the forecast is then fitted to all.
-    let held = (series.len() / 5).max(2);
-    let judged = request.fit(&series[..series.len() - held]);
-    let fitted = request.fit_like(&judged, series);
-    let state = fitted.run(series).1;
-    let forecast = (1..=request.horizon).map(|step| state.level + step as f64 * state.trend).collect();
-    let method = if fitted.beta.is_some() { "double" } else { "simple" };
-    let backtest = judged.backtest(series, held);
-    Ok(write(&Answer { method, alpha: fitted.alpha, beta: fitted.beta.unwrap_or(0.0), forecast, backtest }))
+    let held = request.held();
+    let train = &series[..series.len() - held];
+    // What was chosen and fitted without them is judged on those held back; the forecast is then fitted to all.
+    let judged = request.fit(train);
+    let fitted = smoothing::best(request.candidates(Some(judged.method())), series, 0);
+    let state = fitted.run(series).state;
+    let forecast: Vec<f64> = (1..=request.horizon).map(|step| fitted.ahead(&state, step)).collect();
+    let backtest = backtest(&judged, series, held);
+    let (low, high) = match request.interval {
+        Some(chance) => {
+            let far = quantile(0.5 + chance / 2.0) * backtest.rmse;
+            let spread: Vec<f64> = fitted.spread(request.horizon).into_iter().map(|growth| far * growth).collect();
+            let at = |sign: f64| forecast.iter().zip(&spread).map(|(value, spread)| value + sign * spread).collect();
+            (at(-1.0), at(1.0))
+        }
+        None => (Vec::new(), Vec::new()),
+    };
+    let (alpha, beta, gamma) = fitted.weights();
+    let holdout = holdout(&judged, series, held, request.season);
+    Ok(Answer { method: name(fitted.method()), alpha, beta, gamma, forecast, low, high, backtest, holdout })
+}
+
+fn name(method: Method) -> &'static str {
+    match method {
+        Method::Simple => "simple",
+        Method::Double => "double",
+        Method::Additive => "additive",
+        Method::Multiplicative => "multiplicative",
+        Method::Croston => "croston",
+        Method::Auto => unreachable!("a fitted model has a method"),
+    }
 }
 
 impl Request {
+    fn held(&self) -> usize {
+        self.holdout.unwrap_or((self.series.len() / 5).max(2))
+    }
+
     fn check(&self) -> Result<(), Error> {
-        if !self.season.is_null() {
-            return Err(Error::Unsupported("`season` needs a seasonal method, which is not done here".to_owned()));
+        let count = self.series.len();
+        if !(6..=MOST).contains(&count) {
+            return Err(invalid("series", format!("has {count} values; it must have from 6 to {MOST}")));
         }
-        if !(6..=10_000).contains(&self.series.len()) {
-            return Err(invalid("series", format!("has {} values; it must have from 6 to 10000", self.series.len())));
-        }
+        let seasonal = matches!(self.method, Method::Additive | Method::Multiplicative);
         for (at, value) in self.series.iter().enumerate() {
-            within(&format!("series[{at}]"), *value, -1e12, 1e12)?;
+            let field = format!("series[{at}]");
+            within(&field, *value, -1e12, 1e12)?;
+            if self.method == Method::Multiplicative && *value <= 0.0 {
+                return Err(invalid(
+                    field,
+                    format!("is {value}; a season can be multiplied by only where all is above 0"),
+                ));
+            }
+            if self.method == Method::Croston && *value < 0.0 {
+                return Err(invalid(field, format!("is {value}; demand is not negative")));
+            }
         }
         within("horizon", self.horizon as f64, 1.0, 1000.0)?;
-        within("alpha", self.alpha.unwrap_or(0.5), 0.01, 1.0)?;
-        within("beta", self.beta.unwrap_or(0.5), 0.01, 1.0)?;
-        if self.method == Method::Simple && self.beta.is_some() {
-            return Err(invalid("beta", "means nothing to the simple method"));
+        for (field, value) in [("alpha", self.alpha), ("beta", self.beta), ("gamma", self.gamma)] {
+            within(field, value.unwrap_or(0.5), 0.01, 1.0)?;
         }
-        Ok(())
-    }
-
-    /// The smoothing that foretold `series` best, of those asked for.
-    fn fit(&self, series: &[f64]) -> Smoothing {
-        let simple = || self.candidates(false);
-        let double = || self.candidates(true);
-        // Given a beta, a trend is meant.
-        let all: Vec<_> = match self.method {
-            Method::Simple => simple(),
-            Method::Auto if self.beta.is_none() => simple().into_iter().chain(double()).collect(),
-            Method::Double | Method::Auto => double(),
-        };
-        best(all, series)
-    }
-
-    /// As `fit`, of the method that was chosen before.
-    fn fit_like(&self, chosen: &Smoothing, series: &[f64]) -> Smoothing {
-        best(self.candidates(chosen.beta.is_some()), series)
-    }
-
-    fn candidates(&self, trend: bool) -> Vec<Smoothing> {
-        let steps = |given: Option<f64>| given.map_or_else(grid, |given| vec![given]);
-        let alphas = steps(self.alpha);
-        if !trend {
-            return alphas.into_iter().map(|alpha| Smoothing { alpha, beta: None }).collect();
+        within("interval", self.interval.unwrap_or(0.5), 0.5, 0.99)?;
+        within("season", self.season.unwrap_or(2) as f64, 2.0, 400.0)?;
+        within("holdout", self.held() as f64, 2.0, count.saturating_sub(4) as f64)?;
+        let trendless = matches!(self.method, Method::Simple | Method::Croston);
+        if trendless && self.beta.is_some() {
+            return Err(invalid("beta", "means nothing to this method"));
         }
-        let betas = steps(self.beta);
-        let pair = |alpha| betas.iter().map(move |beta| Smoothing { alpha, beta: Some(*beta) });
-        alphas.into_iter().flat_map(pair).collect()
-    }
-}
-
-fn grid() -> Vec<f64> {
-    (1..=20).map(|step| f64::from(step) / 20.0).collect()
-}
-
-/// The first of those with the least squared error one step ahead.
-fn best(candidates: Vec<Smoothing>, series: &[f64]) -> Smoothing {
-    let error = |smoothing: &Smoothing| smoothing.run(series).0.iter().map(|error| error * error).sum::<f64>();
-    let scored = candidates.into_iter().map(|smoothing| (error(&smoothing), smoothing));
-    scored.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is at least one candidate").1
-}
-
-/// Exponential smoothing: of a level, and with `beta` of a trend too (Holt).
-#[derive(Clone, Copy)]
-struct Smoothing {
-    alpha: f64,
-    beta: Option<f64>,
-}
-
-#[derive(Clone, Copy)]
-struct State {
-    level: f64,
-    trend: f64,
-}
-
-impl Smoothing {
-    /// Forecast less actual for each value after the first two, and where it stands in the end.
-    fn run(&self, series: &[f64]) -> (Vec<f64>, State) {
-        let mut errors = Vec::with_capacity(series.len());
-        let trend = if self.beta.is_some() { series[1] - series[0] } else { 0.0 };
-        let mut state = State { level: series[0], trend };
-        for (at, value) in series.iter().enumerate().skip(1) {
-            let said = state.level + state.trend;
-            // The second value gave the trend: foretelling it is no feat.
-            if at > 1 {
-                errors.push(said - value);
+        if self.gamma.is_some() && self.season.is_none() {
+            return Err(invalid("gamma", "means nothing without a `season`"));
+        }
+        match self.season {
+            None if seasonal => Err(invalid("season", "is missing, and the method needs it")),
+            Some(_) if !seasonal && self.method != Method::Auto => {
+                Err(invalid("season", "means nothing to this method"))
             }
-            let level = said + self.alpha * (value - said);
-            let beta = self.beta.unwrap_or(0.0);
-            state = State { level, trend: state.trend + beta * (level - state.level - state.trend) };
+            Some(season) if count < 2 * season + 2 + self.held() => {
+                let least = 2 * season + 2 + self.held();
+                let held = self.held();
+                Err(invalid(
+                    "series",
+                    format!("has {count} values; with a season of {season} and {held} held back it must have {least}"),
+                ))
+            }
+            _ if self.method == Method::Croston
+                && self.series[..count - self.held()].iter().all(|value| *value == 0.0) =>
+            {
+                Err(invalid("series", "is 0 all along, up to what is held back"))
+            }
+            _ => Ok(()),
         }
-        (errors, state)
     }
 
-    fn backtest(&self, series: &[f64], held: usize) -> Backtest {
-        let (errors, _) = self.run(series);
-        let errors = &errors[errors.len() - held..];
-        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / held as f64;
-        let changes = series.windows(2).skip(series.len() - 1 - held);
-        Backtest {
-            points: held,
-            mae: mean(&mut errors.iter().map(|error| error.abs())),
-            rmse: mean(&mut errors.iter().map(|error| error * error)).sqrt(),
-            bias: mean(&mut errors.iter().copied()),
-            naive_mae: mean(&mut changes.map(|pair| (pair[1] - pair[0]).abs())),
+    /// The model that foretold `series` best for the numbers it has, of the methods asked for.
+    fn fit(&self, series: &[f64]) -> Model {
+        // All are judged on the same values.
+        let from = self.season.map_or(2, |season| 2 * season);
+        smoothing::best(self.candidates(None), series, from)
+    }
+
+    /// One set of candidates for each method in question.
+    fn candidates(&self, chosen: Option<Method>) -> Vec<Vec<Model>> {
+        let methods = match (chosen, self.method) {
+            (Some(chosen), _) => vec![chosen],
+            (None, Method::Auto) => self.automatic(),
+            (None, method) => vec![method],
+        };
+        methods.into_iter().map(|method| self.grid(method)).collect()
+    }
+
+    fn automatic(&self) -> Vec<Method> {
+        let positive = self.series.iter().all(|value| *value > 0.0);
+        let mut methods = vec![Method::Simple, Method::Double];
+        if self.season.is_some() {
+            methods.push(Method::Additive);
+            methods.extend(positive.then_some(Method::Multiplicative));
         }
+        // Given a beta, a trend is meant; given a gamma, a season.
+        methods.retain(|method| self.beta.is_none() || *method != Method::Simple);
+        methods.retain(|method| self.gamma.is_none() || !matches!(method, Method::Simple | Method::Double));
+        methods
+    }
+
+    fn grid(&self, method: Method) -> Vec<Model> {
+        let steps = |given: Option<f64>, usual: &dyn Fn() -> Vec<f64>| given.map_or_else(usual, |given| vec![given]);
+        let fine = || (1..=20).map(|step| f64::from(step) / 20.0).collect::<Vec<_>>();
+        let coarse = || vec![0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9];
+        let seasonal = |multiplies: bool| {
+            let length = self.season.unwrap_or(2);
+            let mut all = Vec::new();
+            for alpha in steps(self.alpha, &coarse) {
+                for beta in steps(self.beta, &coarse) {
+                    for gamma in steps(self.gamma, &coarse) {
+                        all.push(Model::Smooth {
+                            alpha,
+                            beta: Some(beta),
+                            season: Some(Season { length, gamma, multiplies }),
+                        });
+                    }
+                }
+            }
+            all
+        };
+        let level = |alpha| Model::Smooth { alpha, beta: None, season: None };
+        match method {
+            Method::Simple | Method::Auto => steps(self.alpha, &fine).into_iter().map(level).collect(),
+            Method::Double => {
+                let betas = steps(self.beta, &fine);
+                let pair =
+                    |alpha| betas.iter().map(move |beta| Model::Smooth { alpha, beta: Some(*beta), season: None });
+                steps(self.alpha, &fine).into_iter().flat_map(pair).collect()
+            }
+            Method::Additive => seasonal(false),
+            Method::Multiplicative => seasonal(true),
+            Method::Croston => steps(self.alpha, &fine).into_iter().map(|alpha| Model::Croston { alpha }).collect(),
+        }
+    }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len().max(1) as f64;
+    values.sum::<f64>() / count
+}
+
+fn backtest(model: &Model, series: &[f64], held: usize) -> Backtest {
+    let errors = model.run(series).errors;
+    let errors = &errors[errors.len() - held..];
+    let changes = series[series.len() - 1 - held..].windows(2);
+    Backtest {
+        points: held,
+        mae: mean(errors.iter().map(|error| error.abs())),
+        rmse: mean(errors.iter().map(|error| error * error)).sqrt(),
+        bias: mean(errors.iter().copied()),
+        naive_mae: mean(changes.map(|pair| (pair[1] - pair[0]).abs())),
+    }
+}
+
+fn holdout(model: &Model, series: &[f64], held: usize, season: Option<usize>) -> Holdout {
+    let (before, after) = series.split_at(series.len() - held);
+    let state = model.run(before).state;
+    let errors: Vec<f64> = after.iter().enumerate().map(|(at, value)| model.ahead(&state, at + 1) - value).collect();
+    let season = season.unwrap_or(1);
+    let repeated = |at: usize| before[before.len() - season + at % season];
+    let whole = after.iter().all(|value| *value != 0.0);
+    let shares = errors.iter().zip(after).map(|(error, value)| (error / value).abs() * 100.0);
+    Holdout {
+        points: held,
+        mae: mean(errors.iter().map(|error| error.abs())),
+        rmse: mean(errors.iter().map(|error| error * error)).sqrt(),
+        mape: whole.then(|| mean(shares)),
+        naive_mae: mean(after.iter().enumerate().map(|(at, value)| (value - repeated(at)).abs())),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::chance::Chance;
-
-    fn ask(request: Value) -> Result<Value, Error> {
-        answer(request.to_string().as_bytes()).map(|json| serde_json::from_slice(&json).expect("it is JSON"))
-    }
-
-    fn number(value: &Value) -> f64 {
-        value.as_f64().expect("it is a number")
-    }
-
-    #[test]
-    fn simple_smoothing_agrees_with_the_sum_it_stands_for() {
-        let series = [3.0, 5.0, 9.0, 20.0, 12.0, 17.0, 22.0];
-        let alpha: f64 = 0.3;
-        let told =
-            ask(json!({"series": series, "method": "simple", "alpha": alpha, "horizon": 2})).expect("it is valid");
-
-        // Each value weighs α(1 − α)^age, the first one (1 − α)^age.
-        let last = series.len() - 1;
-        let sum: f64 = series
-            .iter()
-            .enumerate()
-            .map(|(at, value)| value * (1.0 - alpha).powi((last - at) as i32) * if at == 0 { 1.0 } else { alpha })
-            .sum();
-        assert!((number(&told["forecast"][0]) - sum).abs() < 1e-12);
-        assert_eq!(told["forecast"][0], told["forecast"][1]);
-    }
-
-    #[test]
-    fn double_smoothing_agrees_with_a_published_example() {
-        // Holt's method on demand 12, 17, 20, 19, 24, 21, 31, 28, 36 (α = 0.2, β = 0.4, level 11 and trend 2 before the first)
-        // foretells 35.16 for the tenth. Two values before it give just that level and trend.
-        let series = [9.0, 11.0, 12.0, 17.0, 20.0, 19.0, 24.0, 21.0, 31.0, 28.0, 36.0];
-        let told = ask(json!({"series": series, "method": "double", "alpha": 0.2, "beta": 0.4})).expect("it is valid");
-
-        assert!((number(&told["forecast"][0]) - 35.16).abs() < 0.005, "{told}");
-    }
-
-    #[test]
-    fn a_straight_line_goes_on_straight_and_the_error_says_so() {
-        let series: Vec<f64> = (0..12).map(|at| 7.0 + 3.0 * f64::from(at)).collect();
-        let told = ask(json!({"series": series, "horizon": 3})).expect("it is valid");
-
-        assert_eq!(told["method"], "double");
-        for (at, expected) in [43.0, 46.0, 49.0].into_iter().enumerate() {
-            assert!((number(&told["forecast"][at]) - expected).abs() < 1e-9, "{told}");
-        }
-        assert!(number(&told["backtest"]["mae"]) < 1e-9);
-        assert_eq!(told["backtest"]["naive_mae"], 3.0);
-    }
-
-    #[test]
-    fn noise_around_a_level_is_smoothed_better_than_repeated() {
-        let mut chance = Chance::new(11);
-        let series: Vec<f64> = (0..200).map(|_| 100.0 + chance.below(21) as f64 - 10.0).collect();
-        let told = ask(json!({"series": series})).expect("it is valid");
-
-        assert!(number(&told["backtest"]["mae"]) < number(&told["backtest"]["naive_mae"]), "{told}");
-        assert!((number(&told["forecast"][0]) - 100.0).abs() < 5.0, "{told}");
-    }
-
-    #[test]
-    fn the_error_is_of_values_that_the_fit_has_not_seen() {
-        // Level for 20 values, then a jump: whoever had seen the end would not have kept a small error there.
-        let mut series = vec![10.0; 20];
-        series.extend([50.0; 5]);
-        let told = ask(json!({"series": series, "method": "simple"})).expect("it is valid");
-
-        assert_eq!(told["backtest"]["points"], 5);
-        assert!(number(&told["backtest"]["mae"]) >= 8.0, "{told}");
-        assert!(number(&told["backtest"]["bias"]) < 0.0, "{told}");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (request, wrong) in [
-            (json!({"series": [1, 2, 3]}), "series"),
-            (json!({"series": [1, 2, 3, 4, 5, 1e15]}), "series[5]"),
-            (json!({"series": [1, 2, 3, 4, 5, 6], "horizon": 0}), "horizon"),
-            (json!({"series": [1, 2, 3, 4, 5, 6], "alpha": 2}), "alpha"),
-            (json!({"series": [1, 2, 3, 4, 5, 6], "method": "magic"}), "method"),
-        ] {
-            let refused = ask(request);
-            assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == wrong), "{refused:?}");
-        }
-        let seasonal = ask(json!({"series": [1, 2, 3, 4, 5, 6], "season": 12}));
-        assert!(matches!(seasonal, Err(Error::Unsupported(_))));
-    }
-}
+mod tests;

@@ -1,78 +1,221 @@
-//! Shortest paths, by Dijkstra.
+//! Shortest paths in a graph: the cheapest one, others nearly as cheap, and the costs between many places.
+//!
+//! The graph and the searches in it are in `graph`.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+mod graph;
+
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use village::Schema;
 
-use crate::{Error, invalid, parse, within, write};
+use crate::{Error, at_most, invalid, within};
+use graph::Graph;
 
-pub const INPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "edges": {
-      "type": "array",
-      "items": {
-        "type": "object",
-        "properties": {
-          "from": {"type": "string"},
-          "to": {"type": "string"},
-          "cost": {"type": "number", "minimum": 0, "maximum": 1e12}
-        },
-        "required": ["from", "to", "cost"],
-        "additionalProperties": false
-      }
-    },
-    "directed": {"type": "boolean", "default": false, "description": "Whether an edge leads one way only."},
-    "from": {"type": "string"},
-    "to": {"type": "string"}
-  },
-  "required": ["edges", "from", "to"],
-  "additionalProperties": false
-}"#;
+/// Most edges of a graph, and most places of a table.
+const MOST_EDGES: usize = 100_000;
+const MOST_PLACES: usize = 200;
+const MOST_ALTERNATIVES: usize = 20;
 
-pub const OUTPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "reachable": {"type": "boolean"},
-    "cost": {"type": "number", "description": "0 if it is not reachable."},
-    "path": {"type": "array", "items": {"type": "string"}, "description": "From first to last; empty if it is not reachable."}
-  },
-  "required": ["reachable", "cost", "path"]
-}"#;
-
-pub const EXAMPLE: &str = r#"{"edges": [{"from": "depot", "to": "north", "cost": 4}, {"from": "depot", "to": "east", "cost": 1}, {"from": "east", "to": "north", "cost": 2}], "from": "depot", "to": "north"}"#;
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+pub struct Request {
+    /// At most 100000.
+    #[schema(max_items = 100000)]
     edges: Vec<Edge>,
+    /// Whether an edge leads one way only.
     #[serde(default)]
     directed: bool,
     from: String,
     to: String,
+    /// Nodes that can't be passed.
+    #[serde(default)]
+    closed: Vec<String>,
+    /// How many other paths to look for, cheapest first, none with a node twice.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 20)]
+    alternatives: usize,
+    /// Where the nodes are, all of them: the search then goes towards the goal first (A*). The answer is the same.
+    #[serde(default)]
+    places: BTreeMap<String, Place>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
-struct Edge {
+pub struct Edge {
     from: String,
     to: String,
+    #[schema(minimum = 0, maximum = 1e12)]
     cost: f64,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
+#[derive(Clone, Copy, Deserialize, Schema)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    x: f64,
+    y: f64,
+}
+
+#[derive(Serialize, Schema)]
+pub struct Answer {
     reachable: bool,
+    /// 0 if it is not reachable.
     cost: f64,
-    path: Vec<&'a str>,
+    /// From first to last; empty if it is not reachable.
+    path: Vec<String>,
+    /// Nodes that were looked at to find it.
+    looked_at: usize,
+    /// Other paths, if they were asked for.
+    alternatives: Vec<Way>,
+    /// False if time ran out before all alternatives were found.
+    complete: bool,
 }
 
-pub fn answer(json: &[u8]) -> Result<Vec<u8>, Error> {
-    let request: Request = parse(json)?;
+#[derive(Serialize, Schema)]
+pub struct Way {
+    cost: f64,
+    path: Vec<String>,
+}
+
+/// `go_on` says whether there is time to look for alternatives.
+pub fn answer(request: Request, go_on: &mut dyn FnMut() -> bool) -> Result<Answer, Error> {
+    if request.alternatives > MOST_ALTERNATIVES {
+        return Err(invalid(
+            "alternatives",
+            format!("is {}; it must be from 0 to {MOST_ALTERNATIVES}", request.alternatives),
+        ));
+    }
+    let (names, graph) = read(&request.edges, request.directed)?;
+    let find = |field: &str, name: &str| {
+        names.known(name).ok_or_else(|| invalid(field, format!("is `{name}`, which no edge touches")))
+    };
+    let (from, to) = (find("from", &request.from)?, find("to", &request.to)?);
+    let mut closed = vec![false; names.all.len()];
+    for (at, name) in request.closed.iter().enumerate() {
+        closed[find(&format!("closed[{at}]"), name)?] = true;
+    }
+    for (field, node) in [("from", from), ("to", to)] {
+        if closed[node] {
+            return Err(invalid(field, format!("is `{}`, which is closed", names.all[node])));
+        }
+    }
+    let bound = request.bound(&names, to)?;
+    let mut looked_at = 0;
+    let found = graph.cheapest(from, to, &bound, &closed, &[], &mut looked_at);
+    let spell = |path: Vec<usize>| path.into_iter().map(|node| names.all[node].to_owned()).collect();
+    let Some(first) = found else {
+        return Ok(Answer {
+            reachable: false,
+            cost: 0.0,
+            path: Vec::new(),
+            looked_at,
+            alternatives: Vec::new(),
+            complete: true,
+        });
+    };
+    let (others, complete) = graph.alternatives(&first, request.alternatives, &bound, &closed, go_on);
+    let way = |(cost, path)| Way { cost, path: spell(path) };
+    Ok(Answer {
+        reachable: true,
+        cost: first.0,
+        path: spell(first.1),
+        looked_at,
+        alternatives: others.into_iter().map(way).collect(),
+        complete,
+    })
+}
+
+impl Request {
+    /// For each node at least how far it is to the goal: what no edge is cheaper than by its length, times the distance.
+    fn bound(&self, names: &Names<'_>, to: usize) -> Result<Vec<f64>, Error> {
+        if self.places.is_empty() {
+            return Ok(vec![0.0; names.all.len()]);
+        }
+        let mut at = Vec::with_capacity(names.all.len());
+        for name in &names.all {
+            let place = self
+                .places
+                .get(*name)
+                .ok_or_else(|| invalid("places", format!("has no `{name}`, and must have all nodes")))?;
+            within(&format!("places.{name}.x"), place.x, -1e9, 1e9)?;
+            within(&format!("places.{name}.y"), place.y, -1e9, 1e9)?;
+            at.push(*place);
+        }
+        let far = |a: usize, b: usize| (at[a].x - at[b].x).hypot(at[a].y - at[b].y);
+        let mut rate = f64::INFINITY;
+        for edge in &self.edges {
+            if let (Some(a), Some(b)) = (names.known(&edge.from), names.known(&edge.to)) {
+                rate = rate.min(edge.cost / far(a, b).max(f64::MIN_POSITIVE));
+            }
+        }
+        // A little less, so that the rounding of sums never makes it too much.
+        let rate = if rate.is_finite() { rate * (1.0 - 1e-12) } else { 0.0 };
+        Ok((0..at.len()).map(|node| rate * far(node, to)).collect())
+    }
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(deny_unknown_fields)]
+pub struct TableRequest {
+    /// At most 100000.
+    #[schema(max_items = 100000)]
+    edges: Vec<Edge>,
+    /// Whether an edge leads one way only.
+    #[serde(default)]
+    directed: bool,
+    /// Nodes of the graph, at most 200.
+    #[schema(max_items = 200)]
+    places: Vec<String>,
+    /// Nodes that can't be passed.
+    #[serde(default)]
+    closed: Vec<String>,
+}
+
+#[derive(Serialize, Schema)]
+pub struct Table {
+    /// Row by row, the cost of the cheapest path from each place to each, as the skill `route` takes it; null where there is none.
+    distances: Vec<Vec<Option<f64>>>,
+    /// Pairs of places without a path.
+    unreachable: usize,
+}
+
+pub fn table(request: TableRequest) -> Result<Table, Error> {
+    at_most("places", request.places.len(), MOST_PLACES)?;
+    let (names, graph) = read(&request.edges, request.directed)?;
+    let find = |field: String, name: &str| {
+        names.known(name).ok_or_else(|| invalid(field, format!("is `{name}`, which no edge touches")))
+    };
+    let all = |field: &str, list: &[String]| {
+        list.iter()
+            .enumerate()
+            .map(|(at, name)| find(format!("{field}[{at}]"), name))
+            .collect::<Result<Vec<_>, Error>>()
+    };
+    let places = all("places", &request.places)?;
+    let mut closed = vec![false; names.all.len()];
+    for (at, node) in all("closed", &request.closed)?.into_iter().enumerate() {
+        if places.contains(&node) {
+            return Err(invalid(format!("closed[{at}]"), format!("is `{}`, one of the places", names.all[node])));
+        }
+        closed[node] = true;
+    }
+    let distances: Vec<Vec<Option<f64>>> = places
+        .iter()
+        .map(|from| {
+            let costs = graph.costs(*from, &closed);
+            places.iter().map(|to| Some(costs[*to]).filter(|cost| cost.is_finite())).collect()
+        })
+        .collect();
+    let unreachable = distances.iter().flatten().filter(|cost| cost.is_none()).count();
+    Ok(Table { distances, unreachable })
+}
+
+/// The graph of these edges, and its nodes' names.
+fn read(edges: &[Edge], directed: bool) -> Result<(Names<'_>, Graph), Error> {
+    at_most("edges", edges.len(), MOST_EDGES)?;
     let mut names = Names::default();
     let mut graph = Graph::default();
-    for (at, edge) in request.edges.iter().enumerate() {
+    for (at, edge) in edges.iter().enumerate() {
         if edge.cost < 0.0 {
             return Err(Error::Unsupported(format!(
                 "`edges[{at}].cost` is negative, which Dijkstra's method cannot do"
@@ -81,20 +224,11 @@ pub fn answer(json: &[u8]) -> Result<Vec<u8>, Error> {
         let cost = within(&format!("edges[{at}].cost"), edge.cost, 0.0, 1e12)?;
         let (from, to) = (names.number(&edge.from), names.number(&edge.to));
         graph.connect(from, to, cost);
-        if !request.directed {
+        if !directed {
             graph.connect(to, from, cost);
         }
     }
-    let find = |field: &str, name: &str| {
-        names.known(name).ok_or_else(|| invalid(field, format!("is `{name}`, which no edge touches")))
-    };
-    let (from, to) = (find("from", &request.from)?, find("to", &request.to)?);
-    Ok(write(&match graph.shortest(from, to) {
-        Some((cost, path)) => {
-            Answer { reachable: true, cost, path: path.into_iter().map(|node| names.all[node]).collect() }
-        }
-        None => Answer { reachable: false, cost: 0.0, path: Vec::new() },
-    }))
+    Ok((names, graph))
 }
 
 /// Numbers for names, in the order in which they turn up.
@@ -117,182 +251,5 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Nodes by number, each with the edges that leave it.
-#[derive(Default)]
-pub struct Graph {
-    edges: Vec<Vec<(usize, f64)>>,
-}
-
-impl Graph {
-    /// `cost` must be finite and not negative.
-    pub fn connect(&mut self, from: usize, to: usize, cost: f64) {
-        let nodes = self.edges.len().max(from + 1).max(to + 1);
-        self.edges.resize_with(nodes, Vec::new);
-        self.edges[from].push((to, cost));
-    }
-
-    /// The cheapest path and its cost; none if there is no path.
-    pub fn shortest(&self, from: usize, to: usize) -> Option<(f64, Vec<usize>)> {
-        let mut best = vec![f64::INFINITY; self.edges.len()];
-        let mut before = vec![usize::MAX; self.edges.len()];
-        let mut next = BinaryHeap::from([Reached { cost: 0.0, node: from }]);
-        best[from] = 0.0;
-        while let Some(Reached { cost, node }) = next.pop() {
-            if node == to {
-                return Some((cost, walk(&before, from, to)));
-            }
-            if cost > best[node] {
-                continue;
-            }
-            for &(neighbour, step) in &self.edges[node] {
-                let cost = cost + step;
-                if cost < best[neighbour] {
-                    best[neighbour] = cost;
-                    before[neighbour] = node;
-                    next.push(Reached { cost, node: neighbour });
-                }
-            }
-        }
-        None
-    }
-}
-
-fn walk(before: &[usize], from: usize, to: usize) -> Vec<usize> {
-    let mut path = vec![to];
-    let mut node = to;
-    while node != from {
-        node = before[node];
-        path.push(node);
-    }
-    path.reverse();
-    path
-}
-
-/// Cheapest first in a heap that gives its greatest.
-struct Reached {
-    cost: f64,
-    node: usize,
-}
-
-impl Ord for Reached {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.cost.total_cmp(&self.cost).then_with(|| other.node.cmp(&self.node))
-    }
-}
-
-impl PartialOrd for Reached {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Reached {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Reached {}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::chance::Chance;
-
-    fn ask(request: Value) -> Result<Value, Error> {
-        answer(request.to_string().as_bytes()).map(|json| serde_json::from_slice(&json).expect("it is JSON"))
-    }
-
-    /// All distances, by trying every node in between (Floyd and Warshall).
-    fn every_distance(nodes: usize, edges: &[(usize, usize, f64)]) -> Vec<Vec<f64>> {
-        let mut far = vec![vec![f64::INFINITY; nodes]; nodes];
-        for (node, row) in far.iter_mut().enumerate() {
-            row[node] = 0.0;
-        }
-        for &(from, to, cost) in edges {
-            far[from][to] = far[from][to].min(cost);
-        }
-        for middle in 0..nodes {
-            for from in 0..nodes {
-                for to in 0..nodes {
-                    far[from][to] = far[from][to].min(far[from][middle] + far[middle][to]);
-                }
-            }
-        }
-        far
-    }
-
-    #[test]
-    fn random_graphs_agree_with_every_pair_distances_and_the_path_adds_up() {
-        let mut chance = Chance::new(7);
-        for round in 0..200 {
-            let nodes = 2 + chance.below(9) as usize;
-            let mut edges = Vec::new();
-            let mut graph = Graph::default();
-            graph.connect(nodes - 1, nodes - 1, 0.0);
-            for _ in 0..chance.below(3 * nodes as u64) {
-                let edge =
-                    (chance.below(nodes as u64) as usize, chance.below(nodes as u64) as usize, chance.below(20) as f64);
-                edges.push(edge);
-                graph.connect(edge.0, edge.1, edge.2);
-            }
-            let far = every_distance(nodes, &edges);
-            for (from, row) in far.iter().enumerate() {
-                for (to, far) in row.iter().enumerate() {
-                    let Some((cost, path)) = graph.shortest(from, to) else {
-                        assert!(far.is_infinite(), "round {round}: {from} to {to}");
-                        continue;
-                    };
-                    assert_eq!(cost, *far, "round {round}: {from} to {to}");
-                    let walked: f64 = path
-                        .windows(2)
-                        .map(|step| {
-                            let known = edges.iter().filter(|edge| (edge.0, edge.1) == (step[0], step[1]));
-                            known.map(|edge| edge.2).fold(f64::INFINITY, f64::min)
-                        })
-                        .sum();
-                    assert_eq!(walked, cost, "round {round}: {path:?}");
-                    assert_eq!((path.first(), path.last()), (Some(&from), Some(&to)));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn one_way_edges_lead_one_way() {
-        let edges = json!([{"from": "a", "to": "b", "cost": 2.5}]);
-        let back =
-            ask(json!({"edges": edges, "directed": true, "from": "b", "to": "a"})).expect("it is a valid request");
-        assert_eq!(back, json!({"reachable": false, "cost": 0.0, "path": []}));
-
-        let back = ask(json!({"edges": edges, "from": "b", "to": "a"})).expect("it is a valid request");
-        assert_eq!(back, json!({"reachable": true, "cost": 2.5, "path": ["b", "a"]}));
-    }
-
-    #[test]
-    fn from_a_node_to_itself_costs_nothing() {
-        let edges = json!([{"from": "a", "to": "b", "cost": 2.5}]);
-        let stay = ask(json!({"edges": edges, "from": "a", "to": "a"})).expect("it is a valid request");
-        assert_eq!(stay, json!({"reachable": true, "cost": 0.0, "path": ["a"]}));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let edges = json!([{"from": "a", "to": "b", "cost": 1}, {"from": "b", "to": "c", "cost": -1}]);
-        let refused = ask(json!({"edges": edges, "from": "a", "to": "c"}));
-        assert!(matches!(refused, Err(Error::Unsupported(text)) if text.contains("edges[1].cost")));
-
-        let edges = json!([{"from": "a", "to": "b", "cost": "one"}]);
-        let refused = ask(json!({"edges": edges, "from": "a", "to": "b"}));
-        assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "edges[0].cost"));
-
-        let edges = json!([{"from": "a", "to": "b"}]);
-        let refused = ask(json!({"edges": edges, "from": "a", "to": "b"}));
-        assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "edges[0].cost"));
-
-        let refused = ask(json!({"edges": [], "from": "a", "to": "b"}));
-        assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "from"));
-    }
-}
+mod tests;

@@ -1,145 +1,152 @@
 //! Vehicle routes: a request checked and made into a plan.
 //!
-//! What plans are and how they get better is in `plan`.
+//! Quick plans and how they get better are in `plan`; the longer search, which knows times, in `search` and `tour`.
 
 mod plan;
+mod search;
+mod tour;
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use village::Schema;
 
-use crate::{Error, invalid, parse, within, write};
+use crate::{Error, invalid, within};
 use plan::{Effort, Map, Plan};
-
-pub const INPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "depot": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}, "required": ["x", "y"], "additionalProperties": false},
-    "stops": {
-      "type": "array",
-      "maxItems": 500,
-      "items": {
-        "type": "object",
-        "properties": {
-          "name": {"type": "string"},
-          "x": {"type": "number"},
-          "y": {"type": "number"},
-          "demand": {"type": "integer", "minimum": 0}
-        },
-        "required": ["name", "demand"],
-        "additionalProperties": false
-      }
-    },
-    "capacity": {"type": "integer", "minimum": 1, "description": "Of each vehicle."},
-    "vehicles": {"type": "integer", "minimum": 1, "description": "At most so many routes; as many as it takes if it is not given."},
-    "distances": {"type": "array", "items": {"type": "array", "items": {"type": "number", "minimum": 0}}, "description": "Row by row, from each place to each: the depot first, then the stops in their order. Takes the place of coordinates; may differ by direction."}
-  },
-  "required": ["stops", "capacity"],
-  "additionalProperties": false
-}"#;
-
-pub const OUTPUT: &str = r#"{
-  "type": "object",
-  "properties": {
-    "routes": {
-      "type": "array",
-      "items": {
-        "type": "object",
-        "properties": {
-          "stops": {"type": "array", "items": {"type": "string"}, "description": "In order; from the depot and back to it."},
-          "load": {"type": "integer"},
-          "distance": {"type": "number"}
-        }
-      }
-    },
-    "distance": {"type": "number", "description": "Of all routes."},
-    "settled": {"type": "boolean", "description": "Whether no single move makes it shorter; false if time ran out first."}
-  },
-  "required": ["routes", "distance", "settled"]
-}"#;
-
-pub const EXAMPLE: &str = r#"{"depot": {"x": 0, "y": 0}, "capacity": 10, "stops": [{"name": "bakery", "x": 2, "y": 7, "demand": 4}, {"name": "school", "x": 3, "y": 6, "demand": 5}, {"name": "harbour", "x": -5, "y": 1, "demand": 6}]}"#;
+use search::{Search, length};
+use tour::{Problem, Times, Tour};
 
 /// Distances for all pairs are kept, and fit well into a small agent's memory up to here.
 const MOST_STOPS: usize = 500;
+/// Rounds of the longer search where times are given and nothing else is said.
+const USUAL_ROUNDS: u32 = 20_000;
+const MOST_ROUNDS: u32 = 10_000_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+pub struct Request {
     depot: Option<Place>,
+    /// At most 500.
+    #[schema(max_items = 500)]
     stops: Vec<Stop>,
+    /// Of each vehicle.
+    #[schema(minimum = 1)]
     capacity: u64,
+    /// At most so many routes; as many as it takes if it is not given.
+    #[schema(minimum = 1)]
     vehicles: Option<usize>,
+    /// Row by row, from each place to each: the depot first, then the stops in their order. Takes the place of coordinates; may
+    /// differ by direction.
     distances: Option<Vec<Vec<f64>>>,
-    /// Asked for at times, and not done here: this and the next.
+    /// When vehicles may leave, and when they must be back.
+    window: Option<[f64; 2]>,
+    /// Distance in a unit of time; 1 if it is not given.
+    #[schema(exclusive_minimum = 0)]
+    speed: Option<f64>,
+    /// Longest route.
+    #[schema(exclusive_minimum = 0)]
+    max_distance: Option<f64>,
+    /// How long to look for something better, in rounds: 0 for a quick plan, which is what is done unless there are times or a
+    /// longest route; then 20000. The turn's deadline ends it too.
+    #[schema(minimum = 0, maximum = 10000000)]
+    rounds: Option<u32>,
+    /// Asked for at times, and not done here: there is one depot.
     #[serde(default)]
     depots: Value,
-    #[serde(default)]
-    max_distance: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 struct Place {
     x: f64,
     y: f64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 struct Stop {
     name: String,
     x: Option<f64>,
     y: Option<f64>,
     demand: u64,
-    /// Asked for at times, and not done here: this and the next two.
+    /// When service may begin, and until when it must have; a vehicle that is early waits.
+    window: Option<[f64; 2]>,
+    /// How long it takes.
     #[serde(default)]
-    window: Value,
-    #[serde(default)]
-    service_time: Value,
+    #[schema(minimum = 0)]
+    service_time: f64,
+    /// Asked for at times, and not done here: everything is brought.
     #[serde(default)]
     pickup: Value,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    routes: Vec<Route<'a>>,
+#[derive(Serialize, Schema)]
+pub struct Answer {
+    routes: Vec<Route>,
+    /// Of all routes.
     distance: f64,
+    /// Whether the search came to its end; false if time ran out first.
     settled: bool,
 }
 
-#[derive(Serialize)]
-struct Route<'a> {
-    stops: Vec<&'a str>,
+#[derive(Serialize, Schema)]
+struct Route {
+    /// In order; from the depot and back to it.
+    stops: Vec<String>,
     load: u64,
     distance: f64,
+    /// When service begins at each stop; empty where no times are given.
+    begins: Vec<f64>,
+    /// When the vehicle is back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back: Option<f64>,
 }
 
 /// `go_on` says whether there is time to look for something better.
-pub fn answer(json: &[u8], go_on: &mut dyn FnMut() -> bool) -> Result<Vec<u8>, Error> {
-    let request: Request = parse(json)?;
+pub fn answer(request: Request, go_on: &mut dyn FnMut() -> bool) -> Result<Answer, Error> {
     request.check()?;
     let map = request.map()?;
     let demands: Vec<u64> = std::iter::once(0).chain(request.stops.iter().map(|stop| stop.demand)).collect();
-
-    let mut plan = Plan::by_savings(&map, &demands, request.capacity);
-    if let Some(vehicles) = request.vehicles.filter(|vehicles| plan.routes.len() > *vehicles) {
-        plan = Plan::packed(&map, &demands, request.capacity);
-        if plan.routes.len() > vehicles {
-            let needed = plan.routes.len();
-            return Err(Error::Unsupported(format!(
-                "no plan for {vehicles} `vehicles` was found; there is one for {needed}"
-            )));
-        }
+    let bounded = request.times().is_some() || request.max_distance.is_some();
+    let rounds = request.rounds.unwrap_or(if bounded { USUAL_ROUNDS } else { 0 });
+    if rounds > MOST_ROUNDS {
+        return Err(invalid("rounds", format!("is {rounds}; it must be from 0 to {MOST_ROUNDS}")));
     }
-    let settled = plan.improve(&mut Effort::new(go_on));
-    Ok(write(&request.answer(&plan, settled)))
+    let longest = request.max_distance.unwrap_or(f64::INFINITY);
+    let problem = Problem { map: &map, demands: &demands, capacity: request.capacity, longest, times: request.times() };
+    if let Some(at) = (0..request.stops.len()).find(|at| !Tour::alone_fits(&problem, at + 1)) {
+        return Err(invalid(
+            format!("stops[{at}]"),
+            "can't be reached in time, or not within `max_distance`, even by a vehicle of its own",
+        ));
+    }
+    let most = request.vehicles.unwrap_or(usize::MAX);
+    let (mut tours, mut settled) = (Vec::new(), true);
+    if !bounded {
+        let mut plan = Plan::by_savings(&map, &demands, request.capacity);
+        if plan.routes.len() > most {
+            plan = Plan::packed(&map, &demands, request.capacity);
+        }
+        settled = plan.improve(&mut Effort::new(go_on));
+        tours = plan.routes.into_iter().map(|stops| Tour::of(&problem, stops)).collect();
+    }
+    if settled && (bounded || rounds > 0) {
+        let mut search = Search::new(&problem, most);
+        let begin = if bounded { search.begin() } else { tours };
+        (tours, settled) = search.run(begin, rounds, go_on);
+    }
+    if tours.len() > most {
+        let needed = tours.len();
+        return Err(Error::Unsupported(format!("no plan for {most} `vehicles` was found; there is one for {needed}")));
+    }
+    Ok(request.answer(&problem, &tours, settled))
 }
 
 impl Request {
     fn check(&self) -> Result<(), Error> {
         self.check_scope()?;
+        self.check_times()?;
         if self.capacity == 0 {
             return Err(invalid("capacity", "is 0: nothing can be carried"));
         }
@@ -171,24 +178,53 @@ impl Request {
     /// What makes sense and is not done here.
     fn check_scope(&self) -> Result<(), Error> {
         let unsupported = |what: String| Err(Error::Unsupported(what));
-        for (field, value) in [("depots", &self.depots), ("max_distance", &self.max_distance)] {
-            if !value.is_null() {
-                return unsupported(format!("`{field}`: there is one depot, and vehicles go as far as they must"));
-            }
+        if !self.depots.is_null() {
+            return unsupported("`depots`: there is one depot".to_owned());
         }
-        for (at, stop) in self.stops.iter().enumerate() {
-            for (field, value) in
-                [("window", &stop.window), ("service_time", &stop.service_time), ("pickup", &stop.pickup)]
-            {
-                if !value.is_null() {
-                    return unsupported(format!("`stops[{at}].{field}`: routes here know no times and no pick-ups"));
-                }
-            }
+        if let Some(at) = self.stops.iter().position(|stop| !stop.pickup.is_null()) {
+            return unsupported(format!("`stops[{at}].pickup`: everything is brought, and nothing fetched"));
         }
         if self.stops.len() > MOST_STOPS {
             return unsupported(format!("{} stops: at most {MOST_STOPS} are planned at once", self.stops.len()));
         }
         Ok(())
+    }
+
+    fn check_times(&self) -> Result<(), Error> {
+        within("speed", self.speed.unwrap_or(1.0), 1e-9, 1e9)?;
+        within("max_distance", self.max_distance.unwrap_or(1.0), 1e-9, 1e15)?;
+        let window = |field: String, window: Option<[f64; 2]>| match window {
+            None => Ok(()),
+            Some([open, close]) => {
+                within(&format!("{field}[0]"), open, -1e12, 1e12)?;
+                within(&format!("{field}[1]"), close, open, 1e12).map(drop)
+            }
+        };
+        window("window".to_owned(), self.window)?;
+        for (at, stop) in self.stops.iter().enumerate() {
+            window(format!("stops[{at}].window"), stop.window)?;
+            within(&format!("stops[{at}].service_time"), stop.service_time, 0.0, 1e12)?;
+        }
+        Ok(())
+    }
+
+    /// When places are open; none if nothing has a time.
+    fn times(&self) -> Option<Times> {
+        let timed = self.stops.iter().any(|stop| stop.window.is_some() || stop.service_time > 0.0);
+        if self.window.is_none() && self.speed.is_none() && !timed {
+            return None;
+        }
+        let windows: Vec<[f64; 2]> = std::iter::once(self.window)
+            .chain(self.stops.iter().map(|stop| stop.window))
+            .map(|window| window.unwrap_or([self.window.map_or(0.0, |[open, _]| open), f64::INFINITY]))
+            .collect();
+        let service = std::iter::once(0.0).chain(self.stops.iter().map(|stop| stop.service_time));
+        Some(Times {
+            open: windows.iter().map(|window| window[0]).collect(),
+            close: windows.iter().map(|window| window[1]).collect(),
+            service: service.collect(),
+            speed: self.speed.unwrap_or(1.0),
+        })
     }
 
     fn map(&self) -> Result<Map, Error> {
@@ -230,145 +266,16 @@ impl Request {
         }))
     }
 
-    fn answer(&self, plan: &Plan<'_>, settled: bool) -> Answer<'_> {
-        let route = |stops: &Vec<usize>| Route {
-            stops: stops.iter().map(|stop| self.stops[stop - 1].name.as_str()).collect(),
-            load: plan.load(stops),
-            distance: plan.map.length(stops),
+    fn answer(&self, problem: &Problem<'_>, tours: &[Tour], settled: bool) -> Answer {
+        let route = |tour: &Tour| {
+            let (begins, back) =
+                tour.schedule(problem).map_or((Vec::new(), None), |(begins, back)| (begins, Some(back)));
+            let stops = tour.stops.iter().map(|stop| self.stops[stop - 1].name.clone()).collect();
+            Route { stops, load: tour.load, distance: tour.length, begins, back }
         };
-        Answer { routes: plan.routes.iter().map(route).collect(), distance: plan.length(), settled }
+        Answer { routes: tours.iter().map(route).collect(), distance: length(tours), settled }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::chance::Chance;
-
-    fn ask(request: Value) -> Result<Value, Error> {
-        let answer = answer(request.to_string().as_bytes(), &mut || true)?;
-        Ok(serde_json::from_slice(&answer).expect("it is JSON"))
-    }
-
-    fn stops(chance: &mut Chance, count: usize, most: u64) -> Vec<Value> {
-        let stop = |at: usize, chance: &mut Chance| json!({"name": at.to_string(), "x": chance.below(100), "y": chance.below(100), "demand": 1 + chance.below(most)});
-        (0..count).map(|at| stop(at, chance)).collect()
-    }
-
-    /// Each stop once, no vehicle overloaded, and distances that add up.
-    fn check(request: &Value, answer: &Value) {
-        let stops = request["stops"].as_array().expect("there are stops");
-        let place = |name: &str| stops.iter().find(|stop| stop["name"] == name).expect("the stop is known");
-        let at = |place: &Value| (place["x"].as_f64().expect("a number"), place["y"].as_f64().expect("a number"));
-        let mut seen = HashSet::new();
-        let mut total = 0.0;
-        for route in answer["routes"].as_array().expect("there are routes") {
-            let names: Vec<_> =
-                route["stops"].as_array().expect("a list").iter().map(|name| name.as_str().expect("a name")).collect();
-            assert!(!names.is_empty());
-            let load: u64 = names.iter().map(|name| place(name)["demand"].as_u64().expect("a number")).sum();
-            assert_eq!(route["load"], load);
-            assert!(load <= request["capacity"].as_u64().expect("a number"), "{route}");
-            let mut here = at(&request["depot"]);
-            for next in names.iter().map(|name| at(place(name))).chain([at(&request["depot"])]) {
-                total += (here.0 - next.0).hypot(here.1 - next.1);
-                here = next;
-            }
-            assert!(names.iter().all(|name| seen.insert(name.to_string())), "{names:?}");
-        }
-        assert_eq!(seen.len(), stops.len());
-        assert!((answer["distance"].as_f64().expect("a number") - total).abs() < 1e-6);
-    }
-
-    #[test]
-    fn every_stop_is_visited_once_and_no_vehicle_is_overloaded() {
-        let mut chance = Chance::new(3);
-        for count in [0, 1, 2, 3, 10, 40, 120] {
-            for capacity in [9, 20, 1000] {
-                let request =
-                    json!({"depot": {"x": 50, "y": 50}, "capacity": capacity, "stops": stops(&mut chance, count, 9)});
-                let answer = ask(request.clone()).expect("it is a valid request");
-                assert_eq!(answer["settled"], true);
-                check(&request, &answer);
-            }
-        }
-    }
-
-    #[test]
-    fn a_search_that_is_cut_short_still_answers_a_sound_plan() {
-        let request =
-            json!({"depot": {"x": 50, "y": 50}, "capacity": 200, "stops": stops(&mut Chance::new(5), 400, 9)});
-        for rounds in [0, 1, 3] {
-            let mut left = rounds;
-            let mut go_on = || {
-                left -= 1;
-                left >= 0
-            };
-            let cut = answer(request.to_string().as_bytes(), &mut go_on).expect("it is a valid request");
-            let cut: Value = serde_json::from_slice(&cut).expect("it is JSON");
-            assert_eq!(cut["settled"], false, "after {rounds}");
-            check(&request, &cut);
-        }
-    }
-
-    #[test]
-    fn a_bound_on_vehicles_is_kept_or_refused() {
-        // Five and five fit into two vehicles only if they are paired right: 6+4, 5+5, and savings may pair others.
-        let mut chance = Chance::new(9);
-        let mut kept = 0;
-        for _ in 0..50 {
-            let stops = stops(&mut chance, 12, 9);
-            let sum: u64 = stops.iter().map(|stop| stop["demand"].as_u64().expect("a number")).sum();
-            let vehicles = sum.div_ceil(10);
-            let request = json!({"depot": {"x": 0, "y": 0}, "capacity": 10, "vehicles": vehicles, "stops": stops});
-            match ask(request.clone()) {
-                Ok(answer) => {
-                    kept += 1;
-                    assert!(answer["routes"].as_array().expect("a list").len() as u64 <= vehicles);
-                    check(&request, &answer);
-                }
-                Err(error) => assert!(matches!(error, Error::Unsupported(_)), "{error}"),
-            }
-        }
-        assert!(kept > 10, "{kept} of 50 were planned");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let depot = json!({"x": 0, "y": 0});
-        let stop = |name: &str, demand: i64| json!({"name": name, "x": 1, "y": 1, "demand": demand});
-        for (request, wrong) in [
-            (json!({"depot": depot, "capacity": 3, "stops": [stop("a", 1), stop("b", 4)]}), "stops[1].demand"),
-            (json!({"depot": depot, "capacity": 3, "stops": [stop("a", -1)]}), "stops[0].demand"),
-            (json!({"depot": depot, "capacity": 3, "stops": [stop("a", 1), stop("a", 1)]}), "stops[1].name"),
-            (json!({"depot": depot, "capacity": 0, "stops": []}), "capacity"),
-            (json!({"depot": depot, "capacity": 3, "vehicles": 1, "stops": [stop("a", 2), stop("b", 2)]}), "vehicles"),
-            (json!({"capacity": 3, "stops": [stop("a", 2)]}), "depot"),
-            (json!({"depot": depot, "capacity": 3, "stops": [{"name": "a", "demand": 1, "y": 2}]}), "stops[0].x"),
-            (json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, 1]]}), "distances"),
-            (json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, 1], [1]]}), "distances[1]"),
-            (json!({"capacity": 3, "stops": [stop("a", 2)], "distances": [[0, -1], [1, 0]]}), "distances[0][1]"),
-        ] {
-            let refused = ask(request);
-            assert!(
-                matches!(&refused, Err(Error::Invalid { field, .. }) if field == wrong),
-                "{refused:?}, not {wrong}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_done_here_is_unsupported_and_not_ignored() {
-        let depot = json!({"x": 0, "y": 0});
-        let timed = json!({"name": "a", "x": 1, "y": 1, "demand": 1, "window": [8, 10]});
-        for request in [
-            json!({"depot": depot, "capacity": 3, "stops": [timed]}),
-            json!({"depot": depot, "capacity": 3, "stops": [], "max_distance": 100}),
-            json!({"depot": depot, "capacity": 99, "stops": stops(&mut Chance::new(1), MOST_STOPS + 1, 9)}),
-        ] {
-            assert!(matches!(ask(request), Err(Error::Unsupported(_))));
-        }
-    }
-}
+mod tests;

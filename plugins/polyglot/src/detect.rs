@@ -24,6 +24,9 @@ const MIXED: f64 = 0.2;
 const STRAY: f64 = 0.01;
 /// A piece of fewer letters says too little about a language of its own.
 const PIECE: usize = 40;
+/// Most pieces of a text, and letters of each that are weighed.
+const MOST_PIECES: usize = 150;
+const PIECE_LETTERS: usize = 300;
 /// Letters that are weighed; more would not change the answer.
 const MOST_LETTERS: usize = 4_000;
 
@@ -76,7 +79,7 @@ pub fn answer(request: Request) -> Result<Answer, Error> {
             return Err(invalid(format!("among[{at}]"), format!("is `{code}`, which is not known here")));
         }
     }
-    let whole = judge(&request.text, &request.among);
+    let whole = judge(&request.text, &request.among, MOST_LETTERS);
     let parts = parts(&request.text, &request.among, &whole);
     let letters = |code: Option<&str>| {
         let of = parts.iter().filter(|part| code.is_none_or(|code| part.language == code));
@@ -99,8 +102,8 @@ pub fn answer(request: Request) -> Result<Answer, Error> {
     Ok(whole)
 }
 
-/// One verdict for all of a text.
-fn judge(text: &str, among: &[String]) -> Answer {
+/// One verdict for all of a text, of which at most so many letters are weighed.
+fn judge(text: &str, among: &[String], most: usize) -> Answer {
     let scripts = script::shares(text);
     let Some(&(main, share)) = scripts.first() else {
         return undetermined(Script::Common, "no letters", Vec::new());
@@ -127,7 +130,7 @@ fn judge(text: &str, among: &[String]) -> Answer {
     if candidates.is_empty() {
         return undetermined(main, "no language of this script is known here, or asked for", Vec::new());
     }
-    weigh(text, main, &candidates)
+    weigh(text, main, &candidates, most)
 }
 
 /// The answer for a script that one language alone has, as far as is known here.
@@ -153,8 +156,8 @@ fn lone(text: &str, script: Script, code: &str, name: &str, among: &[String]) ->
     }
 }
 
-fn weigh(text: &str, script: Script, candidates: &[&Profile]) -> Answer {
-    let words = profile::words(text, MOST_LETTERS);
+fn weigh(text: &str, script: Script, candidates: &[&Profile], most: usize) -> Answer {
+    let words = profile::words(text, most);
     let count: usize = words.iter().map(|word| word.len() + 1).sum();
     let mut scores: Vec<(f64, &Profile)> =
         candidates.iter().map(|known| (known.model().score(&words), *known)).collect();
@@ -204,7 +207,7 @@ fn parts(text: &str, among: &[String], whole: &Answer) -> Vec<Part> {
     let main = whole.likeliest.first().map(|guess| guess.language.as_str());
     let mut parts: Vec<Part> = Vec::new();
     for (start, end) in pieces(text) {
-        let verdict = judge(&text[start..end], among);
+        let verdict = judge(&text[start..end], among, PIECE_LETTERS);
         // A piece that may well be in the language of the whole text is: a sentence of Norwegian can be as good Danish.
         let fits =
             verdict.likeliest.iter().find(|guess| Some(guess.language.as_str()) == main && guess.certainty > STRAY);
@@ -223,11 +226,12 @@ fn parts(text: &str, among: &[String], whole: &Answer) -> Vec<Part> {
 /// Sentences, or several short ones together; a change of script ends a piece as well.
 fn pieces(text: &str) -> Vec<(usize, usize)> {
     let mut pieces = Vec::new();
+    let least = PIECE.max(script::letters(text) / MOST_PIECES);
     let (mut start, mut letters, mut last) = (0, 0, None);
     for (at, c) in text.char_indices() {
         let script = Script::of(c);
         let turned = last.is_some_and(|last: Script| script.is_some_and(|script| !script.mingles(last)));
-        let ended = letters >= PIECE && matches!(c, '.' | '!' | '?' | '\n' | '。' | '۔' | '।');
+        let ended = letters >= least && matches!(c, '.' | '!' | '?' | '\n' | '。' | '۔' | '।');
         if turned || ended {
             let end = if turned { at } else { at + c.len_utf8() };
             pieces.push((start, end));

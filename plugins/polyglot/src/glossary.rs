@@ -20,6 +20,8 @@ const LONGEST_FORM: usize = 200;
 /// Most characters of all terms and forms: each may be a node of the trie.
 const MOST_LETTERS: usize = 300_000;
 const MOST_OUTPUT: usize = 4 << 20;
+/// More changes would not fit into the agent's memory.
+const MOST_CHANGES: usize = 50_000;
 
 #[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
@@ -139,6 +141,7 @@ pub fn answer(request: Request) -> Result<Answer, Error> {
     let protected = spans::protected(&request.text, &request.protect, request.protect_markup);
     let (matches, overlaps) = choose(trie.matches(&request.text, &protected));
 
+    at_most("changes", matches.len(), MOST_CHANGES)?;
     let mut text = String::with_capacity(request.text.len());
     let mut changes = Vec::with_capacity(matches.len());
     let mut used = vec![false; request.entries.len()];

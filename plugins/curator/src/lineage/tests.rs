@@ -41,7 +41,7 @@ fn a_shops_lineage_is_answered_as_it_can_be_read_off() {
         told["family"],
         json!({"dataset": "joined", "ancestors": ["customers", "orders"], "descendants": ["report", "safe", "outbox", "model"]})
     );
-    assert_eq!(told["impact"], json!([{"dataset": "model", "distance": 1, "path": ["safe", "train", "model"]}]));
+    assert_eq!(told["impact"], json!([{"dataset": "model", "distance": 1, "step": "train", "after": "safe"}]));
     assert_eq!(told["cycles"], json!([]));
     // The orders are newer than what was joined from them, so that and all that follows is to be done again.
     assert_eq!(told["outdated"], json!([{"dataset": "joined", "newer": "orders", "step": "join"}]));
@@ -162,4 +162,12 @@ fn what_is_wrong_is_named() {
     }
     let many: Vec<Value> = (0..=MOST_NODES).map(|at| step(&at.to_string(), &[], &[])).collect();
     assert!(matches!(ask(json!({"steps": many})), Err(Error::Unsupported(_))));
+    let datasets: Vec<Value> =
+        (0..700).map(|at| json!({"name": format!("d{at}"), "classes": [format!("c{at}")]})).collect();
+    let steps: Vec<Value> = (0..699)
+        .map(|at| json!({"name": format!("s{at}"), "inputs": [format!("d{at}")], "outputs": [format!("d{}", at + 1)]}))
+        .collect();
+    assert!(
+        matches!(ask(json!({"datasets": datasets, "steps": steps})), Err(Error::Unsupported(text)) if text.contains("classes"))
+    );
 }

@@ -134,8 +134,10 @@ const NUMBERS: [Number; 13] = [
     },
 ];
 
-/// A number with letters in it, as it is once blanks and hyphens are taken out.
-const WORDS: [(&str, fn(&[u8]) -> bool, Ground); 6] = [
+/// A number with letters in it, as it is once blanks are taken out.
+type Word = (&'static str, fn(&[u8]) -> bool, Ground);
+
+const WORDS: [Word; 6] = [
     ("CN resident identity", check::china_letter, Ground::Checked),
     ("ES DNI", check::spain, Ground::Checked),
     ("FI personal identity", check::finland, Ground::Checked),

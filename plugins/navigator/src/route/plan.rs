@@ -17,7 +17,16 @@ impl Map {
         Self { size, far: all, symmetric }
     }
 
-    fn far(&self, from: usize, to: usize) -> f64 {
+    /// How many places there are, the depot among them.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn farthest(&self) -> f64 {
+        self.far.iter().copied().fold(0.0, f64::max)
+    }
+
+    pub(super) fn far(&self, from: usize, to: usize) -> f64 {
         self.far[from * self.size + to]
     }
 
@@ -137,6 +146,7 @@ impl<'a> Plan<'a> {
         stops.iter().map(|stop| self.demands[*stop]).sum()
     }
 
+    #[cfg(test)]
     pub(super) fn length(&self) -> f64 {
         self.routes.iter().map(|route| self.map.length(route)).sum()
     }

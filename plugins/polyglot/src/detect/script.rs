@@ -37,8 +37,11 @@ pub(super) enum Script {
 
 use Script::*;
 
-/// A script, its code, and the ranges of characters that belong to it: the blocks of Unicode with its everyday letters.
-const RANGES: [(Script, &str, &[(u32, u32)]); 27] = [
+/// A script, its code, and the ranges of characters that belong to it.
+type Block = (Script, &'static str, &'static [(u32, u32)]);
+
+/// The blocks of Unicode with each script's everyday letters.
+const RANGES: [Block; 27] = [
     (Common, "Zyyy", &[]),
     (
         Latin,

@@ -39,7 +39,7 @@ pub(super) fn brazil(digits: &[u8]) -> bool {
 /// 756 for the country, and the check digit of an EAN.
 pub(super) fn switzerland(digits: &[u8]) -> bool {
     let weights: Vec<u32> = (0..13).map(|at| if at % 2 == 0 { 1 } else { 3 }).collect();
-    digits.starts_with(&[7, 5, 6]) && sum(digits, &weights) % 10 == 0
+    digits.starts_with(&[7, 5, 6]) && sum(digits, &weights).is_multiple_of(10)
 }
 
 const CHINA: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
