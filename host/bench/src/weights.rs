@@ -43,11 +43,8 @@ fn kernels(plan: &Plan) -> Rows {
     let (rounds, count) = if plan.quick { (1, 1 << 20) } else { (7, 1 << 24) };
     let mut rounds_of: Vec<Vec<Figure>> = Vec::new();
     for _ in 0..rounds {
-        let mut figures = Vec::new();
-        for (name, _) in BARS {
-            figures.extend(kernels::bench::core(&thread_time, name, count)?.into_iter().filter(|f| f.name == name));
-        }
-        rounds_of.push(figures);
+        let wanted = |name: &str| BARS.iter().any(|(known, _)| *known == name);
+        rounds_of.push(kernels::bench::core(&thread_time, &wanted, count)?);
     }
     let mut rows = Vec::new();
     for (name, bar) in BARS {
@@ -103,7 +100,7 @@ fn device(plan: &Plan) -> Rows {
         let baseline = format!("its own copying; {:.0} GB/s", figure.rate());
         rows.push(Row::judged(format!("kernels: {name}, resident on the device"), "×", figure.ratio, baseline, bar));
         if name == "q4_k" {
-            let core = kernels::bench::core(&thread_time, "q4_k", 1 << 22)?;
+            let core = kernels::bench::core(&thread_time, &|name| name == "q4_k", 1 << 22)?;
             let core = core.iter().find(|f| f.name == "q4_k").ok_or("q4_k was not measured")?;
             let ratio = figure.input_rate() / core.input_rate();
             rows.push(Row::judged("kernels: q4_k, resident on the device", "×", ratio, "one core", Bar::AtLeast(50.0)));
