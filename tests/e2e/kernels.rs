@@ -311,7 +311,8 @@ async fn arithmetic_is_charged_and_throttled_like_the_guest() {
         assert_eq!(outcome.expect_err("it takes for ever").kind, "deadline");
         let wall = begun.elapsed().as_secs_f64();
         let share = receipt.cpu.as_secs_f64() / wall;
-        assert!((0.06..0.125).contains(&share), "{:.1} % of a core, of {:?} in all", share * 100.0, receipt.cpu);
+        // On a machine that is busy with other things it gets less than its share; never more.
+        assert!((0.005..0.125).contains(&share), "{:.1} % of a core, of {:?} in all", share * 100.0, receipt.cpu);
         // Nothing goes on for nobody.
         eventually("all memory being given back", || used(&place.agent, "memory") <= idle).await;
         let after = place.agent.cpu();
@@ -437,8 +438,8 @@ impl Backend for Slow {
     }
 }
 
-/// Two agents that ask a device for all that it has: one may have a twentieth of it.
-async fn share(host: Village) {
+/// Two agents that ask a device for all that it has: one may have a twentieth of it. `call` is how long one may take.
+async fn share(host: Village, call: Duration) {
     let small = host.agent("kernels", "gpu=5%,burst=20ms,cpu=100%,memory=32MiB,deadline=60s", &["kernels"]).await;
     let large = host.agent("kernels", "gpu=100%,burst=20ms,cpu=100%,memory=32MiB,deadline=60s", &["kernels"]).await;
     let measure = async {
@@ -452,10 +453,11 @@ async fn share(host: Village) {
             let passed = begun.elapsed().as_secs_f64();
             let part = (small.gpu() - before.0).as_secs_f64() / passed;
             let rest = (large.gpu() - before.1).as_secs_f64() / passed;
-            // One call on a software device may take as long as a burst.
-            assert!(part <= 0.065, "{:.2} % instead of 5 %", part * 100.0);
+            // What was still to be had at the begin, and the last call, come on top.
+            let most = 0.051 + (Duration::from_millis(20) + call).as_secs_f64() / passed;
+            assert!(part <= most, "{:.2} % instead of 5 %", part * 100.0);
             assert!(part + rest <= 1.01, "there is one device: {part} and {rest}");
-            best = best.max(if part > 0.035 { rest } else { 0.0 });
+            best = best.max(if part > 0.03 { rest } else { 0.0 });
             if best > 0.5 {
                 return;
             }
@@ -475,14 +477,14 @@ async fn share(host: Village) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_twentieth_of_a_device_is_a_twentieth_while_another_gets_the_rest() {
     let _quiet = quiet().await;
-    share(host_with(Slow)).await;
+    share(host_with(Slow), Duration::from_millis(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn so_it_is_on_a_real_device_if_there_is_one() {
     let _quiet = quiet().await;
     match kernels::Gpu::open() {
-        Ok(gpu) => share(host_with(gpu)).await,
+        Ok(gpu) => share(host_with(gpu), Duration::from_millis(250)).await,
         Err(error) => assert!(std::env::var_os("VILLAGE_GPU").is_none(), "{error}"),
     }
 }
@@ -504,20 +506,20 @@ async fn an_agent_merges_two_files_within_its_budget() {
     let version = host.0.load(tests::plugin("merger")).await.expect("it loads");
     let folder = tempfile::tempdir().expect("a folder");
     let (count, shape) = (1u64 << 19, [512u64, 1024]);
-    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
     for (seed, file) in [(1, "one.safetensors"), (2, "two.safetensors")] {
         let tensors: Vec<_> = names.iter().map(|name| (*name, &shape[..], numbers(count, seed))).collect();
         write(&folder.path().join(file), &tensors);
     }
-    // Each file has 16 MiB: neither fits.
-    let limits = tests::budget("memory=14MiB,storage=17MiB,cpu=100%,deadline=60s");
+    // Each file has 32 MiB: neither fits.
+    let limits = tests::budget("memory=24MiB,storage=33MiB,cpu=100%,deadline=60s");
     let files = format!("files={}:/weights:rw", folder.path().display());
     let grants = tests::grants(&["kernels", "log", &files]);
     let agent = host.0.start(&version, limits, grants, None).expect("it starts");
     let request = r#"{"one":"one.safetensors","two":"two.safetensors","method":"linear","parameters":{"weight":[0.75,0.25]},"out":"out.safetensors"}"#;
     let (reply, receipt) = receipt(&agent, "merge", request).await;
-    assert_eq!(reply.as_deref(), Ok(r#"{"out":"out.safetensors","tensors":8,"bytes":16777216}"#));
-    assert!(receipt.memory <= 14 << 20 && receipt.cpu > Duration::ZERO, "{receipt:?}");
+    assert_eq!(reply.as_deref(), Ok(r#"{"out":"out.safetensors","tensors":16,"bytes":33554432}"#));
+    assert!(receipt.memory <= 24 << 20 && receipt.cpu > Duration::ZERO, "{receipt:?}");
     let merged = kernels::Weights::open(&folder.path().join("out.safetensors"), &kernels::Limits::default());
     let merged = merged.expect("it is sound");
     let (one, two) = (numbers(count, 1), numbers(count, 2));

@@ -77,7 +77,7 @@ fn gpu() -> Result<()> {
 
 fn bench(pool: &Threads, only: &str) -> Result<()> {
     let count = std::env::var("COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(1 << 24);
-    show("one core", &kernels::bench::core(&thread_time, only, count)?);
+    show("one core", &kernels::bench::core(&thread_time, &|name| name.contains(only), count)?);
     if !only.is_empty() {
         return Ok(());
     }

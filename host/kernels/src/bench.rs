@@ -45,7 +45,7 @@ const RUNS: usize = 5;
 
 struct Bench<'a> {
     clock: Clock<'a>,
-    only: &'a str,
+    wanted: &'a dyn Fn(&str) -> bool,
     from: Vec<u8>,
     to: Vec<u8>,
     figures: Vec<Figure>,
@@ -76,7 +76,7 @@ impl Bench<'_> {
     }
 
     fn add(&mut self, name: &str, input: usize, output: usize, run: impl FnMut() -> Result<()>) -> Result<()> {
-        if !name.contains(self.only) {
+        if !(self.wanted)(name) {
             return Ok(());
         }
         let copied = self.copy()?;
@@ -105,13 +105,13 @@ fn kept_as(values: &[f32], format: Format) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// One core: merging and quantizing `count` elements (a multiple of 65 536) on the CPU, next to `memcpy`. Only what has
-/// `only` in its name.
-pub fn core(clock: Clock<'_>, only: &str, count: usize) -> Result<Vec<Figure>> {
+/// One core: merging and quantizing `count` elements (a multiple of 65 536) on the CPU, next to `memcpy`. Only those whose
+/// names are `wanted`.
+pub fn core(clock: Clock<'_>, wanted: &dyn Fn(&str) -> bool, count: usize) -> Result<Vec<Figure>> {
     let cpu = Cpu::default();
     let singles: Vec<Vec<f32>> = (0..4).map(|seed| weights(count, seed)).collect();
     let bytes: Vec<&[u8]> = singles.iter().map(|s| bytemuck::cast_slice(s)).collect();
-    let mut bench = Bench { clock, only, from: bytes[0].to_vec(), to: vec![1; count * 4], figures: Vec::new() };
+    let mut bench = Bench { clock, wanted, from: bytes[0].to_vec(), to: vec![1; count * 4], figures: Vec::new() };
     let mut out = vec![1u8; count * 4];
     bench.add("memcpy", count * 4, count * 4, || {
         out.copy_from_slice(std::hint::black_box(bytes[0]));
@@ -123,6 +123,9 @@ pub fn core(clock: Clock<'_>, only: &str, count: usize) -> Result<Vec<Figure>> {
         ("linear 3 bf16", Format::Bf16, 3),
         ("linear 3 f16", Format::F16, 3),
     ] {
+        if !wanted(name) {
+            continue;
+        }
         let kept: Vec<Vec<u8>> = singles[..models].iter().map(|s| kept_as(s, format)).collect::<Result<_>>()?;
         let inputs: Vec<Stretch<'_>> = kept.iter().map(|bytes| Stretch { format, bytes }).collect();
         let size = kept[0].len();
@@ -171,7 +174,7 @@ pub fn host_to_host(backend: &dyn Backend, wall: Clock<'_>) -> Result<Vec<Figure
     let singles: Vec<Vec<f32>> = (0..4).map(|seed| weights(count, seed)).collect();
     let bytes: Vec<&[u8]> = singles.iter().map(|s| bytemuck::cast_slice(s)).collect();
     let (from, to) = (bytes[0].to_vec(), vec![1; count * 4]);
-    let mut bench = Bench { clock: wall, only: "", from, to, figures: Vec::new() };
+    let mut bench = Bench { clock: wall, wanted: &|_| true, from, to, figures: Vec::new() };
     let mut out = vec![1u8; count * 4];
     let inputs = bytes[..3].iter().map(|bytes| Stretch { format: Format::F32, bytes }).collect();
     let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
@@ -201,7 +204,7 @@ pub fn threads(wall: Clock<'_>, pool: &dyn Pool, count: usize) -> Result<Vec<(St
                     .map_err(|fault| crate::Error::tensor("bench", fault))
             })
         };
-        let bench = Bench { clock: wall, only: "", from: Vec::new(), to: Vec::new(), figures: Vec::new() };
+        let bench = Bench { clock: wall, wanted: &|_| true, from: Vec::new(), to: Vec::new(), figures: Vec::new() };
         let one = bench.best(|| run(&Inline))?;
         let many = bench.best(|| run(pool))?;
         ratios.push((name.to_owned(), one / many));
@@ -213,7 +216,7 @@ pub fn threads(wall: Clock<'_>, pool: &dyn Pool, count: usize) -> Result<Vec<(St
 pub fn trial(backend: &dyn Backend, wall: Clock<'_>) -> Result<f64> {
     let count = backend.chunk().min(1 << 20);
     let values = weights(count, 3);
-    let bench = Bench { clock: wall, only: "", from: Vec::new(), to: Vec::new(), figures: Vec::new() };
+    let bench = Bench { clock: wall, wanted: &|_| true, from: Vec::new(), to: Vec::new(), figures: Vec::new() };
     let bytes: &[u8] = bytemuck::cast_slice(&values);
     let input = Stretch { format: Format::F32, bytes };
     let job = Linear { inputs: vec![input; 3], weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };

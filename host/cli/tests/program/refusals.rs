@@ -104,7 +104,7 @@ fn wrong_usage_is_said_before_any_file_is_looked_at() {
         (&["run", "no.wasm", "--budget", "cpu"], &["`cpu` is not FIELD=VALUE"]),
         (&["run", "no.wasm", "--budget", "memmory=1MiB"], &["memmory", "did you mean `memory`?"]),
         (&["run", "no.wasm", "--budget", "cpu=lots"], &["`lots` is not a share"]),
-        (&["run", "no.wasm", "--budget", "gpu=5%"], &["gpu", "host/kernels"]),
+        (&["run", "no.wasm", "--budget", "mesh=1MiB/s"], &["mesh", "host/mesh"]),
         (&["run", "no.wasm", "--grant", "radnom"], &["radnom", "did you mean `random`?"]),
         (&["run", "no.wasm", "--grant", "files=/tmp"], &["HOST:GUEST:ro"]),
         (&["run", "no.wasm", "--grant", "mesh"], &["host/mesh"]),

@@ -80,7 +80,11 @@ impl Metered<'_> {
         let done = work(self.backend);
         gpu.spend(clock::now().saturating_sub(begun));
         MutexGuard::unlock_fair(using);
-        done
+        // What follows is done by a core again.
+        match self.meter.pause().is_break() {
+            true => Err(Error::Stopped),
+            false => done,
+        }
     }
 }
 
