@@ -11,6 +11,7 @@ mod native;
 mod plain;
 mod program;
 mod report;
+mod sdk;
 mod shares;
 mod spawn;
 mod turns;
@@ -36,7 +37,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 8] = ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "program"];
+pub const GROUPS: [&str; 9] =
+    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "sdk", "program"];
 
 /// Measures, telling `said` of each row as it is done.
 pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
@@ -53,6 +55,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "fairness" => fairness::measure(plan)?,
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
+            "sdk" => sdk::measure(plan)?,
             _ => program::measure(plan)?,
         };
         for row in rows {
