@@ -12,10 +12,8 @@ pub(crate) struct Problem {
     message: String,
     /// Null if there is nothing to add.
     details: Value,
-    /// Where a guest broke, the innermost frame first.
-    frames: Vec<String>,
-    /// More for people, in another program's words.
-    text: String,
+    /// More for people, on lines below: where a guest broke, or what cargo said.
+    below: Vec<String>,
     /// What else is known, for programs: beside the error.
     beside: Map<String, Value>,
 }
@@ -31,14 +29,7 @@ const BUILD: &str = "build";
 
 impl Problem {
     pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Problem {
-        Problem {
-            kind,
-            message: message.into(),
-            details: Value::Null,
-            frames: Vec::new(),
-            text: String::new(),
-            beside: Map::new(),
-        }
+        Problem { kind, message: message.into(), details: Value::Null, below: Vec::new(), beside: Map::new() }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Problem {
@@ -73,20 +64,15 @@ impl Problem {
             return code;
         }
         print::err(&print::tame(&format!("village: {}: {}", self.kind, one_line(&self.message))));
-        if !self.text.is_empty() {
-            print::err(self.text.trim_end());
-        }
-        for frame in &self.frames {
-            print::err(&print::tame(&format!("    in {frame}")));
+        for line in &self.below {
+            print::err(line);
         }
         code
     }
 
     fn object(mut self) -> Value {
         let mut error = json!({ "kind": self.kind, "message": one_line(&self.message) });
-        if !self.frames.is_empty() {
-            error["details"] = json!({ "frames": self.frames });
-        } else if !self.details.is_null() {
+        if !self.details.is_null() {
             error["details"] = self.details;
         }
         self.beside.insert("error".into(), error);
@@ -109,8 +95,13 @@ impl std::fmt::Display for Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
-        let frames = fault.frames().iter().map(ToString::to_string).collect();
-        Problem { frames, ..Problem::new(fault.kind(), format!("{fault}{}", advice(&fault))) }
+        let frames: Vec<_> = fault.frames().iter().map(ToString::to_string).collect();
+        let mut problem = Problem::new(fault.kind(), format!("{fault}{}", advice(&fault)));
+        if !frames.is_empty() {
+            problem.below = frames.iter().map(|frame| print::tame(&format!("    in {frame}"))).collect();
+            problem.details = json!({ "frames": frames });
+        }
+        problem
     }
 }
 
@@ -183,7 +174,11 @@ fn unbuilt(workspace: &std::path::Path, output: &str, diagnostics: &[toolchain::
     let package = print::path(workspace);
     let Some(first) = diagnostics.first() else {
         let message = format!("cargo could not build {package}");
-        return Problem { details: json::or_text(output), text: output.into(), ..Problem::new(BUILD, message) };
+        return Problem {
+            details: json::or_text(output),
+            below: vec![output.trim_end().into()],
+            ..Problem::new(BUILD, message)
+        };
     };
     let place = first.file.as_ref().map(|file| format!("{}:{}: ", print::path(file), first.line)).unwrap_or_default();
     let count = match diagnostics.len() {
@@ -194,7 +189,7 @@ fn unbuilt(workspace: &std::path::Path, output: &str, diagnostics: &[toolchain::
     let advice = crate::author::uncompiled(&first.message);
     let mut problem = Problem::new(BUILD, format!("{place}{}{advice}{count}", first.message));
     problem.details = json!({ "errors": errors });
-    problem.text = output.into();
+    problem.below = vec![output.trim_end().into()];
     problem
 }
 

@@ -85,7 +85,7 @@ impl Shelf {
                 others.push((time, entry.path(), known));
             }
         }
-        others.sort_by(|a, b| a.0.cmp(&b.0));
+        others.sort_by_key(|(time, ..)| *time);
         Ok(others)
     }
 
