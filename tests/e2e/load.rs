@@ -67,7 +67,7 @@ async fn what_is_no_sound_component_is_refused_with_the_reason() {
 async fn what_does_not_fit_is_told_all_that_is_missing() {
     let host = host();
     let other = text::component(
-        r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))
+        r#"(import "wasi:keyvalue/store@0.2.0" (instance))
         (import "acme:dice/roll@1.0.0" (instance))
         (import "village:agent/log@0.2.0" (instance))
         (import "wasi:io/poll@0.2.3" (instance))"#,
@@ -76,8 +76,9 @@ async fn what_does_not_fit_is_told_all_that_is_missing() {
     assert_eq!(kind, "invalid-component");
     for missing in [
         "village:agent/agent@0.1.0",
+        "wasi:http/incoming-handler@0.2",
         "wasi:cli/run@0.2",
-        "wasi:http/outgoing-handler@0.2.0",
+        "wasi:keyvalue/store@0.2.0",
         "acme:dice/roll@1.0.0",
         "village:agent/log@0.2.0",
     ] {
