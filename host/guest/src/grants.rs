@@ -77,7 +77,7 @@ pub enum Error {
 pub const NAMES: [&str; 11] =
     ["log", "state", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files", "http"];
 
-const LATER: [(&str, &str); 8] = [
+const LATER: [(&str, &str); 7] = [
     ("mesh", "the mesh (host/mesh)"),
     ("model", "models (host/model)"),
     ("memory", "models (host/model)"),

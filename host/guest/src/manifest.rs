@@ -217,7 +217,11 @@ fn site(item: &Spanned<DeValue<'_>>) -> Result<Result<Site, String>, Problem> {
             ("methods", _) => return Err((value.span().start, "`methods` is a list, such as [\"GET\"]".into())),
             ("secret", _) => secret = Some(string("secret", "API_KEY", value)?),
             ("as", _) => place = Some(string("as", "authorization: Bearer {}", value)?),
-            (field, _) => return Err((key.span().start, unknown("key", field, &SITE))),
+            (field, _) => {
+                let near = nearest(field, SITE).map(|word| format!(", did you mean `{word}`?")).unwrap_or_default();
+                let all = SITE.join(", ");
+                return Err((key.span().start, format!("unknown key `{field}` of a grant `http`{near}; there are {all}")));
+            }
         }
     }
     let origin =

@@ -181,7 +181,7 @@ impl Server {
         let answer = answered.map_err(|refusal| {
             exchange.problem = Some(refusal.to_string());
             match refusal {
-                Refusal::Full | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+                Refusal::Full { .. } | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             }
         })?;
         exchange.receipt = answer.receipt;

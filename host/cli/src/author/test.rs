@@ -116,7 +116,7 @@ impl Bench<'_> {
     async fn step(&self, agent: &Agent, at: usize, step: &Step, sum: &mut Receipt) -> Result<Vec<String>, Problem> {
         let schemas = self.checked.schemas.iter().find(|known| known.skill == step.skill);
         let mut problems = if fails(step) { Vec::new() } else { self.misasked(step, schemas) };
-        let Answer { outcome, receipt } = agent.ask(message(at, step)).await?;
+        let Answer { outcome, receipt, .. } = agent.ask(message(at, step)).await?;
         sum.cpu += receipt.cpu;
         sum.wall += receipt.wall;
         sum.memory = sum.memory.max(receipt.memory);
@@ -167,7 +167,7 @@ fn judge(step: &Step, schemas: Option<&Schemas>, outcome: Result<Payload, Failed
             let got = failed.kind();
             let message = match failed {
                 Failed::Failed(failure) => failure.message,
-                Failed::Broke(fault) => fault.to_string(),
+                failed => failed.to_string(),
             };
             if got != *kind {
                 return vec![format!("expected the failure `{kind}`, got `{got}`: {message}")];
@@ -188,6 +188,7 @@ fn broken(failed: &Failed) -> String {
     match failed {
         Failed::Broke(fault) => format!("the agent broke, `{}`: {fault}", fault.kind()),
         Failed::Failed(failure) => format!("the agent failed, `{}`: {}", failed.kind(), failure.message),
+        Failed::NoRoom => failed.to_string(),
     }
 }
 
