@@ -68,10 +68,7 @@ pub const FIELDS: [&str; 12] = [
 ];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 2] = [
-    ("mesh", "the mesh (host/mesh)"),
-    ("tokens", "models (host/model)"),
-];
+const LATER: [(&str, &str); 2] = [("mesh", "the mesh (host/mesh)"), ("tokens", "models (host/model)")];
 
 /// A budget that can't be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -39,8 +39,19 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 11] =
-    ["spawn", "turn", "metering", "shares", "fairness", "deadline", "density", "http", "kernels", "program", "authoring"];
+pub const GROUPS: [&str; 11] = [
+    "spawn",
+    "turn",
+    "metering",
+    "shares",
+    "fairness",
+    "deadline",
+    "density",
+    "http",
+    "kernels",
+    "program",
+    "authoring",
+];
 
 /// Measures, telling `said` of each row as it is done.
 pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {

@@ -36,7 +36,9 @@ pub(crate) fn demo(json: bool) -> Result<ExitCode, Problem> {
     } else {
         print::out(table(&rows).as_bytes());
         print::line(if held { "\nEach was held to its budget." } else { "\nNot every one was held to its budget." });
-        print::line("`village inspect navigator` says what one of them can be asked, `village run navigator …` asks it.");
+        print::line(
+            "`village inspect navigator` says what one of them can be asked, `village run navigator …` asks it.",
+        );
     }
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

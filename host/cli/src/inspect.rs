@@ -40,11 +40,16 @@ async fn card(host: &Host, source: &Source, no_run: bool) -> Result<Option<Card>
 }
 
 fn kind(shape: &Shape) -> Option<&'static str> {
-    shape.kind().map(|kind| match kind {
+    shape.kind().map(word)
+}
+
+/// How a component is run, in a word.
+pub(crate) fn word(kind: Kind) -> &'static str {
+    match kind {
         Kind::Agent => "agent",
         Kind::Command => "command",
         Kind::Service => "service",
-    })
+    }
 }
 
 fn object(source: &Source, shape: &Shape) -> Map<String, Value> {

@@ -2,9 +2,9 @@
 
 use crate::compute::Works;
 use crate::grants::Grants;
-use crate::log::Log;
 use crate::host::Error;
 use crate::house::House;
+use crate::log::Log;
 use crate::outgoing::Web;
 use crate::rate::Rate;
 use crate::state::State;
@@ -192,10 +192,8 @@ impl Accounts {
         };
         let now = runtime::clock::now();
         let cpu = cpu.map_or_else(|| Cpu::new(budget.cpu, budget.burst), |cpu| cpu.child(budget.cpu, budget.burst));
-        let gpu = parent.map_or_else(
-            || Cpu::new(budget.gpu, budget.burst),
-            |parent| parent.gpu.child(budget.gpu, budget.burst),
-        );
+        let gpu = parent
+            .map_or_else(|| Cpu::new(budget.gpu, budget.burst), |parent| parent.gpu.child(budget.gpu, budget.burst));
         let memory = quota(bytes, memory);
         let storage = quota(budget.storage.get(), parent.map(|parent| &parent.storage));
         let log = Rate::new(budget.log.get(), parent.map(|parent| parent.log.rate().clone()), now);
@@ -248,9 +246,8 @@ impl Accounts {
 
     fn used(&self, budget: &Budget, turn: Duration, field: &'static str, limit: String) -> Usage {
         let micros = |span: Duration| span.as_micros() as u64;
-        let percent = |used: u64, limit: base::Share| {
-            (format!("{:.1}%", used as f64 / 1e4), used, u64::from(limit.millionths()))
-        };
+        let percent =
+            |used: u64, limit: base::Share| (format!("{:.1}%", used as f64 / 1e4), used, u64::from(limit.millionths()));
         let span = |used: u64, limit: Duration| (base::span_text(Duration::from_micros(used)), used, micros(limit));
         let size = |used: u64, limit: u64| (base::Size::bytes(used).to_string(), used, limit);
         let count = |used: u64, limit: u32| (used.to_string(), used, u64::from(limit));

@@ -44,7 +44,17 @@ impl House {
     ) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let (doors, versions) = (Mutex::default(), Mutex::default());
-        Arc::new(House { spawner, io, seats, compute, network, doors, versions, numbers: AtomicU64::new(1), born: millis() })
+        Arc::new(House {
+            spawner,
+            io,
+            seats,
+            compute,
+            network,
+            doors,
+            versions,
+            numbers: AtomicU64::new(1),
+            born: millis(),
+        })
     }
 
     /// A number that nothing else here has.

@@ -203,7 +203,10 @@ mod tests {
 
     fn log(rate: u64, memory: u64) -> (Log, Arc<Quota>) {
         let quota = Quota::new(memory);
-        (Log::new(Rate::new(rate, None, clock::now()), true, quota.clone(), Arc::default()).expect("there is room"), quota)
+        (
+            Log::new(Rate::new(rate, None, clock::now()), true, quota.clone(), Arc::default()).expect("there is room"),
+            quota,
+        )
     }
 
     #[test]
@@ -242,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_shut_log_keeps_only_what_explains_a_fault() {
-        let log = Log::new(Rate::new(1000, None, clock::now()), false, Quota::new(1 << 20), Arc::default()).expect("there is room");
+        let log = Log::new(Rate::new(1000, None, clock::now()), false, Quota::new(1 << 20), Arc::default())
+            .expect("there is room");
         log.stream(Source::Stderr, b"panicked at src/lib.rs\n");
         assert!(log.drain().0.is_empty());
         assert_eq!(log.take_tail(), "panicked at src/lib.rs");

@@ -206,21 +206,28 @@ const SITE: [&str; 5] = ["origin", "path", "methods", "secret", "as"];
 
 /// One part of the web: `"GET https://api.example.com/v1/"`, or a table of its parts.
 fn site(item: &Spanned<DeValue<'_>>) -> Result<Result<Site, String>, Problem> {
-    let DeValue::Table(table) = item.get_ref() else { return Ok(Site::parse(&string("http", "GET https://api.example.com/", item)?)) };
+    let DeValue::Table(table) = item.get_ref() else {
+        return Ok(Site::parse(&string("http", "GET https://api.example.com/", item)?));
+    };
     let (mut origin, mut path, mut methods) = (None, String::new(), vec!["GET".to_string(), "HEAD".to_string()]);
     let (mut secret, mut place) = (None, None);
     for (key, value) in table {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("origin", _) => origin = Some(string("origin", "https://api.example.com", value)?),
             ("path", _) => path = string("path", "/v1/", value)?,
-            ("methods", DeValue::Array(list)) => methods = list.iter().map(|item| string("methods", "GET", item)).collect::<Result<_, _>>()?,
+            ("methods", DeValue::Array(list)) => {
+                methods = list.iter().map(|item| string("methods", "GET", item)).collect::<Result<_, _>>()?
+            }
             ("methods", _) => return Err((value.span().start, "`methods` is a list, such as [\"GET\"]".into())),
             ("secret", _) => secret = Some(string("secret", "API_KEY", value)?),
             ("as", _) => place = Some(string("as", "authorization: Bearer {}", value)?),
             (field, _) => {
                 let near = nearest(field, SITE).map(|word| format!(", did you mean `{word}`?")).unwrap_or_default();
                 let all = SITE.join(", ");
-                return Err((key.span().start, format!("unknown key `{field}` of a grant `http`{near}; there are {all}")));
+                return Err((
+                    key.span().start,
+                    format!("unknown key `{field}` of a grant `http`{near}; there are {all}"),
+                ));
             }
         }
     }

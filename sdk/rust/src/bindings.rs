@@ -2193,10 +2193,10 @@ pub mod village {
                 }
             }
         }
-        /// Other agents. Grant: `agents`, by name. Budget: `messages`, and the receiver's `mailbox`.
+        /// Other agents. Grant: `agents`, by name; the helpers that it created need none. Budget: `messages`, and the receiver's `mailbox`.
         ///
-        /// An address is a name in this village, or `name@peer`. Every function fails with `denied` without a grant that covers
-        /// the address, `not-found` if no such agent is known, and `limit` when an allowance is used up, the receiver's mailbox included.
+        /// An address is a name in this village, or `name@peer`. What sends fails with `denied` without a grant that covers the
+        /// address, `not-found` if no such agent is known, and `limit` when an allowance is used up, the receiver's mailbox included.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod agents {
             #[used]
@@ -2373,7 +2373,8 @@ pub mod village {
             impl Pending {
                 #[allow(unused_unsafe, clippy::all)]
                 /// The answer. None while it is not there; once it was given, `invalid` ever after.
-                /// Fails with `failed` if the other agent failed, and `timeout` if it took too long.
+                /// Fails with `failed` if the other agent failed, `timeout` if it took too long, and `limit` (`memory`) if there is
+                /// no memory left for the reply.
                 #[allow(async_fn_in_trait)]
                 pub fn answer(&self) -> Option<Result<Payload, Error>> {
                     unsafe {
@@ -3434,6 +3435,7 @@ pub mod village {
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a provisional chunk of this turn's reply to whoever asked. An empty chunk is delivered too.
             /// It leaves at once, outside the transaction: the reply says whether it stands. Does nothing if nobody waits.
+            /// It needs no grant, and counts as memory of this agent until it is taken: `limit` (`memory`) if there is none left.
             #[allow(async_fn_in_trait)]
             pub fn emit(chunk: &[u8]) -> Result<(), Error> {
                 unsafe {
@@ -11638,9 +11640,11 @@ pub mod village {
                 pub name: _rt::String,
                 /// A version by digest. Empty means this agent's own.
                 pub version: _rt::String,
-                /// Grants as in a manifest, in TOML; each must be covered by one of this agent's. Empty means none.
+                /// Grants as under `[grants]` in a manifest, in TOML; each must be covered by one of this agent's, or it is `denied`.
+                /// A folder is named as this agent knows it (`/maps:/maps:ro`), and handed on as a whole. Empty means none.
                 pub grants: _rt::String,
-                /// A budget as in a manifest, in TOML; it is taken out of this agent's. Empty means the defaults.
+                /// A budget as under `[budget]` in a manifest, in TOML. It is taken out of this agent's, and no field may be more:
+                /// `denied`. A field that it doesn't name has its default, or this agent's if that is less.
                 pub budget: _rt::String,
                 /// Milliseconds after which it is retired.
                 pub lifetime: u64,

@@ -2,6 +2,7 @@
 
 use super::project::Project;
 use super::schema::Schema;
+use crate::inspect;
 use crate::problem::Problem;
 use crate::run;
 use crate::source::Source;
@@ -37,7 +38,7 @@ pub(super) async fn check(host: &Host, project: &Project, bytes: Vec<u8>) -> Res
     let version = run::load(host, &source).await?;
     let mut hints = ungranted(&version, &source.grants(), &project.path);
     let mut checked = Checked { version, digest, size, card: None, schemas: Vec::new(), hints: Vec::new() };
-    if checked.version.kind() == Kind::Agent {
+    if checked.version.kind() != Kind::Command {
         let card = describe(host, &checked.version, &source).await?;
         let mut wrong = said_of_itself(&card);
         for skill in &card.skills {
@@ -167,7 +168,7 @@ impl Checked {
     pub(super) fn object(&self) -> Value {
         let card = self.card.as_ref();
         json!({
-            "kind": if card.is_some() { "agent" } else { "command" },
+            "kind": inspect::word(self.version.kind()),
             "agent": card.map(|card| json!({ "name": card.name, "version": card.version })),
             "skills": card.map(|card| card.skills.iter().map(|skill| &skill.name).collect::<Vec<_>>()),
             "size": self.size,

@@ -25,7 +25,7 @@ pub(crate) fn test(options: &Test, json: bool) -> Result<ExitCode, Problem> {
     let children = usize::try_from(project.manifest.budget.children).unwrap_or(usize::MAX);
     let results = node::with(run::small(beside.len().saturating_add(children)), async |host| {
         let checked = check::check(host, &project, compiled.bytes.clone()).await?;
-        if checked.version.kind() != Kind::Agent {
+        if checked.version.kind() == Kind::Command {
             return Err(Problem::new(
                 "cases",
                 "a command has no skills, so it has no cases: run it, with `village run`",
