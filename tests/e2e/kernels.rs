@@ -315,6 +315,8 @@ async fn arithmetic_is_charged_and_throttled_like_the_guest() {
         assert!((0.005..0.125).contains(&share), "{:.1} % of a core, of {:?} in all", share * 100.0, receipt.cpu);
         // Nothing goes on for nobody.
         eventually("all memory being given back", || used(&place.agent, "memory") <= idle).await;
+        // The slice that was under way is charged right after.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let after = place.agent.cpu();
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(place.agent.cpu(), after);

@@ -328,7 +328,10 @@ mod tests {
             ("[budget]\n\ncpu = \"0%\"\n", "agent.toml:6: budget field `cpu`: `0%` is not a share"),
             ("[grants]\nnetwrok = true\n", "agent.toml:5: unknown grant `netwrok`"),
             ("[grants]\nhttp = true\n", "agent.toml:5: grant `http`"),
-            ("[[grants.http]]\norigni = \"x\"\n", "agent.toml:5: unknown key `origni`, did you mean `origin`?"),
+            (
+                "[[grants.http]]\norigni = \"x\"\n",
+                "agent.toml:5: unknown key `origni` of a grant `http`, did you mean `origin`?",
+            ),
             ("[[grants.http]]\npath = \"/\"\n", "agent.toml:4: grant `http` needs `origin"),
             ("[grants]\nmodel = [\"local/*\"]\n", "agent.toml:5: grant `model` can't be honoured yet"),
             ("[grants]\nfiles = [\n \"/x/y/z:/a:ro\"]\n", "agent.toml:6: grant `files`: the folder /x/y/z"),

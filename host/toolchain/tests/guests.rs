@@ -80,10 +80,13 @@ fn every_guest_is_a_valid_component() {
 }
 
 #[test]
-fn every_guest_but_the_command_exports_the_contract() {
+fn every_guest_but_the_command_and_the_service_exports_the_contract() {
     for (name, surface) in surfaces(&GUESTS) {
         match name {
             "command" => assert!(surface.exports.iter().any(|name| name.starts_with("wasi:cli/run@0.2."))),
+            "serve" => {
+                assert!(surface.exports.iter().any(|name| name.starts_with("wasi:http/incoming-handler@0.2.")));
+            }
             _ => assert_eq!(surface.exports, ["village:agent/agent@0.1.0"], "{name}"),
         }
     }

@@ -147,7 +147,11 @@ fn begin(ask: &Merge, name: &str, one: &Weights, two: &Weights, base: Option<&We
         (None, "slerp" | "nearswap") => (Some(&a), vec![&b]),
         (base, _) => (base.as_ref(), vec![&a, &b]),
     };
-    Ok(kernels::merge(&ask.method, &tensors, base, &ask.parameters)?)
+    kernels::merge(&ask.method, &tensors, base, &ask.parameters).map_err(|error| match error {
+        // Method and parameters come from whoever asks.
+        village::Error::Invalid(text) => Failure::invalid(text),
+        other => other.into(),
+    })
 }
 
 fn write(output: &mut file::Output, work: Work) -> Result<(), Failure> {

@@ -279,6 +279,8 @@ steps = [
         }
         assert!(parse("case = 1\n").is_err_and(|said| said.contains("write [[case]]")));
         assert!(parse("").is_err_and(|said| said.contains("there are no cases")));
-        assert!(parse("beside = \"../b\"\n").is_err_and(|said| said.contains("list")));
+        assert!(parse("beside = 1\n").is_err_and(|said| said.contains("`beside`")));
+        let cases = parse(&format!("beside = [\"scribe\"]\n{head}output = 1\n")).expect("they are good");
+        assert_eq!(cases.beside, [Path::new("scribe")]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod agents;
 mod authoring;
+mod bundled;
 mod commands;
 mod harness;
 mod http;
