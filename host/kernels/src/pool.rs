@@ -136,7 +136,7 @@ mod tests {
                 ControlFlow::Break(())
             }
         }
-        assert!(matches!(map(&Half, 10, |i| Ok(i)), Err(Error::Stopped)));
+        assert!(matches!(map(&Half, 10, Ok), Err(Error::Stopped)));
         assert!(matches!(try_each(&Half, 10, |_| Err(Error::Gpu(String::new()))), Err(Error::Gpu(_))));
     }
 }
