@@ -126,7 +126,7 @@ fn place(field: &str, name: &str) -> Result<String, Failure> {
 
 fn open(field: &str, name: &str) -> Result<Weights, Failure> {
     Weights::open(&place(field, name)?).map_err(|error| match error {
-        village::Error::NotFound(_) => Failure::field(field, &format!("names no file: {name}")),
+        village::Error::NotFound(_) => Failure::field(field, format!("names no file: {name}")),
         other => other.into(),
     })
 }
@@ -134,7 +134,7 @@ fn open(field: &str, name: &str) -> Result<Weights, Failure> {
 /// The tensor of that name in another file.
 fn same(weights: &Weights, name: &str, field: &str) -> Result<Tensor, Failure> {
     weights.tensor(name).map_err(|error| match error {
-        village::Error::NotFound(_) => Failure::field(field, &format!("has no tensor `{name}`")),
+        village::Error::NotFound(_) => Failure::field(field, format!("has no tensor `{name}`")),
         other => other.into(),
     })
 }
