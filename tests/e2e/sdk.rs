@@ -81,3 +81,25 @@ async fn it_imports_what_it_uses_and_is_small() {
     // 159 KB when this was written, the names of its functions included.
     assert!(TEMPLATE.len() < 180_000, "{} bytes", TEMPLATE.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_on_the_sdk_asks_listens_tells_and_creates() {
+    let host = host();
+    let version = host.load("kin").await;
+    let named = |name: &str, open: &[&str]| {
+        let limits = budget("memory=16MiB,children=1,deadline=5s");
+        host.0.start_as(name, &version, limits, grants(open), None).expect("there is room")
+    };
+    let kin = named("kin", &["agents=a", "agents=b", "spawn", "state"]);
+    let _others = [named("a", &[]), named("b", &[])];
+    let all = ask(&kin, "gather", r#"["a", "b"]"#).await.expect("both answer");
+    assert_eq!(all, r#"["hello from Sender::Agent(\"kin\")","hello from Sender::Agent(\"kin\")"]"#);
+    let denied = ask(&kin, "gather", r#"["a", "c"]"#).await.expect_err("one was not granted");
+    assert!(denied.kind == "refused" && denied.text.contains("`c`"), "{denied}");
+    assert_eq!(ask(&kin, "listen", "a").await.as_deref(), Ok("123=3"));
+    assert_eq!(ask(&kin, "grow", "").await.as_deref(), Ok("kin/helper"));
+    assert_eq!(ask(&kin, "ask-helper", "").await.as_deref(), Ok("7"), "it was told, and has state of its own");
+    assert_eq!(ask(&kin, "noted", "").await.as_deref(), Ok("null"));
+    let wider = ask(&kin, "overreach", "").await.expect_err("it has no clock to hand on");
+    assert!(wider.kind == "refused" && wider.text.contains("clock"), "{wider}");
+}

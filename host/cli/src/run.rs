@@ -29,7 +29,8 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
     let source = Source::open(&options.file, options.manifest.as_deref())?;
     let (budget, grants) = allow(options, source.budget(), source.grants())?;
     let beside = options.beside.iter().map(|file| neighbour(file)).collect::<Result<Vec<_>, _>>()?;
-    if let (Some((path, _)), false) = (&source.manifest, json) {
+    // An agent inside the program has no file that could be looked at.
+    if let (Some((path, _)), false) = (source.manifest.as_ref().filter(|(path, _)| path.exists()), json) {
         print::err(&format!("village: budget and grants as {} says", path.display()));
     }
     if let (Some(stale), false) = (source.stale(), json) {
