@@ -85,7 +85,7 @@ async fn an_ask_ends_by_its_time_and_says_how_the_other_failed() {
     assert_eq!(said(&one, "ask", "two spin 50").await, "error: timeout the other agent took too long");
     let broke = said(&one, "ask", "two spin").await;
     assert_eq!(broke, "error: failed the other agent's turn broke off (deadline)");
-    assert_eq!(said(&one, "ask", "two fail 9 | not today").await, "error: failed ", "a failure without words");
+    assert_eq!(said(&one, "ask", "two fail | not today").await, "error: failed ", "a failure without words");
     assert_eq!(said(&one, "give-up", "two who").await, "gave up");
     // Each waits for the other: the shorter deadline ends it.
     let ring = ask(&two, "ask", "one ask | two who").await.expect_err("it waits for itself");
