@@ -1,0 +1,1 @@
+//! Everything durable: the journal, typed tables and blobs. The only room that names the database.
