@@ -8,7 +8,7 @@ use crate::house::{House, Seat};
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
-use agents::{Answer, Door, Error, Refusal, Spec};
+use agents::{Answer, Desk, Door, Error, Refusal, Spec};
 use base::Budget;
 use runtime::{Card, Fault, Message};
 use std::borrow::Cow;
@@ -59,7 +59,20 @@ impl Agent {
 
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
-        Ok(self.cleaned(self.inner.ask(message).await?))
+        Ok(cleaned(&self.standing.accounts, self.inner.ask(message).await?))
+    }
+
+    /// Hands it a message: it is accepted when this returns. The future is there to wait for what comes of it.
+    pub fn hand(
+        &self,
+        message: Message,
+    ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Refusal> {
+        let door = self.inner.door();
+        let place = door.reserve(&message)?;
+        let (desk, answered) = Desk::caller();
+        door.send(place, message, desk)?;
+        let accounts = self.standing.accounts.clone();
+        Ok(async move { Ok(cleaned(&accounts, answered.await.map_err(|_| Refusal::Stopped)?)) })
     }
 
     /// Hands it a message. `hear` is given each provisional part of the reply when it comes; the answer says whether
@@ -70,28 +83,7 @@ impl Agent {
             Cow::Owned(clean) => hear(clean),
             Cow::Borrowed(_) => hear(chunk.bytes),
         };
-        Ok(self.cleaned(self.inner.listen(message, hear).await?))
-    }
-
-    /// An answer without secrets, and with the reason why it broke.
-    fn cleaned(&self, mut answer: Answer) -> Answer {
-        let accounts = &self.standing.accounts;
-        let redactor = &accounts.http.keys.redactor;
-        match &mut answer.outcome {
-            Ok(reply) if !redactor.is_empty() => {
-                redactor.clean(&mut reply.payload.content_type);
-                if let Cow::Owned(clean) = redactor.bytes(&reply.payload.body) {
-                    reply.payload.body = clean;
-                }
-            }
-            Ok(_) | Err(Error::NoRoom) => {}
-            Err(Error::Failed(failure)) => {
-                redactor.clean(&mut failure.message);
-                redactor.clean(&mut failure.details);
-            }
-            Err(Error::Broke(fault)) => *fault = explained(accounts, fault.clone()),
-        }
-        answer
+        Ok(cleaned(&self.standing.accounts, self.inner.listen(message, hear).await?))
     }
 
     /// Makes its instance, if there is none. It begins at once; the future is there to wait for it.
@@ -173,6 +165,26 @@ impl Drop for Agent {
         self.inner.stop();
         self.standing.end();
     }
+}
+
+/// An answer without secrets, and with the reason why it broke.
+fn cleaned(accounts: &Accounts, mut answer: Answer) -> Answer {
+    let redactor = &accounts.http.keys.redactor;
+    match &mut answer.outcome {
+        Ok(reply) if !redactor.is_empty() => {
+            redactor.clean(&mut reply.payload.content_type);
+            if let Cow::Owned(clean) = redactor.bytes(&reply.payload.body) {
+                reply.payload.body = clean;
+            }
+        }
+        Ok(_) | Err(Error::NoRoom) => {}
+        Err(Error::Failed(failure)) => {
+            redactor.clean(&mut failure.message);
+            redactor.clean(&mut failure.details);
+        }
+        Err(Error::Broke(fault)) => *fault = explained(accounts, fault.clone()),
+    }
+    answer
 }
 
 /// A panic says why on the standard error, and then traps without a word.
