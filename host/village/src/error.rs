@@ -44,7 +44,7 @@ pub enum Error {
         text: String,
     },
     /// The agent was stopped, and takes no messages.
-    #[error("the agent `{name}` is stopped: start it first")]
+    #[error("the agent `{name}` is stopped")]
     Stopped {
         /// The name.
         name: String,
@@ -63,7 +63,7 @@ pub enum Error {
     #[error("{0}")]
     Refused(#[from] Refusal),
     /// The message was handled without success.
-    #[error("{0}")]
+    #[error("{}", said(.0))]
     Failed(#[from] Failed),
     /// Whoever waited gave up; the message is still handled.
     #[error("there was no answer within {0:?}; the message is still being handled")]
@@ -91,6 +91,15 @@ pub enum Error {
     /// It can't be done on this machine, or now.
     #[error("{0}")]
     Host(String),
+}
+
+/// What an agent said, without the kind that it is known by beside that.
+fn said(failed: &Failed) -> String {
+    match failed {
+        Failed::Failed(failure) if !failure.message.is_empty() => failure.message.clone(),
+        Failed::Failed(_) => "the agent did not say why".into(),
+        failed => failed.to_string(),
+    }
 }
 
 impl Error {

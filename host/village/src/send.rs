@@ -75,7 +75,7 @@ impl Village {
         let (accept, accepted) = oneshot::channel();
         let promise = match noted {
             Some(Noted::Before { id, mut answer }) => {
-                drop(accept.send(()));
+                let _ = accept.send(());
                 let came = tokio::spawn(async move {
                     let known = answer.wait_for(Option::is_some).await.map_err(|_| Error::Refused(Refusal::Stopped))?;
                     let known = known.clone().unwrap_or(Err(Error::Stopping));
@@ -119,7 +119,7 @@ impl Village {
             }
             None => {
                 let answer = agent.hand(message)?;
-                drop(accept.send(()));
+                let _ = accept.send(());
                 answer.await?
             }
         };

@@ -205,12 +205,13 @@ impl Village {
     /// Keeps a component from being swept away for a while.
     pub(crate) async fn spare(&self, digest: Digest) -> Result<(), Error> {
         let now = Instant::now();
-        let mut uploads = self.0.uploads.lock();
-        uploads.retain(|(since, known)| now - *since < SPARED && *known != digest);
-        uploads.push((now, digest));
-        let excess = uploads.len().saturating_sub(UPLOADS);
-        uploads.drain(..excess);
-        drop(uploads);
+        {
+            let mut uploads = self.0.uploads.lock();
+            uploads.retain(|(since, known)| now - *since < SPARED && *known != digest);
+            uploads.push((now, digest));
+            let excess = uploads.len().saturating_sub(UPLOADS);
+            uploads.drain(..excess);
+        }
         self.sweep().await
     }
 
