@@ -3,12 +3,14 @@
 use crate::error::{Error, bad};
 use crate::token::Token;
 use crate::{guard, manage, messages, metrics, read, streams};
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post};
-use http::StatusCode;
+use axum::{Extension, Router};
 use http::request::Parts;
+use http::{StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -128,7 +130,7 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
                     route("post", "/v1/components", "upload", "Keep a component for an agent that is deployed soon"),
                 )
             },
-            post(manage::upload).layer(DefaultBodyLimit::max(manage::LARGEST)),
+            post(manage::upload).layer(Extension(Most(manage::LARGEST))),
         ),
         (
             Route {
@@ -210,7 +212,7 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
                     ),
                 )
             },
-            post(messages::send).layer(DefaultBodyLimit::max(messages::LARGEST)),
+            post(messages::send).layer(Extension(Most(messages::LARGEST))),
         ),
         (
             Route {
@@ -225,7 +227,7 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
                     ),
                 )
             },
-            post(streams::stream).layer(DefaultBodyLimit::max(messages::LARGEST)),
+            post(streams::stream).layer(Extension(Most(messages::LARGEST))),
         ),
         (
             Route {
@@ -282,7 +284,6 @@ pub(crate) fn router(app: App) -> Router {
             kind: "method",
             message: "this path has no such method: /v1/openapi.json says which it has".into(),
         })
-        .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
@@ -295,19 +296,24 @@ fn no_route() -> Error {
     }
 }
 
+/// What the body of a request may have.
+#[derive(Clone, Copy)]
+struct Most(usize);
+
 /// A body of JSON.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Json<T>, Error> {
-        let read = axum::Json::<T>::from_request(request, state);
-        match tokio::time::timeout(UPLOAD, read).await {
-            Ok(Ok(axum::Json(body))) => Ok(Json(body)),
-            Ok(Err(refused)) => Err(rejected(refused.status(), refused.body_text())),
-            Err(_) => Err(slow()),
+    async fn from_request(request: Request, _: &S) -> Result<Json<T>, Error> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+            let message = "send JSON, with `content-type: application/json`".into();
+            return Err(Error::Request { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, kind: "media-type", message });
         }
+        let body = whole(request).await?;
+        serde_json::from_slice(&body).map(Json).map_err(|error| bad(format!("the body is not as it must be: {error}")))
     }
 }
 
@@ -317,14 +323,32 @@ pub(crate) struct Bytes(pub(crate) Vec<u8>);
 impl<S: Send + Sync> FromRequest<S> for Bytes {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Bytes, Error> {
-        let read = axum::body::Bytes::from_request(request, state);
-        match tokio::time::timeout(UPLOAD, read).await {
-            Ok(Ok(body)) => Ok(Bytes(body.into())),
-            Ok(Err(refused)) => Err(rejected(refused.status(), refused.body_text())),
-            Err(_) => Err(slow()),
+    async fn from_request(request: Request, _: &S) -> Result<Bytes, Error> {
+        Ok(Bytes(whole(request).await?.into()))
+    }
+}
+
+/// All of a request's body, if it is no larger than the path takes. One that says that it is larger is not read at all.
+async fn whole(request: Request) -> Result<hyper::body::Bytes, Error> {
+    let Most(most) = request.extensions().get().copied().unwrap_or(Most(BODY));
+    let body = request.into_body();
+    if body.size_hint().lower() > most as u64 {
+        return Err(large(most));
+    }
+    match tokio::time::timeout(UPLOAD, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(large(most)),
+        Ok(Err(error)) => Err(bad(format!("the body broke off: {error}"))),
+        Err(_) => {
+            let message = format!("the body did not come within {} s", UPLOAD.as_secs());
+            Err(Error::Request { status: StatusCode::REQUEST_TIMEOUT, kind: "slow", message })
         }
     }
+}
+
+fn large(most: usize) -> Error {
+    let message = format!("the body is larger than this path takes, which is {}", base::Size::bytes(most as u64));
+    Error::Request { status: StatusCode::PAYLOAD_TOO_LARGE, kind: "too-large", message }
 }
 
 /// What stands behind the `?`.
@@ -348,25 +372,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Name, Error> {
         let read = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         read.map(|axum::extract::Path(name)| Name(name)).map_err(|refused| bad(refused.body_text()))
-    }
-}
-
-fn slow() -> Error {
-    let message = format!("the body did not come within {} s", UPLOAD.as_secs());
-    Error::Request { status: StatusCode::REQUEST_TIMEOUT, kind: "slow", message }
-}
-
-fn rejected(status: StatusCode, message: String) -> Error {
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Error::Request { status, kind: "too-large", message: "the body is larger than this path takes".into() }
-        }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::Request {
-            status,
-            kind: "media-type",
-            message: "send JSON, with `content-type: application/json`".into(),
-        },
-        // That the JSON is none, and that it has what does not belong there, are one to whoever sent it.
-        _ => bad(message),
     }
 }
