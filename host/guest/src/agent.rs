@@ -8,12 +8,14 @@ use crate::house::{House, Seat};
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
-use agents::{Answer, Desk, Door, Error, Refusal, Spec};
+use crate::state::Shelf;
+use agents::{Answer, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
 use runtime::{Card, Fault, Message};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
@@ -25,6 +27,31 @@ pub struct Agent {
     _seat: Seat,
 }
 
+/// Why a message was not kept. Nothing comes of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unkept {
+    /// The agent does not take it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store can't keep it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The agent goes with its host, and so does what it is sent.
+    #[error("this agent keeps nothing: its host has no store, or it has no name")]
+    Nowhere,
+}
+
+/// How what an agent does is kept.
+pub(crate) struct Lasts {
+    pub(crate) retry: Retry,
+    /// Its life before this one, which may still have to end.
+    pub(crate) before: Option<Arc<runtime::Task>>,
+}
+
+impl Lasts {
+    const NOT: Lasts = Lasts { retry: Retry::NEVER, before: None };
+}
+
 impl Agent {
     /// Gives life to an agent. Nobody can send to it by name yet.
     pub(crate) fn start(
@@ -32,14 +59,23 @@ impl Agent {
         name: String,
         version: &Version,
         budget: Budget,
-        grants: Grants,
+        grants: Arc<Grants>,
         above: Above<'_>,
+        lasts: Option<Lasts>,
     ) -> Result<Agent, crate::host::Error> {
         let seat = house.seats.clone().take(version.0.room())?;
-        let accounts = Accounts::new(budget, &grants, above, house)?;
-        let standing = Standing::new(name, version.clone(), Arc::new(grants), accounts.clone(), house.clone());
+        let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
+        let (books, Lasts { retry, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
+        let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
+        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry));
+        let standing = Standing::new(name, version.clone(), grants, accounts.clone(), house.clone(), last);
         let behind = standing.clone();
         let spec = Spec {
+            name: known,
+            books,
+            retry,
+            before,
             version: version.0.clone(),
             budget,
             cpu: accounts.cpu.clone(),
@@ -52,6 +88,11 @@ impl Agent {
         Ok(Agent { inner, standing, retires: OnceLock::new(), _seat: seat })
     }
 
+    /// Takes up again what is kept of it beside its messages: its timers, and the agents that it created.
+    pub(crate) fn recover(&self) {
+        self.standing.recover();
+    }
+
     /// Its name: what others send to, if it was started under one.
     pub fn name(&self) -> &str {
         &self.standing.name
@@ -59,20 +100,7 @@ impl Agent {
 
     /// Hands it a message, and waits for what comes of it.
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
-        Ok(cleaned(&self.standing.accounts, self.inner.ask(message).await?))
-    }
-
-    /// Hands it a message: it is accepted when this returns. The future is there to wait for what comes of it.
-    pub fn hand(
-        &self,
-        message: Message,
-    ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Refusal> {
-        let door = self.inner.door();
-        let place = door.reserve(&message)?;
-        let (desk, answered) = Desk::caller();
-        door.send(place, message, desk)?;
-        let accounts = self.standing.accounts.clone();
-        Ok(async move { Ok(cleaned(&accounts, answered.await.map_err(|_| Refusal::Stopped)?)) })
+        Ok(self.cleaned(self.inner.ask(message).await?))
     }
 
     /// Hands it a message. `hear` is given each provisional part of the reply when it comes; the answer says whether
@@ -83,7 +111,43 @@ impl Agent {
             Cow::Owned(clean) => hear(clean),
             Cow::Borrowed(_) => hear(chunk.bytes),
         };
-        Ok(cleaned(&self.standing.accounts, self.inner.listen(message, hear).await?))
+        Ok(self.cleaned(self.inner.listen(message, hear).await?))
+    }
+
+    /// Keeps a message from outside, and hands it over. The outer future says when it is kept, and what it is known by; the
+    /// inner one, what comes of it. It is tried again when that fails, and survives this host.
+    pub async fn post(
+        &self,
+        message: Message,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
+        let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
+        let (desk, answered) = Desk::caller();
+        let (tell, kept) = oneshot::channel();
+        let done = move |done| drop(tell.send(done));
+        let id = self.inner.door().post(books, &self.standing.name, message, desk, done)?;
+        kept.await.map_err(|_| Refusal::Stopped)??;
+        Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
+    }
+
+    /// An answer without secrets, and with the reason why it broke.
+    fn cleaned(&self, mut answer: Answer) -> Answer {
+        let accounts = &self.standing.accounts;
+        let redactor = &accounts.http.keys.redactor;
+        match &mut answer.outcome {
+            Ok(reply) if !redactor.is_empty() => {
+                redactor.clean(&mut reply.payload.content_type);
+                if let Cow::Owned(clean) = redactor.bytes(&reply.payload.body) {
+                    reply.payload.body = clean;
+                }
+            }
+            Ok(_) | Err(Error::NoRoom | Error::Store(_)) => {}
+            Err(Error::Failed(failure)) => {
+                redactor.clean(&mut failure.message);
+                redactor.clean(&mut failure.details);
+            }
+            Err(Error::Broke(fault)) => *fault = explained(accounts, fault.clone()),
+        }
+        answer
     }
 
     /// Makes its instance, if there is none. It begins at once; the future is there to wait for it.
@@ -135,6 +199,11 @@ impl Agent {
         self.inner.stop();
     }
 
+    /// Whether it was stopped, and nothing more comes of what it did.
+    pub fn ended(&self) -> bool {
+        self.inner.task().ended()
+    }
+
     /// Looks again whether it may run, and all that it created.
     pub(crate) fn reconsider(&self) {
         self.inner.reconsider();
@@ -165,26 +234,6 @@ impl Drop for Agent {
         self.inner.stop();
         self.standing.end();
     }
-}
-
-/// An answer without secrets, and with the reason why it broke.
-fn cleaned(accounts: &Accounts, mut answer: Answer) -> Answer {
-    let redactor = &accounts.http.keys.redactor;
-    match &mut answer.outcome {
-        Ok(reply) if !redactor.is_empty() => {
-            redactor.clean(&mut reply.payload.content_type);
-            if let Cow::Owned(clean) = redactor.bytes(&reply.payload.body) {
-                reply.payload.body = clean;
-            }
-        }
-        Ok(_) | Err(Error::NoRoom) => {}
-        Err(Error::Failed(failure)) => {
-            redactor.clean(&mut failure.message);
-            redactor.clean(&mut failure.details);
-        }
-        Err(Error::Broke(fault)) => *fault = explained(accounts, fault.clone()),
-    }
-    answer
 }
 
 /// A panic says why on the standard error, and then traps without a word.
