@@ -65,15 +65,18 @@ impl Error {
 
 fn status(wrong: &Wrong) -> StatusCode {
     match wrong {
-        Wrong::Unknown { .. } | Wrong::Group { .. } | Wrong::Component { .. } => StatusCode::NOT_FOUND,
+        Wrong::Unknown { .. } | Wrong::Group { .. } | Wrong::Component { .. } | Wrong::Letter { .. } => {
+            StatusCode::NOT_FOUND
+        }
         Wrong::Exists { .. } | Wrong::Stopped { .. } | Wrong::Key { .. } | Wrong::Busy { .. } => StatusCode::CONFLICT,
         Wrong::Bad(_) => StatusCode::BAD_REQUEST,
         Wrong::Load { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Wrong::Refused(guest::Refusal::Full { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,
-        Wrong::Asleep { .. } | Wrong::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        Wrong::Asleep { .. } | Wrong::Stopping | Wrong::Postponed { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Wrong::Failed(failed) => failed_status(failed),
         Wrong::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+        Wrong::Full => StatusCode::INSUFFICIENT_STORAGE,
         Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -89,6 +92,7 @@ fn failed_status(failed: &Failed) -> StatusCode {
         },
         Failed::Broke(Fault::Deadline { .. }) => StatusCode::GATEWAY_TIMEOUT,
         Failed::Broke(Fault::Refused { .. } | Fault::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+        Failed::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Failed::Broke(_) | Failed::NoRoom => StatusCode::BAD_GATEWAY,
     }
 }
@@ -103,7 +107,7 @@ fn details(failed: &Failed) -> Value {
         Failed::Broke(fault) if !fault.frames().is_empty() => {
             json!({ "frames": fault.frames().iter().map(ToString::to_string).collect::<Vec<_>>() })
         }
-        Failed::Broke(_) | Failed::NoRoom => Value::Null,
+        Failed::Broke(_) | Failed::NoRoom | Failed::Store(_) => Value::Null,
     }
 }
 

@@ -152,6 +152,7 @@ fn messages() -> Vec<(&'static str, Value)> {
                     "content-type": text(),
                     "from": text(),
                     "priority": { "enum": ["low", "normal", "high", "urgent"] },
+                    "fast": { "type": "boolean", "default": false, "description": "Handled at most once, and not kept" },
                     "key": { "type": "string", "description": "A second message with the same key gets the first one's answer" },
                     "wait": { "type": "boolean", "default": true },
                     "timeout": { "type": "string", "default": "60s" },

@@ -82,6 +82,8 @@ pub struct Message {
     /// `low`, `normal`, `high` or `urgent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<String>,
+    /// Whether nothing of it is kept: handled at most once, and faster.
+    pub fast: bool,
     /// A second message with the same key is not handled: it gets the first one's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -113,7 +115,7 @@ impl Message {
 
     /// The same as the village takes it.
     pub(crate) fn letter(self) -> Result<Letter, Error> {
-        let Message { skill, input, text, base64, content_type, from, priority, key, wait: _, timeout: _ } = self;
+        let Message { skill, input, text, base64, content_type, from, priority, fast, key, wait: _, timeout: _ } = self;
         let priority = match priority.as_deref() {
             None | Some("normal") => Priority::Normal,
             Some("low") => Priority::Low,
@@ -134,7 +136,7 @@ impl Message {
             _ => return Err(bad("a message has one of `input`, `text` and `base64`, and not two of them")),
         };
         let content_type = content_type.unwrap_or_else(|| kind.into());
-        Ok(Letter { from, skill, payload: Payload { content_type, body }, priority, key })
+        Ok(Letter { from, skill, payload: Payload { content_type, body }, priority, fast, key })
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn serving<O>(builder: Builder, work: impl AsyncFnOnce(Host) -> Resul
         .enable_all()
         .build()
         .map_err(|error| Problem::new("internal", format!("no threads can be had: {error}")))?;
-    let done = io.block_on(async { work(builder.build()?).await });
+    let done = io.block_on(work());
     // What still waits for somebody outside must not keep the program from ending.
     io.shutdown_background();
     done

@@ -2,13 +2,14 @@
 
 use crate::error::Error;
 use crate::event::What;
-use crate::registry::{Registration, Wanted, kept};
+use crate::registry::{Note, Registration, Wanted, kept};
 use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use base::{Budget, Digest};
 use guest::{Grants, Kind, Manifest, Shape, Version};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl Village {
         Shape::read(&bytes).map_err(|error| Error::Load { kind: error.kind(), text: error.to_string() })?;
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
         self.spare(digest).await?;
-        self.registry().keep(digest, bytes.into()).await?;
+        self.registry().keep(digest, bytes).await?;
         Ok(Uploaded { digest: digest.to_string(), size })
     }
 
@@ -116,7 +117,12 @@ impl Village {
         if self.resident(&row.name).is_ok() {
             return Err(Error::Exists { name: row.name });
         }
-        self.registry().put(row.clone()).await?;
+        self.enrol(&row).await?;
+        let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
+        if let Err(error) = self.registry().put(&row, note).await {
+            self.host().expel(&row.name);
+            return Err(error);
+        }
         self.settle(Resident::new(&row.name, row.wanted));
         self.tell_of(&row.name, What::Deployed { digest: row.digest.clone() });
         Ok(row)
@@ -131,10 +137,18 @@ impl Village {
         if !Arc::ptr_eq(&self.resident(name)?, &resident) {
             return Err(Error::Unknown { name: name.into(), nearest: None });
         }
-        self.registry().remove(name).await?;
+        // Nothing may be kept of it any more once what is kept is gone.
+        self.end(&resident).await;
+        let gone = self.registry().remove(name, Note::new("removed", Value::Null), |change| {
+            self.host().forget(name, change);
+        });
+        if let Err(error) = gone.await {
+            // It is there as before.
+            self.enrol(&self.row(name)?).await?;
+            return Err(error);
+        }
         resident.remove();
         self.unsettle(name);
-        resident.end();
         self.sweep().await?;
         self.tell_of(name, What::Removed);
         Ok(())

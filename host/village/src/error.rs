@@ -74,6 +74,23 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// The agent ended before its answer came. The message is kept, and is handled when the agent is there again.
+    #[error("the agent ended before the answer came; the message {id} is kept, and is handled when it is there again")]
+    Postponed {
+        /// The message.
+        id: String,
+    },
+    /// There is no such dead letter.
+    #[error("the agent `{agent}` has no dead letter `{id}`")]
+    Letter {
+        /// The agent.
+        agent: String,
+        /// As it was asked for.
+        id: String,
+    },
+    /// There is no room on the disk. Nothing happened.
+    #[error("the disk is full: nothing of it was kept")]
+    Full,
     /// The village takes nothing new.
     #[error("the village is stopping")]
     Stopping,
@@ -118,6 +135,9 @@ impl Error {
             Error::Failed(failed) => failed.kind(),
             Error::Late(_) => "timeout",
             Error::Key { .. } => "conflict",
+            Error::Postponed { .. } => "postponed",
+            Error::Letter { .. } => "unknown-letter",
+            Error::Full => "disk-full",
             Error::Stopping => "stopping",
             Error::Busy { .. } => "busy",
             Error::Kept(_) => "store",
@@ -129,6 +149,25 @@ impl Error {
 impl From<guest::Error> for Error {
     fn from(error: guest::Error) -> Error {
         Error::Load { kind: error.kind(), text: error.to_string() }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        match error {
+            store::Error::Full => Error::Full,
+            error => Error::Kept(error.to_string()),
+        }
+    }
+}
+
+impl From<guest::Unkept> for Error {
+    fn from(error: guest::Unkept) -> Error {
+        match error {
+            guest::Unkept::Refused(refusal) => refusal.into(),
+            guest::Unkept::Store(error) => error.into(),
+            guest::Unkept::Nowhere => Error::Host(error.to_string()),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Letter {
     pub payload: Payload,
     /// Which messages go first.
     pub priority: Priority,
+    /// Whether nothing of it is kept: it is handled at most once, and is lost if the village ends before that.
+    pub fast: bool,
     /// A second message to the agent with the same key is not handled: it gets the first one's answer.
     pub key: Option<String>,
 }
@@ -21,12 +23,12 @@ pub struct Letter {
 impl Letter {
     /// For a skill, with what it is given.
     pub fn new(skill: impl Into<String>, payload: Payload) -> Letter {
-        Letter { from: String::new(), skill: skill.into(), payload, priority: Priority::Normal, key: None }
+        Letter { from: String::new(), skill: skill.into(), payload, priority: Priority::Normal, fast: false, key: None }
     }
 
     /// What must be the same for two messages to be one.
     pub(crate) fn digest(&self) -> Digest {
-        let Letter { from, skill, payload, priority, key: _ } = self;
+        let Letter { from, skill, payload, priority, fast: _, key: _ } = self;
         let mut bytes = Vec::with_capacity(payload.body.len() + 64);
         for part in [from.as_bytes(), skill.as_bytes(), payload.content_type.as_bytes(), &payload.body] {
             bytes.extend((part.len() as u64).to_le_bytes());
@@ -37,7 +39,7 @@ impl Letter {
     }
 
     pub(crate) fn message(self, id: String, accepted: u64) -> Message {
-        let Letter { from, skill, payload, priority, key: _ } = self;
+        let Letter { from, skill, payload, priority, fast: _, key: _ } = self;
         Message { id, sender: Sender::Client(from), skill, payload, priority, attempt: 1, accepted }
     }
 }

@@ -20,18 +20,22 @@ impl Village {
         let rows = self.registry().rows(after, most.min(PAGE))?;
         // One that is being removed may have a row and nothing else, for a moment.
         let found = rows.iter().filter_map(|row| Some((self.resident(&row.name).ok()?, row)));
-        found.map(|(resident, row)| details(&resident, row)).collect()
+        found.map(|(resident, row)| self.seen(&resident, row)).collect()
     }
 
     /// What is known of one agent.
     pub fn details(&self, name: &str) -> Result<Details, Error> {
         let resident = self.resident(name)?;
-        details(&resident, &self.row(name)?)
+        self.seen(&resident, &self.row(name)?)
     }
 
     /// What an agent logged since a number: the first lines, or with `newest` the last.
     pub fn log(&self, name: &str, id: u64, most: usize, newest: bool) -> Result<Since<Spoken>, Error> {
-        Ok(self.resident(name)?.log(id, most, newest))
+        let resident = self.resident(name)?;
+        if let Some(agent) = self.present(name) {
+            resident.collect(&agent);
+        }
+        Ok(resident.log(id, most, newest))
     }
 
     /// Tells when lines of an agent's log are there that somebody asked for.
@@ -41,9 +45,8 @@ impl Village {
 
     /// Agents that are there, with what they use: for measuring, without those that sleep.
     pub fn awake_now(&self) -> Vec<Details> {
-        let residents = self.residents();
-        let here = residents.iter().filter(|resident| resident.present().is_some());
-        here.filter_map(|resident| details(resident, &self.registry().row(&resident.name).ok()??).ok()).collect()
+        let here = self.host().all_awake().into_iter();
+        here.filter_map(|(name, _)| self.details(&name).ok()).collect()
     }
 
     /// The village as a whole.
@@ -51,7 +54,7 @@ impl Village {
         let mut states: HashMap<State, u64> = HashMap::new();
         let mut sends = Sends::default();
         for resident in self.residents() {
-            *states.entry(resident.state()).or_default() += 1;
+            *states.entry(resident.state(self.present(&resident.name).is_some())).or_default() += 1;
             let Sends { answered, failed, broke, refused } = resident.sends();
             sends.answered += answered;
             sends.failed += failed;
@@ -67,6 +70,30 @@ impl Village {
             under_way: *self.under_way().borrow(),
             sends,
         }
+    }
+
+    fn seen(&self, resident: &Resident, row: &Registration) -> Result<Details, Error> {
+        let agent = self.present(&row.name);
+        let budget: Vec<Used> = match &agent {
+            Some(agent) => agent.usage().into_iter().map(Used::from).collect(),
+            None => unused(&row.budget()?),
+        };
+        let queue = budget.iter().find(|used| used.field == "mailbox").map_or(0, |used| used.used_units);
+        Ok(Details {
+            name: row.name.clone(),
+            state: resident.state(agent.is_some()),
+            health: resident.health(),
+            digest: row.digest.clone(),
+            group: row.group.clone(),
+            grants: row.grants.clone(),
+            deployed: row.deployed,
+            queue,
+            sends: resident.sends(),
+            cpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.cpu())),
+            gpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.gpu())),
+            budget,
+            problem: resident.problem(),
+        })
     }
 
     /// The groups, with what their agents use together.
@@ -97,30 +124,6 @@ impl Village {
         });
         Ok(groups.collect())
     }
-}
-
-fn details(resident: &Resident, row: &Registration) -> Result<Details, Error> {
-    let agent = resident.present();
-    let budget: Vec<Used> = match &agent {
-        Some(agent) => agent.usage().into_iter().map(Used::from).collect(),
-        None => unused(&row.budget()?),
-    };
-    let queue = budget.iter().find(|used| used.field == "mailbox").map_or(0, |used| used.used_units);
-    Ok(Details {
-        name: row.name.clone(),
-        state: resident.state(),
-        health: resident.health(),
-        digest: row.digest.clone(),
-        group: row.group.clone(),
-        grants: row.grants.clone(),
-        deployed: row.deployed,
-        queue,
-        sends: resident.sends(),
-        cpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.cpu())),
-        gpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.gpu())),
-        budget,
-        problem: resident.problem(),
-    })
 }
 
 /// Milliseconds, to the microsecond.

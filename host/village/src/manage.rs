@@ -2,10 +2,11 @@
 
 use crate::error::Error;
 use crate::event::What;
-use crate::registry::{Registration, Wanted, kept};
+use crate::registry::{Note, Registration, Wanted, kept};
 use crate::resident::Resident;
 use crate::village::Village;
 use guest::Card;
+use serde_json::Value;
 
 impl Village {
     /// Lets an agent take messages, and makes it now: what keeps it from being made is said here.
@@ -32,12 +33,16 @@ impl Village {
         let _changing = resident.changing.lock().await;
         let row = self.row(&resident.name)?;
         let new = row.wanted != wanted;
+        let row = Registration { wanted, ..row };
         if new {
-            self.registry().put(Registration { wanted, ..row }).await?;
+            let what = if wanted == Wanted::Stopped { "stopped" } else { "started" };
+            self.registry().put(&row, Note::new(what, Value::Null)).await?;
         }
         resident.want(wanted);
-        if wanted == Wanted::Stopped {
-            resident.end();
+        match wanted {
+            Wanted::Stopped => self.end(resident).await,
+            Wanted::Running if new => self.enrol(&row).await?,
+            Wanted::Running => {}
         }
         Ok(new)
     }
@@ -56,8 +61,10 @@ impl Village {
         for (field, text) in fields {
             budget.set(field, text)?;
         }
-        self.registry().put(Registration { budget: kept(&budget), ..row }).await?;
-        if let Some(agent) = resident.present() {
+        let note = Note::new("budget", fields.iter().cloned().collect());
+        self.registry().put(&Registration { budget: kept(&budget), ..row }, note).await?;
+        self.host().change(name, |enrolment| enrolment.budget = budget);
+        if let Some(agent) = self.present(name) {
             agent.set_budget(budget);
         }
         self.tell_of(name, What::Budget { fields: fields.to_vec() });

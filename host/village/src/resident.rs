@@ -1,4 +1,4 @@
-//! One agent of the village, there or not.
+//! One agent of the village, beside its row: whether it may run, what came of its messages, what it logged.
 
 use crate::error::Error;
 use crate::event::What;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// One agent of the village, there or not. While it is not, this is all there is of it beside its row.
+/// One agent of the village. While it sleeps this is all there is of it, with its row and its place on the host's roll.
 pub(crate) struct Resident {
     pub(crate) name: Arc<str>,
     life: Mutex<Life>,
@@ -29,7 +29,8 @@ pub(crate) struct Resident {
 struct Life {
     wanted: Wanted,
     removed: bool,
-    agent: Option<Arc<Agent>>,
+    /// Whether the last try to make it failed.
+    failed: bool,
     problem: Option<String>,
 }
 
@@ -48,39 +49,32 @@ const BYTES: usize = 256 << 10;
 
 impl Resident {
     pub(crate) fn new(name: &str, wanted: Wanted) -> Arc<Resident> {
-        let life = Mutex::new(Life { wanted, removed: false, agent: None, problem: None });
+        let life = Mutex::new(Life { wanted, removed: false, failed: false, problem: None });
         let (changing, counts, broke) = (tokio::sync::Mutex::default(), Default::default(), AtomicU64::new(0));
         Arc::new(Resident { name: name.into(), life, changing, counts, broke, log: OnceLock::new() })
     }
 
-    /// The agent, if it is there; an error if it is not to be.
-    pub(crate) fn agent(&self) -> Result<Option<Arc<Agent>>, Error> {
+    /// An error if it takes no messages.
+    pub(crate) fn open(&self) -> Result<(), Error> {
         let life = self.life.lock();
         match (life.removed, life.wanted) {
             (true, _) => Err(Error::Unknown { name: self.name.to_string(), nearest: None }),
             (false, Wanted::Stopped) => Err(Error::Stopped { name: self.name.to_string() }),
-            (false, Wanted::Running) => Ok(life.agent.clone()),
+            (false, Wanted::Running) => Ok(()),
         }
     }
 
-    /// The agent, whatever is wanted of it.
-    pub(crate) fn present(&self) -> Option<Arc<Agent>> {
-        self.life.lock().agent.clone()
-    }
-
-    pub(crate) fn woken(&self, agent: Arc<Agent>) {
+    /// It was made, or could not be.
+    pub(crate) fn made(&self, problem: Option<String>) {
         let mut life = self.life.lock();
-        life.agent = Some(agent);
-        life.problem = None;
-    }
-
-    pub(crate) fn failed(&self, problem: String) {
-        self.life.lock().problem = Some(problem);
+        life.failed = problem.is_some();
+        life.problem = problem;
     }
 
     pub(crate) fn want(&self, wanted: Wanted) {
         let mut life = self.life.lock();
         life.wanted = wanted;
+        life.failed = false;
         life.problem = None;
     }
 
@@ -89,22 +83,13 @@ impl Resident {
         self.life.lock().removed = true;
     }
 
-    /// Lets the agent go, in the midst of a turn if need be. What it logged stays.
-    pub(crate) fn end(&self) {
-        let agent = self.life.lock().agent.take();
-        if let Some(agent) = agent {
-            self.collect(&agent);
-            agent.stop();
-        }
-    }
-
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self, awake: bool) -> State {
         let life = self.life.lock();
-        match (&life.agent, life.wanted, &life.problem) {
-            (_, Wanted::Stopped, _) => State::Stopped,
-            (Some(_), _, _) => State::Awake,
-            (None, _, Some(_)) => State::Failed,
-            (None, _, None) => State::Asleep,
+        match (life.wanted, awake, life.failed) {
+            (Wanted::Stopped, ..) => State::Stopped,
+            (_, true, _) => State::Awake,
+            (_, _, true) => State::Failed,
+            _ => State::Asleep,
         }
     }
 
@@ -152,7 +137,7 @@ impl Resident {
     }
 
     /// Takes what it logged.
-    fn collect(&self, agent: &Agent) {
+    pub(crate) fn collect(&self, agent: &Agent) {
         let (lines, lost) = agent.log();
         if lines.is_empty() && lost == 0 {
             return;
@@ -165,11 +150,8 @@ impl Resident {
         }
     }
 
-    /// What it logged since a number.
+    /// What it logged since a number, as far as it was collected.
     pub(crate) fn log(&self, id: u64, most: usize, newest: bool) -> Since<Spoken> {
-        if let Some(agent) = self.present() {
-            self.collect(&agent);
-        }
         self.ring().since(id, most, newest)
     }
 

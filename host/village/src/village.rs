@@ -3,18 +3,20 @@
 use crate::error::Error;
 use crate::event::{Event, What};
 use crate::folder::Folder;
-use crate::registry::Registry;
+use crate::registry::{Registration, Registry, Wanted, apart};
 use crate::resident::Resident;
 use crate::ring::{Ring, Since, millis};
 use crate::window::Window;
+use agents::{Books, MAIL, Retry, TIMERS};
 use base::{Budget, Digest, Group};
-use guest::{Agent, Host, Version};
+use guest::{Agent, Builder, Enrolment, Host, Version};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use store::Store;
 use tokio::sync::{OnceCell, watch};
 
 /// What a village is made with.
@@ -49,8 +51,6 @@ struct Inner {
     window: Window,
     stopping: AtomicBool,
     under_way: watch::Sender<u64>,
-    numbers: AtomicU64,
-    born: u64,
     begun: Instant,
 }
 
@@ -70,25 +70,30 @@ const SPARED: Duration = Duration::from_secs(600);
 /// So many such components stay.
 const UPLOADS: usize = 16;
 
+/// Rows that are read at once.
+const PAGE: usize = 1_000;
+
+/// How soon it is tried again to make an agent for which something waits.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long an agent may take to end that was stopped.
+const LAST: Duration = Duration::from_secs(5);
+
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
-    pub async fn begin(host: Host, options: Options) -> Result<Village, Error> {
+    pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
         let Options { data, groups, budget } = options;
         let folder = Folder::take(&data)?;
-        let registry = Registry::default();
+        let place = data.join("store");
+        let store = apart(move || Store::open(&place, store::Options::default())).await?;
+        let books = Books::open(store).await?;
+        let host = host.books(books.clone()).build()?;
         let groups = make_groups(&host, groups)?;
-        let mut agents = BTreeMap::new();
-        for (name, wanted) in registry.names()? {
-            let resident = Resident::new(&name, wanted);
-            agents.insert(resident.name.clone(), resident);
-        }
-        registry.sweep(&[]).await?;
-        let count = agents.len() as u64;
         let village = Village(Arc::new(Inner {
             host,
-            registry,
+            registry: Registry::new(books),
             _folder: folder,
-            agents: RwLock::new(agents),
+            agents: RwLock::default(),
             groups,
             budget,
             versions: Mutex::default(),
@@ -98,12 +103,75 @@ impl Village {
             window: Window::default(),
             stopping: AtomicBool::new(false),
             under_way: watch::Sender::new(0),
-            numbers: AtomicU64::new(1),
-            born: millis(),
             begun: Instant::now(),
         }));
-        village.tell_of("", What::Up { agents: count });
+        village.registry().sweep(&[]).await?;
+        village.gather().await?;
+        village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)
+    }
+
+    /// Takes up the agents that are kept. One that can't be is there all the same, and says why.
+    async fn gather(&self) -> Result<(), Error> {
+        let mut after = String::new();
+        loop {
+            let rows = self.registry().rows(&after, PAGE)?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.name);
+            for row in rows {
+                let resident = Resident::new(&row.name, row.wanted);
+                if row.wanted == Wanted::Running
+                    && let Err(error) = self.enrol(&row).await
+                {
+                    self.failed(&resident, &error);
+                }
+                self.settle(resident);
+            }
+        }
+        self.wake_those_with_work();
+        Ok(())
+    }
+
+    /// Makes the agents for which something is kept that must not wait until somebody sends them another message.
+    fn wake_those_with_work(&self) {
+        let village = self.clone();
+        // It ends when each was woken, or the village stops.
+        tokio::spawn(async move {
+            for name in village.with_work().unwrap_or_default() {
+                while let Ok(resident) = village.resident(&name)
+                    && village.open().is_ok()
+                    && resident.open().is_ok()
+                {
+                    match village.awake(&resident).await {
+                        Ok(_) => break,
+                        // There may be room later.
+                        Err(_) => tokio::time::sleep(AGAIN).await,
+                    }
+                }
+            }
+        });
+    }
+
+    /// Agents with messages that wait or that they send later; of those that agents created, the first of the line.
+    fn with_work(&self) -> Result<Vec<String>, Error> {
+        let read = self.books().store().read();
+        let mut names = std::collections::BTreeSet::new();
+        let line = |name: &str| name.split('/').next().unwrap_or_default().to_string();
+        let mut after: Option<String> = None;
+        while let Some(((name, _), _)) =
+            read.scan(MAIL.all(), after.as_deref().map(|name| (name, u64::MAX)), 1)?.into_iter().next()
+        {
+            names.insert(line(&name));
+            after = Some(name);
+        }
+        after = None;
+        while let Some(((name, _), _)) =
+            read.scan(TIMERS.all(), after.as_deref().map(|name| (name, u64::MAX)), 1)?.into_iter().next()
+        {
+            names.insert(line(&name));
+            after = Some(name);
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// Refuses what is new once the village is stopping.
@@ -165,9 +233,13 @@ impl Village {
         self.0.events.watch()
     }
 
-    /// An id that no other message has, also not one of another day.
+    /// An id for a message that is not kept: no other has it.
     pub(crate) fn id(&self) -> String {
-        format!("{:x}-{}", self.0.born, self.0.numbers.fetch_add(1, Relaxed))
+        format!("{:x}", self.books().number())
+    }
+
+    pub(crate) fn books(&self) -> &Arc<Books> {
+        self.0.registry.books()
     }
 
     pub(crate) fn group(&self, name: Option<&str>) -> Result<Option<&guest::Group>, Error> {
@@ -221,7 +293,7 @@ impl Village {
         self.0.registry.sweep(&spare).await?;
         let known: Vec<_> = self.0.versions.lock().keys().copied().collect();
         for digest in known {
-            if self.0.registry.component(&digest)?.is_none() {
+            if !self.0.registry.has(&digest)? {
                 self.0.versions.lock().remove(&digest);
             }
         }
@@ -233,7 +305,7 @@ impl Village {
         let cell = self.0.versions.lock().entry(digest).or_default().clone();
         let version = cell
             .get_or_try_init(async || {
-                let bytes = self.0.registry.component(&digest)?.ok_or(Error::Component { digest })?;
+                let bytes = self.0.registry.component(&digest).await?.ok_or(Error::Component { digest })?;
                 Ok::<_, Error>(self.0.host.load(&bytes).await?)
             })
             .await;
@@ -245,35 +317,80 @@ impl Village {
 
     /// The agent, made now if it isn't there.
     pub(crate) async fn awake(&self, resident: &Resident) -> Result<Arc<Agent>, Error> {
-        if let Some(agent) = resident.agent()? {
+        resident.open()?;
+        if let Some(agent) = self.present(&resident.name) {
             return Ok(agent);
         }
         let _changing = resident.changing.lock().await;
-        if let Some(agent) = resident.agent()? {
+        resident.open()?;
+        if let Some(agent) = self.present(&resident.name) {
             return Ok(agent);
         }
         match self.make(&resident.name).await {
             Ok(agent) => {
-                resident.woken(agent.clone());
+                resident.made(None);
                 self.tell_of(&resident.name, What::Woken);
                 Ok(agent)
             }
             Err(error) => {
-                let (kind, text) = (error.kind(), error.to_string());
-                resident.failed(text.clone());
-                self.tell_of(&resident.name, What::Failed { kind: kind.into(), message: text.clone() });
-                Err(Error::Asleep { name: resident.name.to_string(), kind, text })
+                self.failed(resident, &error);
+                let (name, kind, text) = (resident.name.to_string(), error.kind(), error.to_string());
+                Err(Error::Asleep { name, kind, text })
             }
         }
     }
 
+    /// The agent, if it is there.
+    pub(crate) fn present(&self, name: &str) -> Option<Arc<Agent>> {
+        self.0.host.awake(name).filter(|agent| !agent.ended())
+    }
+
+    /// Notes that an agent can't be made.
+    fn failed(&self, resident: &Resident, error: &Error) {
+        let message = error.to_string();
+        resident.made(Some(message.clone()));
+        self.tell_of(&resident.name, What::Failed { kind: error.kind().into(), message });
+    }
+
     async fn make(&self, name: &str) -> Result<Arc<Agent>, Error> {
+        if let Some(agent) = self.0.host.wake(name)? {
+            return Ok(agent);
+        }
+        // It could not be taken up when the village began.
         let gone = || Error::Kept(format!("there is no row of the agent `{name}`"));
-        let row = self.0.registry.row(name)?.ok_or_else(gone)?;
+        self.enrol(&self.0.registry.row(name)?.ok_or_else(gone)?).await?;
+        self.0.host.wake(name)?.ok_or_else(gone)
+    }
+
+    /// Puts an agent on the host's roll: it is made when somebody sends it a message, another agent perhaps.
+    pub(crate) async fn enrol(&self, row: &Registration) -> Result<(), Error> {
         let version = self.version(row.digest()?).await?;
-        let (budget, grants) = (row.budget()?, row.grants()?);
-        let group = self.group(row.group.as_deref())?;
-        Ok(Arc::new(self.0.host.start_as(name, &version, budget, grants, group)?))
+        let enrolment = Enrolment {
+            version,
+            budget: row.budget()?,
+            grants: Arc::new(row.grants()?),
+            group: self.group(row.group.as_deref())?.cloned(),
+            retry: Retry::default(),
+        };
+        match self.0.host.enrol(&row.name, enrolment) {
+            Ok(()) | Err(guest::Error::Taken { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes an agent off the roll, in the midst of a turn if need be, and waits until nothing more comes of it.
+    pub(crate) async fn end(&self, resident: &Resident) {
+        let agent = self.0.host.awake(&resident.name);
+        self.0.host.expel(&resident.name);
+        let Some(agent) = agent else { return };
+        agent.stop();
+        resident.collect(&agent);
+        for _ in 0..LAST.as_millis() {
+            if agent.ended() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 

@@ -8,8 +8,18 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// What is known of a message with a key: its answer, once there is one.
-type Answer = watch::Receiver<Option<Result<Came, Error>>>;
+/// How far a message with a key has come.
+#[derive(Debug, Clone)]
+pub(crate) enum Stage {
+    /// It is on its way.
+    Sent,
+    /// The agent has accepted it, under this id.
+    Accepted(String),
+    /// This came of it.
+    Over(Result<Came, Error>),
+}
+
+type Answer = watch::Receiver<Stage>;
 
 /// The last messages with keys. Bounded in number, in bytes of answers and in time.
 #[derive(Default)]
@@ -26,7 +36,6 @@ struct Known {
 }
 
 struct Entry {
-    id: String,
     came: Instant,
     said: Digest,
     answer: Answer,
@@ -46,37 +55,39 @@ const SPAN: Duration = Duration::from_secs(600);
 pub(crate) enum Noted {
     /// It is new. Its answer goes here.
     New(Promise),
-    /// It came before, under this id.
-    Before {
-        /// The id of the first one.
-        id: String,
-        /// Its answer.
-        answer: Answer,
-    },
+    /// It came before, and this comes of it.
+    Before(Answer),
 }
 
 /// Where the answer to a message with a key goes.
 pub(crate) struct Promise {
     key: (String, String),
-    answer: watch::Sender<Option<Result<Came, Error>>>,
+    answer: watch::Sender<Stage>,
+}
+
+impl Promise {
+    /// The agent has accepted the message, under this id.
+    pub(crate) fn accepted(&self, id: &str) {
+        self.answer.send_replace(Stage::Accepted(id.into()));
+    }
 }
 
 impl Window {
     /// Notes a message with a key.
-    pub(crate) fn note(&self, agent: &str, key: &str, said: Digest, id: &str, now: Instant) -> Result<Noted, Error> {
+    pub(crate) fn note(&self, agent: &str, key: &str, said: Digest, now: Instant) -> Result<Noted, Error> {
         let mut known = self.known.lock();
         known.forget(now);
         let at = (agent.to_string(), key.to_string());
         if let Some(entry) = known.all.get(&at) {
             return match entry.said == said {
-                true => Ok(Noted::Before { id: entry.id.clone(), answer: entry.answer.clone() }),
+                true => Ok(Noted::Before(entry.answer.clone())),
                 false => Err(Error::Key { key: key.into() }),
             };
         }
-        let (answer, waiting) = watch::channel(None);
+        let (answer, waiting) = watch::channel(Stage::Sent);
         let bytes = 256 + at.0.len() + at.1.len();
         known.bytes += bytes;
-        known.all.insert(at.clone(), Entry { id: id.into(), came: now, said, answer: waiting, bytes });
+        known.all.insert(at.clone(), Entry { came: now, said, answer: waiting, bytes });
         known.order.push_back((now, at.clone()));
         Ok(Noted::New(Promise { key: at, answer }))
     }
@@ -97,7 +108,7 @@ impl Window {
             known.bytes += bytes;
         }
         drop(known);
-        promise.answer.send_replace(Some(answer));
+        promise.answer.send_replace(Stage::Over(answer));
     }
 }
 
@@ -135,7 +146,7 @@ mod tests {
     }
 
     fn new(window: &Window, key: &str, now: Instant) -> Promise {
-        match window.note("a", key, Digest::of(b"said"), "1", now) {
+        match window.note("a", key, Digest::of(b"said"), now) {
             Ok(Noted::New(promise)) => promise,
             _ => panic!("`{key}` is new"),
         }
@@ -145,12 +156,12 @@ mod tests {
     fn the_same_key_has_the_same_answer_until_its_time_is_over() {
         let (window, now) = (Window::default(), Instant::now());
         window.keep(new(&window, "k", now), came(3));
-        let again = window.note("a", "k", Digest::of(b"said"), "1", now + SPAN / 2);
-        assert!(matches!(again, Ok(Noted::Before { answer, .. }) if answer.borrow().is_some()));
-        let other = window.note("a", "k", Digest::of(b"something else"), "2", now);
+        let again = window.note("a", "k", Digest::of(b"said"), now + SPAN / 2);
+        assert!(matches!(again, Ok(Noted::Before(answer)) if matches!(*answer.borrow(), Stage::Over(_))));
+        let other = window.note("a", "k", Digest::of(b"something else"), now);
         assert!(matches!(other, Err(Error::Key { .. })));
         drop(new(&window, "k", now + SPAN));
-        assert!(matches!(window.note("b", "k", Digest::of(b"x"), "3", now), Ok(Noted::New(_))), "another agent's key");
+        assert!(matches!(window.note("b", "k", Digest::of(b"x"), now), Ok(Noted::New(_))), "another agent's key");
     }
 
     #[test]

@@ -129,6 +129,9 @@ pub(crate) struct Send {
     /// Which messages go first
     #[arg(long, value_enum, default_value_t = Urgency::Normal)]
     pub(crate) priority: Urgency,
+    /// Keep nothing of it: it is handled at most once, and sooner
+    #[arg(long)]
+    pub(crate) fast: bool,
     /// Sent again with the same key it is not handled again: it gets the first one's answer
     #[arg(long)]
     pub(crate) key: Option<String>,

@@ -55,6 +55,7 @@ fn message(options: &Send) -> Result<Message, Problem> {
             }
             .into(),
         ),
+        fast: options.fast,
         key: options.key.clone(),
         timeout: Some(options.timeout.clone()),
         ..Message::default()

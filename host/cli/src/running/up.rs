@@ -37,9 +37,10 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
     };
     let data = data(options.data.as_deref().or(config.data.as_deref()))?;
     let settings = Settings { address, open: options.open };
-    node::serving(Host::builder().device(weights::choice::device), async |host| {
+    node::serving(async || {
         let mut signals = Signals::new();
         let village = Options { data: data.clone(), groups: config.groups.clone(), budget: config.budget };
+        let host = Host::builder().device(weights::choice::device);
         let village = Village::begin(host, village).await?;
         let (token, new) = Token::open(&data)?;
         // Listened at before agents are deployed: a port that is taken is said at once.
@@ -50,6 +51,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
         announce(&data, server.address())?;
         say(&village, &server, &data, new.then_some(&token), json);
         let left = serve(&village, server, &mut signals, within, json).await;
+        village.close().await?;
         retract(&data);
         ended(left, json);
         Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
