@@ -210,6 +210,11 @@ impl Agent {
         self.inner.stop();
     }
 
+    /// Whether it was stopped, and nothing more comes of what it did.
+    pub fn ended(&self) -> bool {
+        self.inner.task().ended()
+    }
+
     /// Looks again whether it may run, and all that it created.
     pub(crate) fn reconsider(&self) {
         self.inner.reconsider();
