@@ -47,7 +47,7 @@ impl Lasting {
     pub fn clerk(&self, name: &str, retry: Retry) {
         let grants = Arc::new(grants(&["state", "agents=*", "spawn"]));
         let version = self.clerk.clone();
-        let enrolment = Enrolment { version, budget: budget(LIMITS), grants, group: None, retry };
+        let enrolment = Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true };
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

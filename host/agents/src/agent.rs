@@ -18,6 +18,9 @@ pub trait Lasting: Guest {
     /// Adds to `change` what the turn under way has done, and answers what that is. It takes effect for others with
     /// [`Guest::commit`], once the change is kept.
     fn record(&mut self, change: &mut Change) -> Did;
+
+    /// What the turn under way has read, if that is kept, with what came of it. Empty if it isn't.
+    fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &Error>) -> Vec<u8>;
 }
 
 /// What an agent is made of.

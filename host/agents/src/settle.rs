@@ -131,6 +131,7 @@ impl<T: Lasting> Life<T> {
             return handed.desk.deliver(answer);
         }
         let Ok(reply) = &answer.outcome else { return };
+        let record = instance.data().recorded(&handed.message, Ok(reply));
         match &handed.origin {
             Origin::Kept(number) => {
                 let key = (&*self.spec.name, *number);
@@ -149,7 +150,7 @@ impl<T: Lasting> Life<T> {
             Origin::Memory => {}
         }
         let outcome = Outcome::Replied(reply.payload.body.len() as u64);
-        let entry = self.entry(&handed.message, outcome, &answer, did);
+        let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, did) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
@@ -181,9 +182,10 @@ impl<T: Lasting> Life<T> {
 
     /// A turn that failed: nothing of it happened. Its message is tried again, or given up.
     async fn fail(&mut self, books: &Books, mut handed: Box<Handed>, answer: Answer) {
+        let Err(error) = &answer.outcome else { return };
+        let record = self.instance.as_mut().map(|instance| instance.data().recorded(&handed.message, Err(error)));
         // Memory is a cache: what a failed turn left there is not to be trusted.
         self.instance = None;
-        let Err(error) = &answer.outcome else { return };
         let Origin::Kept(number) = handed.origin else {
             self.count(books, &answer);
             return handed.desk.deliver(answer);
@@ -214,7 +216,8 @@ impl<T: Lasting> Life<T> {
         }
         let then = if dead { Then::Dead } else { Then::Again };
         let outcome = Outcome::failed(error, then);
-        let entry = self.entry(&handed.message, outcome, &answer, Did::default());
+        let record = record.unwrap_or_default();
+        let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {

@@ -44,12 +44,14 @@ pub enum Unkept {
 /// How what an agent does is kept.
 pub(crate) struct Lasts {
     pub(crate) retry: Retry,
+    /// Whether what its turns read is kept.
+    pub(crate) record: bool,
     /// Its life before this one, which may still have to end.
     pub(crate) before: Option<Arc<runtime::Task>>,
 }
 
 impl Lasts {
-    const NOT: Lasts = Lasts { retry: Retry::NEVER, before: None };
+    const NOT: Lasts = Lasts { retry: Retry::NEVER, record: false, before: None };
 }
 
 impl Agent {
@@ -65,10 +67,10 @@ impl Agent {
     ) -> Result<Agent, crate::host::Error> {
         let seat = house.seats.clone().take(version.0.room())?;
         let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
-        let (books, Lasts { retry, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let (books, Lasts { retry, record, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
         let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
-        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry));
+        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record));
         let standing = Standing::new(name, version.clone(), grants, accounts.clone(), house.clone(), last);
         let behind = standing.clone();
         let spec = Spec {

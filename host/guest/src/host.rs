@@ -316,7 +316,7 @@ impl Host {
     pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
         let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house, None)?;
         let name = format!("agent-{}", self.house.number());
-        let lasts = (None, agents::Retry::NEVER);
+        let lasts = (None, agents::Retry::NEVER, false);
         Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone(), lasts))
     }
 

@@ -26,6 +26,8 @@ pub struct Enrolment {
     pub group: Option<Parent>,
     /// How often a message is tried.
     pub retry: Retry,
+    /// Whether what its turns read is kept, so that they can be run again.
+    pub record: bool,
 }
 
 /// The agents that a host keeps by name.
@@ -110,9 +112,9 @@ impl Roll {
         if let Some(agent) = now.agent.as_ref().filter(|agent| !agent.door().shut()) {
             return Ok(Some(agent.clone()));
         }
-        let Enrolment { version, budget, grants, group, retry } = now.enrolment.clone();
+        let Enrolment { version, budget, grants, group, retry, record } = now.enrolment.clone();
         let before = now.agent.take().map(|agent| agent.task().clone()).or_else(|| now.before.take());
-        let lasts = Lasts { retry, before };
+        let lasts = Lasts { retry, record, before };
         let above = group.as_ref().map_or(Above::Nobody, Above::Group);
         let agent = Agent::start(house, name.into(), &version, budget, grants, above, Some(lasts))?;
         if let Some(group) = &group {

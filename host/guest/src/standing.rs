@@ -27,6 +27,8 @@ pub(crate) struct Standing {
     /// Where its turns are kept; none if they go with the host.
     pub(crate) books: Option<Arc<Books>>,
     pub(crate) retry: Retry,
+    /// Whether what its turns read is kept.
+    pub(crate) record: bool,
     /// Whether others find it by its name.
     listed: AtomicBool,
     children: Mutex<HashMap<String, Child>>,
@@ -113,10 +115,10 @@ impl Standing {
         grants: Arc<Grants>,
         accounts: Arc<Accounts>,
         house: Arc<House>,
-        (books, retry): (Option<Arc<Books>>, Retry),
+        (books, retry, record): (Option<Arc<Books>>, Retry, bool),
     ) -> Arc<Standing> {
         let (children, posted, listed) = (Mutex::default(), Mutex::default(), false.into());
-        Arc::new(Standing { name, version, grants, accounts, house, books, retry, listed, children, posted })
+        Arc::new(Standing { name, version, grants, accounts, house, books, retry, record, listed, children, posted })
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -194,7 +196,7 @@ impl Standing {
         };
         let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
         let above = Above::Agent(&self.accounts);
-        let lasts = self.books.as_ref().map(|_| Lasts { retry: self.retry, before: None });
+        let lasts = self.books.as_ref().map(|_| Lasts { retry: self.retry, record: self.record, before: None });
         let (house, grants) = (&self.house, Arc::new(grants));
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;
