@@ -95,7 +95,7 @@ impl Desk {
 /// What a message takes in a mailbox beside its text and payload.
 const MESSAGE: u64 = 256;
 
-fn size(message: &Message) -> u64 {
+pub(crate) fn size(message: &Message) -> u64 {
     let payload = &message.payload;
     MESSAGE + (message.id.len() + message.skill.len() + payload.content_type.len() + payload.body.len()) as u64
 }

@@ -6,6 +6,7 @@
 mod agent;
 mod door;
 mod live;
+pub mod swap;
 
-pub use agent::{Agent, Answer, Error, Receipt, Spec};
+pub use agent::{Agent, Answer, Data, Error, Keep, Receipt, Spec};
 pub use door::{Desk, Door, Mailbox, Place, Refusal};

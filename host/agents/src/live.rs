@@ -2,9 +2,10 @@
 
 use crate::agent::{Answer, Error, Receipt, Spec};
 use crate::door::{Desk, Place};
+use crate::swap::Orders;
 use runtime::{Begin, Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, turn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,6 +14,8 @@ pub(crate) enum Work {
     Handle(Box<Handed>),
     Warm(oneshot::Sender<Result<(), Fault>>),
     Describe(oneshot::Sender<Result<Card, Fault>>),
+    /// Something was ordered that goes before all that waits.
+    Obey,
 }
 
 /// A message that was accepted.
@@ -28,36 +31,53 @@ pub(crate) async fn live<T: Guest>(
     spec: Spec<T>,
     deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::UnboundedReceiver<Work>,
+    orders: Orders<T>,
 ) {
-    let mut life = Life { instance: None, task, spec, deadline, ended: 0 };
+    let mut life = Life { orders, instance: None, task, spec, deadline, ended: 0 };
     while let Some(work) = life.next(&mut mailbox).await {
         // Nobody may be waiting for the answer any more; the turn stands all the same.
         match work {
-            Work::Handle(handed) => life.deal(*handed).await,
+            Work::Handle(handed) => life.dispatch(*handed).await,
             Work::Warm(done) => drop(done.send(life.warm().await)),
             Work::Describe(done) => drop(done.send(life.describe().await)),
+            Work::Obey => life.obey().await,
         }
         life.task.give_way(life.ended).await;
     }
 }
 
-struct Life<T: Guest> {
-    /// Dropped first: what the spec holds for it outlives it.
-    instance: Option<Instance<T>>,
+pub(crate) struct Life<T: Guest> {
+    pub(crate) orders: Orders<T>,
+    /// Dropped before the spec: what that holds for it outlives it.
+    pub(crate) instance: Option<Instance<T>>,
     task: Arc<Task>,
-    spec: Spec<T>,
+    pub(crate) spec: Spec<T>,
     deadline: Arc<AtomicU64>,
     /// When the last turn ended.
-    ended: u64,
+    pub(crate) ended: u64,
 }
 
 impl<T: Guest> Life<T> {
     async fn next(&mut self, mailbox: &mut mpsc::UnboundedReceiver<Work>) -> Option<Work> {
-        std::future::poll_fn(|cx| match self.task.stopping() {
+        let (task, orders) = (&self.task, self.orders.flag());
+        std::future::poll_fn(|cx| match task.stopping() {
             true => std::task::Poll::Ready(None),
+            false if orders.load(Acquire) => std::task::Poll::Ready(Some(Work::Obey)),
             false => mailbox.poll_recv(cx),
         })
         .await
+    }
+
+    /// Has the version handle a message whose it is.
+    async fn dispatch(&mut self, handed: Handed) {
+        let second = self.orders.begin(&handed.message);
+        if second {
+            self.exchange();
+        }
+        self.deal(handed).await;
+        if second {
+            self.exchange();
+        }
     }
 
     /// Handles one message and answers it. It waits no more; its bytes are there until it is done with.
@@ -98,7 +118,9 @@ impl<T: Guest> Life<T> {
         // The guest has one thread; what the host computes for it runs beside that.
         let cpu = cpu.saturating_add(Duration::from_nanos(slice)).min(wall + beside);
         self.ended = ended;
-        Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None }
+        let answer = Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None };
+        self.orders.saw(&answer);
+        answer
     }
 
     /// Nanoseconds that were ever charged: of the CPU, of that beside the guest, and of the graphics processor.
@@ -107,7 +129,7 @@ impl<T: Guest> Life<T> {
         [cpu.used(), cpu.beside(), self.spec.gpu.used()]
     }
 
-    async fn warm(&mut self) -> Result<(), Fault> {
+    pub(crate) async fn warm(&mut self) -> Result<(), Fault> {
         self.outside(async |_| Ok(())).await
     }
 
@@ -116,7 +138,10 @@ impl<T: Guest> Life<T> {
     }
 
     /// Does something with the instance that is no message, under the same deadline.
-    async fn outside<O>(&mut self, work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>) -> Result<O, Fault> {
+    pub(crate) async fn outside<O>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>,
+    ) -> Result<O, Fault> {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (instance, spec) = (&mut self.instance, &self.spec);
         let turn = turn(&self.task, limit, self.ended, async |until| {
@@ -140,7 +165,7 @@ async fn ready<'a, T: Guest>(
     spec: &Spec<T>,
 ) -> Result<&'a mut Instance<T>, Fault> {
     if instance.is_none() {
-        *instance = Some(Instance::start(&spec.version, (spec.data)()?).await?);
+        *instance = Some(Instance::start(&spec.version, (spec.data)(&spec.memory)?).await?);
     }
     Ok(instance.as_mut().expect("it was made if there was none"))
 }

@@ -4,25 +4,30 @@ use crate::accounts::{Above, Accounts, Usage};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::Version;
-use crate::house::{House, Seat};
+use crate::house::{House, Row};
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
+use agents::swap::Versions;
 use agents::{Answer, Door, Error, Refusal, Spec};
 use base::Budget;
-use runtime::{Card, Fault, Message};
+use parking_lot::Mutex;
+use runtime::{Card, Fault, Message, Quota};
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
     inner: agents::Agent,
-    standing: Arc<Standing>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) versions: Arc<Versions<Ctx>>,
+    /// What a version that is about to take over counts on.
+    pub(crate) second: Mutex<Weak<Quota>>,
     /// What will end it when its time is over, if somebody gave it a time.
     retires: OnceLock<Ends>,
-    _seat: Seat,
+    pub(crate) row: Arc<Row>,
 }
 
 impl Agent {
@@ -35,10 +40,11 @@ impl Agent {
         grants: Grants,
         above: Above<'_>,
     ) -> Result<Agent, crate::host::Error> {
-        let seat = house.seats.clone().take(version.0.room())?;
+        let row = Arc::new(Row::default());
+        let place = row.add(house.seats.clone().take(version.0.room())?);
         let accounts = Accounts::new(budget, &grants, above, house)?;
-        let standing = Standing::new(name, version.clone(), Arc::new(grants), accounts.clone(), house.clone());
-        let behind = standing.clone();
+        let standing = Standing::new(name, Arc::new(grants), accounts.clone(), house.clone());
+        let (behind, first) = (standing.clone(), version.clone());
         let spec = Spec {
             version: version.0.clone(),
             budget,
@@ -46,10 +52,11 @@ impl Agent {
             gpu: accounts.gpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: accounts.mailbox.clone(),
-            data: Box::new(move || Ctx::new(behind.clone(), None)),
+            data: Box::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),
+            keep: Box::new(place),
         };
-        let inner = agents::Agent::start(&house.spawner, spec);
-        Ok(Agent { inner, standing, retires: OnceLock::new(), _seat: seat })
+        let (inner, versions) = agents::Agent::start(&house.spawner, spec);
+        Ok(Agent { inner, standing, versions, second: Mutex::default(), retires: OnceLock::new(), row })
     }
 
     /// Its name: what others send to, if it was started under one.
@@ -129,6 +136,9 @@ impl Agent {
     /// Changes what it may use, while it runs. A new deadline holds from the next turn on.
     pub fn set_budget(&self, budget: Budget) {
         self.standing.accounts.set(budget);
+        if let Some(second) = self.second.lock().upgrade() {
+            second.set_limit(budget.memory.get());
+        }
         self.inner.set_deadline(budget.deadline);
         self.reconsider();
     }
@@ -171,6 +181,8 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         self.inner.stop();
+        self.versions.cancel();
+        self.row.clear();
         self.standing.end();
     }
 }
@@ -185,7 +197,7 @@ pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
 }
 
 /// A card is made by the guest, which may have seen what it should not.
-fn redacted(mut card: Card, redactor: &Redactor) -> Card {
+pub(crate) fn redacted(mut card: Card, redactor: &Redactor) -> Card {
     let Card { name, version, role, description, skills, tags } = &mut card;
     [name, version, role, description].into_iter().chain(tags).for_each(|text| redactor.clean(text));
     for runtime::Skill { name, description, input, output, tags, examples } in skills {

@@ -3,7 +3,6 @@
 use crate::accounts::Accounts;
 use crate::agent::Agent;
 use crate::grants::Grants;
-use crate::host::Version;
 use crate::house::{House, Taken, millis};
 use agents::{Desk, Door, Refusal};
 use parking_lot::Mutex;
@@ -17,7 +16,6 @@ use tokio::task::AbortHandle;
 /// One agent among others. It outlives the agent's instances.
 pub(crate) struct Standing {
     pub(crate) name: String,
-    pub(crate) version: Version,
     pub(crate) grants: Arc<Grants>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) house: Arc<House>,
@@ -55,15 +53,9 @@ struct Posted {
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Standing {
-    pub(crate) fn new(
-        name: String,
-        version: Version,
-        grants: Arc<Grants>,
-        accounts: Arc<Accounts>,
-        house: Arc<House>,
-    ) -> Arc<Standing> {
+    pub(crate) fn new(name: String, grants: Arc<Grants>, accounts: Arc<Accounts>, house: Arc<House>) -> Arc<Standing> {
         let (children, posted) = (Mutex::default(), Mutex::default());
-        Arc::new(Standing { name, version, grants, accounts, house, listed: false.into(), children, posted })
+        Arc::new(Standing { name, grants, accounts, house, listed: false.into(), children, posted })
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.

@@ -35,8 +35,8 @@ pub(crate) struct Writes {
     changed: BTreeMap<String, Option<Value>>,
     /// What the writes take while they are not kept yet.
     held: Held,
-    /// Key and value bytes of all state as this turn sees it.
-    bytes: u64,
+    /// How many more key and value bytes there are in all as this turn sees it.
+    more: i64,
 }
 
 /// Why a write was refused.
@@ -62,7 +62,21 @@ impl State {
         // What a turn that was given up had reserved is free again.
         let bytes = kept.bytes;
         kept.storage.resize(bytes)?;
-        Ok(Writes { changed: BTreeMap::new(), held: self.memory.hold(0)?, bytes })
+        Ok(Writes { changed: BTreeMap::new(), held: self.memory.hold(0)?, more: 0 })
+    }
+
+    /// Takes over all that another agent's turns left behind, instead of what is here.
+    pub(crate) fn copy(&self, other: &State) -> Result<(), Full> {
+        let (values, version, bytes) = {
+            let other = other.kept.lock();
+            (other.values.clone(), other.version, other.bytes)
+        };
+        let mut kept = self.kept.lock();
+        kept.storage.resize(bytes)?;
+        // The values themselves are shared, and counted all the same: whoever drops them last is not known.
+        kept.memory.resize(bytes + values.len() as u64 * ENTRY)?;
+        (kept.values, kept.version, kept.bytes) = (values, version, bytes);
+        Ok(())
     }
 
     /// Forgets what was written outside of a turn, while the agent was made or described itself.
@@ -71,8 +85,8 @@ impl State {
             return;
         }
         writes.changed.clear();
+        writes.more = 0;
         let mut kept = self.kept.lock();
-        writes.bytes = kept.bytes;
         // Both only shrink.
         let bytes = kept.bytes;
         let _ = kept.storage.resize(bytes);
@@ -95,8 +109,9 @@ impl State {
             writes.changed.get(key).map_or(0, |changed| ENTRY + changed.as_ref().map_or(key.len() as u64, size));
         let added = bytes.as_ref().map(|bytes| (key.len() + bytes.len()) as u64);
         let held = writes.held.bytes() - pending + ENTRY + added.unwrap_or(key.len() as u64);
-        let total = writes.bytes - before + added.unwrap_or(0);
+        let more = writes.more + added.unwrap_or(0) as i64 - before as i64;
         let mut kept = self.kept.lock();
+        let total = kept.bytes.saturating_add_signed(more);
         let reserved = kept.storage.bytes();
         // What is taken away becomes free when the turn ends well, not before.
         kept.storage.resize(reserved.max(total)).map_err(Refused::Storage)?;
@@ -104,7 +119,7 @@ impl State {
             let _ = kept.storage.resize(reserved);
             return Err(Refused::Memory(full));
         }
-        writes.bytes = total;
+        writes.more = more;
         kept.version += 1;
         let version = kept.version;
         writes.changed.insert(key.into(), bytes.map(|bytes| Value { bytes: bytes.into(), version }));
@@ -169,7 +184,7 @@ impl State {
                 None => drop(kept.values.remove(&key)),
             }
         }
-        kept.bytes = writes.bytes;
+        kept.bytes = kept.bytes.saturating_add_signed(std::mem::take(&mut writes.more));
         let (bytes, entries) = (kept.bytes, kept.values.len() as u64);
         // The room was taken when the writes were made, and what lasts now is no more than was held with them. It is
         // handed over, not given back and taken again: meanwhile somebody else of the group could have it.
@@ -214,6 +229,21 @@ mod tests {
         assert_eq!(state.get(&next, "a"), None);
         assert_eq!((storage.used(), memory.used()), (0, 0));
         state.put(&mut next, "b", Some(vec![1; 99])).expect("the room is free again");
+    }
+
+    #[test]
+    fn two_who_write_in_turn_see_one_size() {
+        let (state, storage, _) = state(100, 10_000);
+        let (mut one, mut other) = (state.begin().expect("room"), state.begin().expect("room"));
+        for key in ["a", "b"] {
+            state.put(&mut one, key, Some(vec![1; 19])).expect("room");
+            state.commit(&mut one);
+        }
+        state.put(&mut other, "a", None).expect("taking away always passes");
+        state.put(&mut other, "c", Some(vec![1; 79])).expect("room");
+        state.commit(&mut other);
+        assert_eq!(storage.used(), 100);
+        assert!(matches!(state.put(&mut one, "d", Some(Vec::new())), Err(Refused::Storage(_))));
     }
 
     #[test]

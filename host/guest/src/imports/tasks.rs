@@ -56,6 +56,9 @@ impl Ctx {
         if !self.grants.spawn {
             return Err(denied("spawn"));
         }
+        if self.accounts.out_of_reach() {
+            return Err(super::out_of_reach());
+        }
         let address = self.free_address(&child.name)?;
         if child.lifetime == 0 {
             return Err(Error::Invalid("`lifetime` must be above nothing".into()));
@@ -90,7 +93,7 @@ impl Ctx {
 
     fn version(&self, digest: &str) -> Result<Version, Error> {
         match digest {
-            "" => Ok(self.standing.version.clone()),
+            "" => Ok(self.version.clone()),
             digest => {
                 let found = self.standing.house.version(digest);
                 found.ok_or_else(|| Error::NotFound(format!("no agent here runs the version `{digest}`")))
