@@ -18,4 +18,5 @@ mod serve;
 mod storage;
 mod structure;
 mod swap;
+mod turns;
 mod world;

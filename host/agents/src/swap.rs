@@ -21,4 +21,4 @@ pub use history::{KEPT, Known, Place};
 pub(crate) use order::Orders;
 pub use plan::{LONGEST, MOST_JUDGED, MOST_SHADOWED, Memory, Plan};
 pub use side::Side;
-pub use versions::{Clean, Explain, Refused, Stage, Swap, Versions};
+pub use versions::{Clean, Explain, Refused, Serves, Stage, Swap, Versions};

@@ -137,7 +137,7 @@ impl From<Failed> for Problem {
                 };
                 Problem { details: json::or_text(&failure.details), ..Problem::new(kind, message) }
             }
-            Failed::NoRoom => Problem::new(kind, error.to_string()),
+            Failed::NoRoom | Failed::Store(_) => Problem::new(kind, error.to_string()),
         }
     }
 }

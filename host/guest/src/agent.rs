@@ -8,14 +8,16 @@ use crate::house::{House, Row};
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
+use crate::state::Shelf;
 use agents::swap::Versions;
-use agents::{Answer, Door, Error, Refusal, Spec};
+use agents::{Answer, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::{Card, Fault, Message, Quota};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
@@ -30,6 +32,31 @@ pub struct Agent {
     pub(crate) row: Arc<Row>,
 }
 
+/// Why a message was not kept. Nothing comes of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unkept {
+    /// The agent does not take it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store can't keep it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The agent goes with its host, and so does what it is sent.
+    #[error("this agent keeps nothing: its host has no store, or it has no name")]
+    Nowhere,
+}
+
+/// How what an agent does is kept.
+pub(crate) struct Lasts {
+    pub(crate) retry: Retry,
+    /// Its life before this one, which may still have to end.
+    pub(crate) before: Option<Arc<runtime::Task>>,
+}
+
+impl Lasts {
+    const NOT: Lasts = Lasts { retry: Retry::NEVER, before: None };
+}
+
 impl Agent {
     /// Gives life to an agent. Nobody can send to it by name yet.
     pub(crate) fn start(
@@ -37,15 +64,24 @@ impl Agent {
         name: String,
         version: &Version,
         budget: Budget,
-        grants: Grants,
+        grants: Arc<Grants>,
         above: Above<'_>,
+        lasts: Option<Lasts>,
     ) -> Result<Agent, crate::host::Error> {
         let row = Arc::new(Row::default());
         let place = row.add(house.seats.clone().take(version.0.room())?);
-        let accounts = Accounts::new(budget, &grants, above, house)?;
-        let standing = Standing::new(name, Arc::new(grants), accounts.clone(), house.clone());
+        let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
+        let (books, Lasts { retry, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
+        let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
+        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry));
+        let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
         let (behind, first) = (standing.clone(), version.clone());
         let spec = Spec {
+            name: known,
+            books,
+            retry,
+            before,
             version: version.0.clone(),
             budget,
             cpu: accounts.cpu.clone(),
@@ -57,6 +93,11 @@ impl Agent {
         };
         let (inner, versions) = agents::Agent::start(&house.spawner, spec);
         Ok(Agent { inner, standing, versions, second: Mutex::default(), retires: OnceLock::new(), row })
+    }
+
+    /// Takes up again what is kept of it beside its messages: its timers, and the agents that it created.
+    pub(crate) fn recover(&self) {
+        self.standing.recover();
     }
 
     /// Its name: what others send to, if it was started under one.
@@ -80,6 +121,21 @@ impl Agent {
         Ok(self.cleaned(self.inner.listen(message, hear).await?))
     }
 
+    /// Keeps a message from outside, and hands it over. The outer future says when it is kept, and what it is known by; the
+    /// inner one, what comes of it. It is tried again when that fails, and survives this host.
+    pub async fn post(
+        &self,
+        message: Message,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
+        let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
+        let (desk, answered) = Desk::caller();
+        let (tell, kept) = oneshot::channel();
+        let done = move |done| drop(tell.send(done));
+        let id = self.inner.door().post(books, &self.standing.name, message, desk, done)?;
+        kept.await.map_err(|_| Refusal::Stopped)??;
+        Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
+    }
+
     /// An answer without secrets, and with the reason why it broke.
     fn cleaned(&self, mut answer: Answer) -> Answer {
         let accounts = &self.standing.accounts;
@@ -91,7 +147,7 @@ impl Agent {
                     reply.payload.body = clean;
                 }
             }
-            Ok(_) | Err(Error::NoRoom) => {}
+            Ok(_) | Err(Error::NoRoom | Error::Store(_)) => {}
             Err(Error::Failed(failure)) => {
                 redactor.clean(&mut failure.message);
                 redactor.clean(&mut failure.details);

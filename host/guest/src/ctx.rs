@@ -9,8 +9,10 @@ use crate::imports::streams::{Input, Output};
 use crate::service;
 use crate::standing::Standing;
 use crate::state::Writes;
+use agents::{Did, Lasting};
 use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Quota, Reply};
 use std::sync::Arc;
+use store::Change;
 use tokio::sync::mpsc::UnboundedSender;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, ResourceTable};
@@ -30,6 +32,8 @@ pub struct Ctx {
     pub(crate) writes: Writes,
     /// What it will have done to others. Most turns do nothing to others.
     effects: Option<Box<Effects>>,
+    /// The message that it handles, where what it is answered must be kept.
+    pub(crate) turn: Option<Turn>,
     /// Where parts of its reply go.
     pub(crate) chunks: Option<UnboundedSender<Chunk>>,
     /// When the turn under way must have ended.
@@ -45,6 +49,12 @@ pub struct Ctx {
     /// The same goes for this.
     pub(crate) http: Option<Box<Http>>,
     program: Option<Arc<Program>>,
+}
+
+/// A turn whose message is tried again if it fails.
+pub(crate) struct Turn {
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
 }
 
 /// What a command is given beside its grants.
@@ -66,7 +76,7 @@ impl Ctx {
         let (grants, accounts) = (standing.grants.clone(), standing.accounts.clone());
         let full = |_| Fault::Memory { limit: memory.limit(), frames: Vec::new() };
         let limiter = Limiter::new(memory.clone()).map_err(full)?;
-        let writes = accounts.state.begin().map_err(full)?;
+        let writes = accounts.state.begin().map_err(|refused| refused.fault(accounts.memory.limit()))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limiter.handles());
         Ok(Ctx {
@@ -79,6 +89,7 @@ impl Ctx {
             standing,
             version,
             effects: None,
+            turn: None,
             chunks: None,
             deleted: 0,
             open: 0,
@@ -131,8 +142,9 @@ impl Guest for Ctx {
         &mut self.limiter
     }
 
-    fn begin(&mut self, turn: Begin) {
+    fn begin(&mut self, turn: Begin<'_>) {
         self.until = turn.until;
+        self.turn = turn.message.map(|message| Turn { id: message.id.clone(), attempt: message.attempt });
         self.chunks = turn.chunks;
         self.effects = None;
         self.accounts.state.discard(&mut self.writes);
@@ -141,7 +153,10 @@ impl Guest for Ctx {
     fn commit(&mut self) {
         self.accounts.state.commit(&mut self.writes);
         self.chunks = None;
-        if let Some(effects) = self.effects.take() {
+        // What runs apart from its agent does nothing to others.
+        if let Some(effects) = self.effects.take()
+            && self.accounts.apart.is_none()
+        {
             effects.commit();
         }
     }
@@ -162,6 +177,13 @@ impl Guest for Ctx {
 
     fn introduction() -> Card {
         service::card()
+    }
+}
+
+impl Lasting for Ctx {
+    fn record(&mut self, change: &mut Change) -> Did {
+        let did = self.effects.as_mut().map(|effects| effects.record(change)).unwrap_or_default();
+        Did { wrote: self.accounts.state.record(&self.writes, change), ..did }
     }
 }
 

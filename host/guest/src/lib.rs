@@ -20,6 +20,7 @@ mod network;
 mod outgoing;
 mod rate;
 mod redact;
+mod roll;
 mod secrets;
 mod serve;
 mod service;
@@ -30,18 +31,19 @@ mod swap;
 mod tensors;
 
 pub use accounts::{Parent as Group, Usage};
-pub use agent::Agent;
+pub use agent::{Agent, Unkept};
 pub use agents::swap::{
     Carried, Event as SwapEvent, KEPT, Known, LONGEST, MOST_JUDGED, MOST_SHADOWED, Memory, Place as VersionPlace, Plan,
     Reason, Refused, Shadowed, Skills, Swap, Switch, Tried,
 };
-pub use agents::{Answer, Error as Failed, Receipt, Refusal};
+pub use agents::{Answer, Books, Error as Failed, Receipt, Refusal, Retry};
 pub use command::{Finished, Stdin};
 pub use ctx::Ctx;
 pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
 pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest};
+pub use roll::Enrolment;
 pub use runtime::compiler::enter;
 pub use runtime::{
     Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill,

@@ -9,6 +9,7 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::standing::Standing;
+use agents::Retry;
 use agents::swap::{Apart, Known, Plan, Side, Stage, Swap};
 use std::sync::Arc;
 
@@ -25,7 +26,13 @@ impl Agent {
     /// Begins to let the version that served before take over again, with this one's memory if it restores that.
     pub fn rollback(&self) -> Result<Swap, Error> {
         let io = self.standing.house.io.clone();
-        self.versions.roll_back(&io, |version| self.stage(version))
+        self.versions.roll_back(None, &io, |version| self.stage(version))
+    }
+
+    /// The same with a version that this agent ran once, for who knows more of its past than its present life does.
+    pub fn rollback_to(&self, version: &Version) -> Result<Swap, Error> {
+        let io = self.standing.house.io.clone();
+        self.versions.roll_back(Some(&version.0), &io, |version| self.stage(version))
     }
 
     /// Has the swap that is under way end, with the old version serving, unless it is too late for that. Answers whether
@@ -57,6 +64,7 @@ impl Agent {
         let (behind, this) = (standing.clone(), Version(version.clone()));
         let data = move |memory: &_| Ctx::new(behind.clone(), this.clone(), memory, None);
         let (explaining, cleaning) = (accounts.clone(), accounts.clone());
+        let (enrolled, serving) = (standing.clone(), Version(version.clone()));
         Ok(Stage {
             side: Side::new(version, memory, Box::new(data), Box::new(place)),
             apart,
@@ -64,6 +72,7 @@ impl Agent {
             account: accounts.memory.clone(),
             explain: Box::new(move |fault| explained(&explaining, fault)),
             clean: Box::new(move |text| cleaning.http.keys.redactor.clean(text)),
+            serves: Box::new(move || enrolled.serves(&serving)),
         })
     }
 
@@ -71,9 +80,9 @@ impl Agent {
     fn apart(&self) -> Result<Apart<Ctx>, Error> {
         let (house, agent) = (&self.standing.house, self.standing.accounts.clone());
         let grants = rehearsed(&self.standing.grants);
-        let accounts = Accounts::new(self.budget(), &grants, Above::Apart(&agent), house)?;
+        let accounts = Accounts::new(self.budget(), &grants, Above::Apart(&agent), house, None)?;
         let name = self.standing.name.clone();
-        let standing = Standing::new(name, Arc::new(grants), accounts.clone(), house.clone());
+        let standing = Standing::new(name, Arc::new(grants), accounts.clone(), house.clone(), (None, Retry::NEVER));
         let (copied, counted, explaining, cleaning) =
             (accounts.clone(), accounts.clone(), accounts.clone(), accounts.clone());
         Ok(Apart {
@@ -82,8 +91,7 @@ impl Agent {
                 Ctx::new(standing.clone(), Version(version.clone()), &standing.accounts.memory, None)
             }),
             copy: Arc::new(move || {
-                let full = |_| runtime::Fault::Memory { limit: copied.memory.limit(), frames: Vec::new() };
-                copied.state.copy(&agent.state).map_err(full)
+                copied.state.copy(&agent.state).map_err(|refused| refused.fault(copied.memory.limit()))
             }),
             reached: Box::new(move || counted.wanted()),
             explain: Box::new(move |fault| explained(&explaining, fault)),

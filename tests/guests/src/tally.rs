@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 /// The skills of every version.
-pub const SKILLS: &[&str] = &["count", "order", "keep", "state", "spin", "fail", "say", "ask", "tell", "log", "which"];
+pub const SKILLS: &[&str] =
+    &["count", "order", "keep", "state", "spin", "fail", "say", "ask", "tell", "later", "log", "which"];
 
 #[derive(Default)]
 struct Memory {
@@ -42,6 +43,10 @@ pub fn handle(version: &str, message: Message) -> Answer {
         "say" => Ok([version.as_bytes(), b" ", &body].concat()),
         "ask" => Ok(shown(agents::ask(&text(body)?, &request("say"), 1_000).map(|_| "asked")).into_bytes()),
         "tell" => Ok(shown(agents::tell(&text(body)?, &request("count"), agents::Delivery::Now)).into_bytes()),
+        "later" => {
+            let soon = agents::Delivery::After(1);
+            Ok(shown(agents::tell(&text(body)?, &request("count"), soon).map(|_| "told")).into_bytes())
+        }
         "log" => {
             eprintln!("{}", text(body)?);
             Ok(Vec::new())

@@ -3,14 +3,14 @@
 use super::event::{Carried, Reason};
 use super::order::{Copied, Copy, Flipped, From, Given, Kept, Moved, Order, Second, Transfer, Trial};
 use super::plan::Memory;
-use crate::agent::Spec;
+use crate::agent::{Lasting, Spec};
 use crate::live::Life;
-use runtime::{Guest, Quota, clock};
+use runtime::{Quota, clock};
 use std::mem::swap;
 use std::sync::Arc;
 use std::time::Duration;
 
-impl<T: Guest> Life<T> {
+impl<T: Lasting> Life<T> {
     /// Does what it was told to.
     pub(crate) async fn obey(&mut self) {
         while let Some(Given { order, at }) = self.orders.next() {
@@ -66,7 +66,7 @@ impl<T: Guest> Life<T> {
     }
 
     /// What the instance that serves keeps, if there is one and it keeps anything.
-    async fn keep(&mut self, transit: &Arc<Quota>) -> Result<Option<Kept>, Reason> {
+    async fn pack(&mut self, transit: &Arc<Quota>) -> Result<Option<Kept>, Reason> {
         if self.instance.is_none() {
             return Ok(None);
         }
@@ -100,7 +100,7 @@ impl<T: Guest> Life<T> {
             return Ok((Carried::Left, None));
         }
         let cold = transfer.memory == Memory::CarriedOrCold;
-        let kept = match self.keep(&transfer.transit).await {
+        let kept = match self.pack(&transfer.transit).await {
             Ok(kept) => kept,
             Err(_) if cold => return Ok((Carried::Left, None)),
             Err(reason) => return Err(reason),
@@ -120,13 +120,13 @@ impl<T: Guest> Life<T> {
         let Copy { lasting, memory, transit, tap, done } = copy;
         let kept = match memory {
             Memory::Cold => Ok(None),
-            Memory::Carried => self.keep(&transit).await,
-            Memory::CarriedOrCold => Ok(self.keep(&transit).await.unwrap_or(None)),
+            Memory::Carried => self.pack(&transit).await,
+            Memory::CarriedOrCold => Ok(self.pack(&transit).await.unwrap_or(None)),
         };
         let copied = match (kept, lasting()) {
             (Ok(kept), Ok(())) => Ok(Copied { kept, pause: since(begun) }),
             (Err(reason), _) => Err(reason),
-            (Ok(_), Err(fault)) => Err(Reason::Start(fault)),
+            (Ok(_), Err(fault)) => Err(Reason::Copy(fault)),
         };
         if copied.is_ok() {
             self.orders.tap = Some(tap);
@@ -159,8 +159,8 @@ impl<T: Guest> Life<T> {
     async fn refresh(&mut self, transfer: &Transfer) -> Result<(Carried, Option<Kept>), Reason> {
         let kept = match transfer.memory {
             Memory::Cold => None,
-            Memory::Carried => self.keep(&transfer.transit).await?,
-            Memory::CarriedOrCold => self.keep(&transfer.transit).await.unwrap_or(None),
+            Memory::Carried => self.pack(&transfer.transit).await?,
+            Memory::CarriedOrCold => self.pack(&transfer.transit).await.unwrap_or(None),
         };
         let Some(kept) = kept else { return Ok((Carried::Own, None)) };
         if let Some(second) = &mut self.orders.second {

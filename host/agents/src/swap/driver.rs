@@ -7,7 +7,7 @@ use super::order::{Copied, Copy, Flipped, From, Moved, Order, Transfer, Trial};
 use super::plan::{Plan, Senders};
 use super::shadow::{Copies, Tap, follow};
 use super::side::Side;
-use super::versions::{Clean, Explain, Stage, Versions};
+use super::versions::{Clean, Explain, Serves, Stage, Versions};
 use base::Part;
 use parking_lot::Mutex;
 use runtime::{Card, Guest, Quota, Task, Version};
@@ -27,6 +27,7 @@ pub(crate) struct Driver<T: Guest> {
     account: Arc<Quota>,
     explain: Explain,
     clean: Clean,
+    serves: Serves,
     /// Shadow and canary are over by then.
     until: Instant,
     /// Whether the new version has handled messages that count.
@@ -41,7 +42,7 @@ impl<T: Guest> Driver<T> {
         plan: Plan,
         events: mpsc::UnboundedSender<Event>,
     ) -> Driver<T> {
-        let Stage { side, apart, transit, account, explain, clean } = stage;
+        let Stage { side, apart, transit, account, explain, clean, serves } = stage;
         Driver {
             versions,
             events,
@@ -52,6 +53,7 @@ impl<T: Guest> Driver<T> {
             account,
             explain,
             clean,
+            serves,
             until: Instant::now() + plan.within,
             plan,
             tried: false,
@@ -296,6 +298,7 @@ impl<T: Guest> Driver<T> {
             false => From::Old(self.transfer()),
         };
         let Flipped { moved, old } = self.attempt(|done| Order::Flip { from, done }).await?;
+        (self.serves)();
         let switch = Switch { pause: moved.pause, prepared: self.prepared, memory: moved.memory };
         free((moved, old)).await;
         let memory = self.account.clone();

@@ -138,6 +138,9 @@ pub enum Reason {
     /// It can't be started.
     #[error("the new version can't be started: {0}")]
     Start(Fault),
+    /// There is no room for a copy of what lasts of the agent, so that the new version could shadow it.
+    #[error("the agent can't be copied for a shadow: {0}")]
+    Copy(Fault),
     /// It can't say what it is.
     #[error("the new version can't say what it is: {0}")]
     Describe(Fault),
@@ -221,6 +224,7 @@ impl Reason {
     pub fn kind(&self) -> &'static str {
         match self {
             Reason::Start(_) => "start",
+            Reason::Copy(_) => "copy",
             Reason::Describe(_) => "describe",
             Reason::Skills { .. } => "skills",
             Reason::Snapshot(_) => "snapshot",
@@ -258,9 +262,11 @@ impl Reason {
     /// What broke, if something did.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Reason::Start(fault) | Reason::Describe(fault) | Reason::Snapshot(fault) | Reason::RestoreBroke(fault) => {
-                Some(fault)
-            }
+            Reason::Start(fault)
+            | Reason::Copy(fault)
+            | Reason::Describe(fault)
+            | Reason::Snapshot(fault)
+            | Reason::RestoreBroke(fault) => Some(fault),
             _ => None,
         }
     }

@@ -66,12 +66,14 @@ impl<T: Guest> History<T> {
         }
     }
 
-    /// The version before serves again.
+    /// The version to come is one that served before. Those since are not gone back to.
     pub(crate) fn go_back(&mut self) {
-        self.coming = None;
-        if let Some(last) = self.before.pop_back() {
-            self.live = last;
+        let Some(next) = self.coming.take() else { return };
+        let digest = next.version.digest();
+        if let Some(at) = self.before.iter().rposition(|entry| entry.version.digest() == digest) {
+            self.before.truncate(at);
         }
+        self.live = next;
     }
 
     /// All of them, the newest first.

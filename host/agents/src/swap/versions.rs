@@ -44,6 +44,8 @@ pub struct Stage<T: Guest> {
     pub explain: Explain,
     /// Takes out of a guest's text what nobody may see.
     pub clean: Clean,
+    /// Called when the version has taken over.
+    pub serves: Serves,
 }
 
 /// See [`Stage::explain`].
@@ -51,6 +53,9 @@ pub type Explain = Box<dyn Fn(Fault) -> Fault + Send + Sync>;
 
 /// See [`Stage::clean`].
 pub type Clean = Box<dyn Fn(&mut String) + Send + Sync>;
+
+/// See [`Stage::serves`].
+pub type Serves = Box<dyn Fn() + Send + Sync>;
 
 /// Why a swap did not begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,14 +159,22 @@ impl<T: Guest> Versions<T> {
         Ok(Swap { events: heard })
     }
 
-    /// Begins to let the version that served before take over again, with the memory of this one if it restores that.
+    /// Begins to let a version that served before take over again, with the memory of this one if it restores that: the
+    /// last one that is known here, unless another is named.
     pub fn roll_back<E: From<Refused>>(
         self: &Arc<Self>,
+        version: Option<&Arc<Version<T>>>,
         io: &Handle,
         stage: impl FnOnce(Arc<Version<T>>) -> Result<Stage<T>, E>,
     ) -> Result<Swap, E> {
         let stage = self.claim(|| -> Result<Stage<T>, E> {
-            let last = self.history().before.back().cloned().ok_or(Refused::Nothing)?;
+            let last = match version {
+                Some(version) if version.digest() == self.history().live.version.digest() => {
+                    return Err(Refused::Same.into());
+                }
+                Some(version) => Entry { version: version.clone(), card: None },
+                None => self.history().before.back().cloned().ok_or(Refused::Nothing)?,
+            };
             let stage = stage(last.version.clone())?;
             self.history().coming = Some(last);
             Ok(stage)

@@ -7,7 +7,7 @@ use crate::ctx::Ctx;
 use crate::effects::Told;
 use crate::house::millis;
 use crate::standing::Later;
-use agents::{Answer as Came, Desk, Door, Refusal};
+use agents::{Answer as Came, Desk, Door, Origin, Refusal};
 use runtime::{Chunk, Message, Sender};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -45,14 +45,15 @@ impl Ctx {
 
     /// The way to an agent, also to one that this turn created.
     fn door(&mut self, to: &str) -> Result<Door, Error> {
-        let found = self.standing.house.door(to).or_else(|| self.effects().door(to));
+        let found = self.standing.house.door(to).map_err(|error| Error::Unavailable(error.to_string()))?;
+        let found = found.or_else(|| self.effects().door(to));
         found.ok_or_else(|| Error::NotFound(format!("there is no agent `{to}`")))
     }
 
-    fn message(&self, sender: Sender, request: Request) -> Message {
+    fn message(&self, id: String, sender: Sender, request: Request) -> Message {
         let Request { skill, payload, priority } = request;
         Message {
-            id: self.standing.house.message(),
+            id,
             sender,
             skill,
             payload: runtime::Payload { content_type: payload.content_type, body: payload.body },
@@ -76,14 +77,28 @@ impl Ctx {
             return Err(super::out_of_reach());
         }
         let door = self.door(to)?;
-        let message = self.message(Sender::Agent(self.standing.name.clone()), request);
+        let (id, again) = self.next_question();
+        let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
+        let origin = match again {
+            Some(again) => Origin::Ask { question: agents::question(to, &message), again },
+            None => Origin::Memory,
+        };
         let place = door.reserve(&message).map_err(|refusal| refused(to, refusal))?;
         let (desk, answer, chunks) = Desk::listener();
         let desk = desk.on(self.accounts.memory.clone());
-        door.send(place, message, desk).map_err(|refusal| refused(to, refusal))?;
+        door.send(place, message, desk, origin).map_err(|refusal| refused(to, refusal))?;
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
         let until = Instant::now() + left.min(Duration::from_millis(timeout));
         Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false })
+    }
+
+    /// The id of the next question of this turn, and whether it may have been asked before; none if nobody keeps replies.
+    fn next_question(&mut self) -> (String, Option<bool>) {
+        let Some(turn) = &self.turn else { return (self.standing.house.message(), None) };
+        let (id, again) = (turn.id.clone(), turn.attempt > 1);
+        let effects = self.effects();
+        effects.asked += 1;
+        (format!("{id}.{}", effects.asked), Some(again))
     }
 
     fn begin_tell(&mut self, to: String, request: Request, when: Delivery) -> Result<String, Error> {
@@ -98,21 +113,22 @@ impl Ctx {
             (true, Some(_)) => Sender::Timer(String::new()),
             _ => Sender::Agent(self.standing.name.clone()),
         };
-        let message = self.message(sender, request);
+        let number = self.standing.books.as_ref().map(|books| books.number());
+        let id = number.map_or_else(|| self.standing.house.message(), |number| format!("{number:x}"));
+        let message = self.message(id.clone(), sender, request);
         let bytes = MESSAGE + (message.payload.body.len() + message.payload.content_type.len()) as u64;
         let held = self.accounts.memory.hold(bytes).map_err(|_| limit("memory", None))?;
-        let id = message.id.clone();
         match due {
             Some(due) => {
                 // One that isn't there now may be there when the time comes; one that was never granted is refused now.
-                self.effects().tell_later(Later { id: id.clone(), to, due, message, _held: held });
+                self.effects().tell_later(Later { id: id.clone(), number, to, due, message, _held: held });
             }
             // What runs apart tells nobody, so it needs no place.
             None if self.accounts.apart.is_some() => drop(self.door(&to)?),
             None => {
                 let door = self.door(&to)?;
                 let place = door.reserve(&message).map_err(|refusal| refused(&to, refusal))?;
-                self.effects().tell(Told { id: id.clone(), door, place, message, _held: held });
+                self.effects().tell(Told { id: id.clone(), number, to, door, place, message, _held: held });
             }
         }
         Ok(id)
@@ -240,6 +256,9 @@ fn reply(answer: Came) -> Result<Payload, Error> {
             details: String::new(),
         })),
         Err(agents::Error::NoRoom) => Err(limit("memory", None)),
+        Err(agents::Error::Store(_)) => {
+            Err(Error::Unavailable("what the other agent did could not be kept, so it did not happen".into()))
+        }
     }
 }
 

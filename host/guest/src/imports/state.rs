@@ -15,9 +15,9 @@ type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Host for Ctx {
     fn get(&mut self, key: String) -> Answer<Option<Entry>> {
-        Ok(self.state_key(&key).map(|()| {
-            let value = self.accounts.state.get(&self.writes, &key);
-            value.map(|value| entry(key, &value))
+        Ok(self.state_key(&key).and_then(|()| {
+            let value = self.accounts.state.get(&self.writes, &key).map_err(unavailable)?;
+            Ok(value.map(|value| entry(key, &value)))
         }))
     }
 
@@ -27,7 +27,8 @@ impl Host for Ctx {
 
     fn swap(&mut self, key: String, expected: Option<u64>, value: Vec<u8>) -> Answer<u64> {
         Ok(self.state_key(&key).and_then(|()| {
-            let version = self.accounts.state.get(&self.writes, &key).map(|value| value.version);
+            let there = self.accounts.state.get(&self.writes, &key).map_err(unavailable)?;
+            let version = there.map(|there| there.version);
             if version != expected {
                 let found = version.map_or("no value".into(), |version| format!("version {version}"));
                 return Err(Error::Conflict(format!("`{key}` has {found}")));
@@ -38,7 +39,7 @@ impl Host for Ctx {
 
     fn delete(&mut self, key: String) -> Answer<bool> {
         Ok(self.state_key(&key).and_then(|()| {
-            let there = self.accounts.state.get(&self.writes, &key).is_some();
+            let there = self.accounts.state.get(&self.writes, &key).map_err(unavailable)?.is_some();
             if there {
                 self.put(&key, None)?;
             }
@@ -61,7 +62,8 @@ impl Host for Ctx {
             full
         };
         let found = self.accounts.state.scan(&self.writes, &prefix, after.as_deref(), full);
-        Ok(Ok(found.into_iter().map(|(key, value)| entry(key, &value)).collect()))
+        let entries = |found: Vec<(String, Value)>| found.into_iter().map(|(key, value)| entry(key, &value)).collect();
+        Ok(found.map(entries).map_err(unavailable))
     }
 }
 
@@ -81,12 +83,17 @@ impl Ctx {
             return Err(Error::Invalid("a value has at most 16 MiB".into()));
         }
         self.accounts.state.put(&mut self.writes, key, value).map_err(|refused| match refused {
-            Refused::Storage(_) => limit("storage", None),
-            Refused::Memory(_) => limit("memory", None),
+            Refused::Storage => limit("storage", None),
+            Refused::Memory => limit("memory", None),
+            Refused::Store(error) => unavailable(error),
         })
     }
 }
 
 fn entry(key: String, value: &Value) -> Entry {
     Entry { key, value: value.bytes.to_vec(), version: value.version }
+}
+
+fn unavailable(error: store::Error) -> Error {
+    Error::Unavailable(format!("the state can't be read: {error}"))
 }

@@ -7,7 +7,7 @@ struct Next;
 impl Agent for Next {
     const NAME: &'static str = "tally";
     const SKILLS: &'static [&'static str] =
-        &["count", "order", "keep", "state", "spin", "fail", "say", "ask", "tell", "log", "which", "more"];
+        &["count", "order", "keep", "state", "spin", "fail", "say", "ask", "tell", "later", "log", "which", "more"];
 
     fn handle(_skill: &str, _body: Vec<u8>) -> Answer {
         unreachable!("messages are handled whole")

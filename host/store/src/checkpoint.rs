@@ -1,0 +1,169 @@
+//! Checkpoints: a thread of its own takes frozen layers into the tree, and then drops their part of the log.
+
+use crate::Error;
+use crate::layer::{Keys, Layer};
+use crate::log;
+use crate::shared::Shared;
+use crate::tree::Tree;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A frozen layer, the last segment that it is made of, and the keys that can be dropped from the tree.
+pub(crate) struct Job {
+    pub(crate) layer: Arc<Layer>,
+    pub(crate) applied: u64,
+    pub(crate) gone: Keys,
+}
+
+/// What the writer, the checkpoint and those who wait for it say to each other.
+#[derive(Default)]
+pub(crate) struct Checkpoints {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    job: Option<Job>,
+    /// Whether a job is there or under way.
+    busy: bool,
+    /// The last segment that is in the tree.
+    applied: u64,
+    /// Why the last attempt failed, until one succeeds.
+    failing: Option<Error>,
+    stopped: bool,
+}
+
+/// Between attempts to write to a disk that has failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Checkpoints {
+    pub(crate) fn set_applied(&self, applied: u64) {
+        self.state.lock().applied = applied;
+    }
+
+    pub(crate) fn begin(&self, job: Job) {
+        let mut state = self.state.lock();
+        state.job = Some(job);
+        state.busy = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Lets the writer wait while the log is twice as long as it should be. Fails if that does not help.
+    pub(crate) fn wait_for_room(&self, bytes: u64, checkpoint: u64) -> Result<(), Error> {
+        if bytes < checkpoint.saturating_mul(2) {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        while state.busy {
+            if let Some(error) = &state.failing {
+                return Err(error.clone());
+            }
+            self.changed.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Waits until a segment is in the tree.
+    pub(crate) fn wait_for(&self, segment: u64) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        while state.applied < segment {
+            if state.stopped {
+                return Err(Error::Closed);
+            }
+            if let Some(error) = &state.failing {
+                return Err(error.clone());
+            }
+            self.changed.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(job) = state.job.take() {
+                return Some(job);
+            }
+            if state.stopped {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    fn succeed(&self, applied: u64) {
+        let mut state = self.state.lock();
+        state.busy = false;
+        state.applied = applied;
+        state.failing = None;
+        self.changed.notify_all();
+    }
+
+    /// Notes a failure and lets some time pass. Answers whether to try again.
+    fn fail(&self, error: Error) -> bool {
+        let mut state = self.state.lock();
+        state.failing = Some(error);
+        self.changed.notify_all();
+        if !state.stopped {
+            self.changed.wait_for(&mut state, PAUSE);
+        }
+        !state.stopped
+    }
+}
+
+/// Does one checkpoint after another until the store is closed.
+pub(crate) fn run(shared: &Shared, tree: Tree) {
+    let mut open = Some(tree);
+    while let Some(job) = shared.checkpoints.next() {
+        loop {
+            let error = match attempt(shared, &mut open, &job) {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            // After an error the database wants to be opened anew.
+            if let Some(tree) = open.take() {
+                tree.give_up();
+            }
+            if !shared.checkpoints.fail(error) {
+                return;
+            }
+        }
+        drop_segments(shared, job.applied);
+        shared.checkpoints.succeed(job.applied);
+    }
+}
+
+fn attempt(shared: &Shared, open: &mut Option<Tree>, job: &Job) -> Result<(), Error> {
+    let tree = match open.take() {
+        Some(tree) => tree,
+        None => {
+            let tree = Tree::open(&*shared.files, &shared.tree_path(), shared.options.cache)?;
+            // Readers need not wait until there is room for the checkpoint.
+            shared.view.write().tree = Arc::new(tree.snapshot()?);
+            tree
+        }
+    };
+    let tree = open.insert(tree);
+    tree.absorb(&job.layer, job.applied, &job.gone)?;
+    let snapshot = Arc::new(tree.snapshot()?);
+    let mut view = shared.view.write();
+    view.tree = snapshot;
+    view.frozen = None;
+    Ok(())
+}
+
+/// Removes segments that are in the tree. What stays is removed next time, or when the store is opened.
+fn drop_segments(shared: &Shared, applied: u64) {
+    for number in log::segments(&*shared.files, &shared.folder).unwrap_or_default() {
+        if number <= applied {
+            let _ = shared.files.remove(&log::path(&shared.folder, number));
+        }
+    }
+}

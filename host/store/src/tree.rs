@@ -1,0 +1,193 @@
+//! The tree on disk: what was checkpointed from the log. The only file that names the database.
+
+use crate::Error;
+use crate::files::{File, Files};
+use crate::layer::{Keys, Layer};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
+const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
+/// The last segment of the log whose changes are all in the tree.
+const APPLIED: &str = "applied";
+
+/// The tree, open for one checkpoint after another.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    database: Database,
+    path: PathBuf,
+    given_up: Arc<AtomicBool>,
+}
+
+/// The tree as one checkpoint left it.
+pub(crate) struct Snapshot {
+    rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    path: PathBuf,
+    /// Set when the file was opened anew: its pages may hold something else by now.
+    given_up: Arc<AtomicBool>,
+}
+
+impl Tree {
+    /// Opens the tree, or makes an empty one.
+    pub(crate) fn open(files: &dyn Files, path: &Path, cache: usize) -> Result<Tree, Error> {
+        let file = files.open(path, true).map_err(|error| Error::io(path, error))?;
+        let open = || redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
+        // A file whose first page is not what it should be makes the database panic, and that must not end the village.
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
+            .map_err(|_| Error::damaged(path, "it cannot be opened"))?;
+        let tree = Tree {
+            database: opened.map_err(|error| failure(path, error))?,
+            path: path.into(),
+            given_up: Arc::default(),
+        };
+        tree.make_tables()?;
+        Ok(tree)
+    }
+
+    fn make_tables(&self) -> Result<(), Error> {
+        let read = self.database.begin_read().map_err(|error| failure(&self.path, error))?;
+        if read.open_table(ROWS).is_ok() {
+            return Ok(());
+        }
+        let make = || {
+            let change = self.begin()?;
+            change.open_table(ROWS)?;
+            change.open_table(META)?.insert(APPLIED, 0)?;
+            change.commit()?;
+            Ok::<_, redb::Error>(())
+        };
+        make().map_err(|error| failure(&self.path, error))
+    }
+
+    /// Closes it after an error, for it to be opened anew. Whoever still reads it is told.
+    pub(crate) fn give_up(self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    fn begin(&self) -> Result<redb::WriteTransaction, redb::Error> {
+        let mut change = self.database.begin_write()?;
+        // Without it the whole tree is walked when it is opened after a crash.
+        change.set_quick_repair(true);
+        Ok(change)
+    }
+
+    /// The last segment of the log that need not be replayed.
+    pub(crate) fn applied(&self) -> Result<u64, Error> {
+        let find = || {
+            let read = self.database.begin_read()?;
+            let applied = read.open_table(META)?.get(APPLIED)?.map_or(0, |row| row.value());
+            Ok::<_, redb::Error>(applied)
+        };
+        find().map_err(|error| failure(&self.path, error))
+    }
+
+    /// The tree as it is.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
+        let open = || Ok::<_, redb::Error>(self.database.begin_read()?.open_table(ROWS)?);
+        let rows = open().map_err(|error| failure(&self.path, error))?;
+        Ok(Snapshot { rows, path: self.path.clone(), given_up: self.given_up.clone() })
+    }
+
+    /// Takes in a frozen layer, and drops what is among `gone`, so much at once that it does not take long.
+    /// Durable when this returns, with the number of the segment that it came from.
+    pub(crate) fn absorb(&self, layer: &Layer, applied: u64, gone: &Keys) -> Result<(), Error> {
+        const AT_ONCE: usize = 50_000;
+        let rows = layer.rows.read();
+        let absorb = || {
+            let change = self.begin()?;
+            {
+                let mut table = change.open_table(ROWS)?;
+                for (key, value) in rows.range(&Keys::all(), u64::MAX) {
+                    match value {
+                        Some(value) => drop(table.insert(key, value)?),
+                        None => drop(table.remove(key)?),
+                    }
+                }
+                if !gone.is_empty() {
+                    let last = table.range::<&[u8]>(gone.bounds())?.take(AT_ONCE).last().transpose()?;
+                    let last = last.map(|(key, _)| key.value().to_vec());
+                    if let Some(last) = last {
+                        let to = Bound::Included(last.as_slice());
+                        table.retain_in::<&[u8], _>((gone.bounds().0, to), |_, _| false)?;
+                    }
+                }
+            }
+            change.open_table(META)?.insert(APPLIED, applied)?;
+            change.commit()?;
+            Ok::<_, redb::Error>(())
+        };
+        absorb().map_err(|error| failure(&self.path, error))
+    }
+}
+
+/// A row of the tree.
+pub(crate) type Row = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, &'static [u8]>);
+
+impl Snapshot {
+    /// Looks at a row.
+    pub(crate) fn find<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, Error> {
+        let row = self.rows.get(key).map_err(|error| failure(&self.path, error))?;
+        self.check()?;
+        Ok(look(row.as_ref().map(|row| row.value())))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.given_up.load(Ordering::Acquire) {
+            return Err(Error::io(&self.path, io::Error::other("the disk failed after this was begun to be read")));
+        }
+        Ok(())
+    }
+
+    /// Rows in the order of their keys, from either end.
+    pub(crate) fn range(&self, keys: &Keys) -> Result<impl DoubleEndedIterator<Item = Result<Row, Error>>, Error> {
+        let range = self.rows.range::<&[u8]>(keys.bounds()).map_err(|error| failure(&self.path, error))?;
+        Ok(range.map(|row| {
+            let row = row.map_err(|error| failure(&self.path, error))?;
+            self.check().map(|()| row)
+        }))
+    }
+}
+
+/// One of the store's files as the database wants it. The store's own lock guards it.
+#[derive(Debug)]
+struct Backend(Arc<dyn File>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+fn failure(path: &Path, error: impl Into<redb::Error>) -> Error {
+    match error.into() {
+        redb::Error::Io(error) => match error.kind() {
+            // What the database says of a file that doesn't begin as its files do.
+            io::ErrorKind::InvalidData => Error::damaged(path, error.to_string()),
+            io::ErrorKind::UnexpectedEof => Error::damaged(path, "it is too short"),
+            _ => Error::io(path, error),
+        },
+        error @ (redb::Error::Corrupted(_) | redb::Error::RepairAborted) => Error::damaged(path, error.to_string()),
+        error @ redb::Error::UpgradeRequired(_) => Error::damaged(path, error.to_string()),
+        error => Error::io(path, io::Error::other(error)),
+    }
+}
