@@ -136,6 +136,17 @@ impl Agent {
         Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
     }
 
+    /// Keeps a message from outside, and hands it over. `kept` is told when it is kept; nobody waits for what comes of it.
+    /// Answers what it is known by.
+    pub fn tell(
+        &self,
+        message: Message,
+        kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
+    ) -> Result<String, Unkept> {
+        let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
+        Ok(self.inner.door().post(books, &self.standing.name, message, Desk::nobody(), kept)?)
+    }
+
     /// An answer without secrets, and with the reason why it broke.
     fn cleaned(&self, mut answer: Answer) -> Answer {
         let accounts = &self.standing.accounts;
@@ -207,6 +218,11 @@ impl Agent {
     /// Stops it, in the midst of a turn if need be.
     pub fn stop(&self) {
         self.inner.stop();
+    }
+
+    /// Whether it was stopped, and nothing more comes of what it did.
+    pub fn ended(&self) -> bool {
+        self.inner.task().ended()
     }
 
     /// Looks again whether it may run, and all that it created.

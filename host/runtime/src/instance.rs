@@ -89,7 +89,7 @@ impl<T: Guest> Version<T> {
     pub async fn load(
         engine: &Engine,
         linker: &Linker<T>,
-        offered: &dyn Fn(&str) -> bool,
+        offered: &(dyn Fn(&str) -> bool + Sync),
         bytes: &[u8],
     ) -> Result<Version<T>, Error> {
         let mut problems = Vec::new();

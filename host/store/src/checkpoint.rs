@@ -35,8 +35,8 @@ struct State {
     stopped: bool,
 }
 
-/// Between attempts to write to a disk that has failed.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between attempts to write to a disk that has failed: twice as long each time, within these.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(250));
 
 impl Checkpoints {
     pub(crate) fn set_applied(&self, applied: u64) {
@@ -47,6 +47,7 @@ impl Checkpoints {
         let mut state = self.state.lock();
         state.job = Some(job);
         state.busy = true;
+        state.failing = None;
         self.changed.notify_all();
     }
 
@@ -70,19 +71,27 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Waits until a segment is in the tree.
-    pub(crate) fn wait_for(&self, segment: u64) -> Result<(), Error> {
+    /// Notes why a checkpoint could not be begun.
+    pub(crate) fn refuse(&self, error: Error) {
+        self.state.lock().failing = Some(error);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the checkpoint that is under way. Answers whether a segment is in the tree then.
+    pub(crate) fn wait_for(&self, segment: u64) -> Result<bool, Error> {
         let mut state = self.state.lock();
-        while state.applied < segment {
-            if state.stopped {
-                return Err(Error::Closed);
+        loop {
+            if state.applied >= segment {
+                return Ok(true);
             }
             if let Some(error) = &state.failing {
                 return Err(error.clone());
             }
+            if !state.busy {
+                return Ok(false);
+            }
             self.changed.wait(&mut state);
         }
-        Ok(())
     }
 
     fn next(&self) -> Option<Job> {
@@ -100,19 +109,20 @@ impl Checkpoints {
 
     fn succeed(&self, applied: u64) {
         let mut state = self.state.lock();
-        state.busy = false;
+        // The writer may have handed over the next one as soon as there was place for it.
+        state.busy = state.job.is_some();
         state.applied = applied;
         state.failing = None;
         self.changed.notify_all();
     }
 
     /// Notes a failure and lets some time pass. Answers whether to try again.
-    fn fail(&self, error: Error) -> bool {
+    fn fail(&self, error: Error, pause: Duration) -> bool {
         let mut state = self.state.lock();
         state.failing = Some(error);
         self.changed.notify_all();
         if !state.stopped {
-            self.changed.wait_for(&mut state, PAUSE);
+            self.changed.wait_for(&mut state, pause);
         }
         !state.stopped
     }
@@ -122,6 +132,7 @@ impl Checkpoints {
 pub(crate) fn run(shared: &Shared, tree: Tree) {
     let mut open = Some(tree);
     while let Some(job) = shared.checkpoints.next() {
+        let mut pause = PAUSE.0;
         loop {
             let error = match attempt(shared, &mut open, &job) {
                 Ok(()) => break,
@@ -131,9 +142,14 @@ pub(crate) fn run(shared: &Shared, tree: Tree) {
             if let Some(tree) = open.take() {
                 tree.give_up();
             }
-            if !shared.checkpoints.fail(error) {
+            // Readers go on with what is on disk, and the checkpoint when there is room for it.
+            if let Ok(tree) = reopen(shared) {
+                open = Some(tree);
+            }
+            if !shared.checkpoints.fail(error, pause) {
                 return;
             }
+            pause = (pause * 2).min(PAUSE.1);
         }
         drop_segments(shared, job.applied);
         shared.checkpoints.succeed(job.applied);
@@ -142,21 +158,21 @@ pub(crate) fn run(shared: &Shared, tree: Tree) {
 
 fn attempt(shared: &Shared, open: &mut Option<Tree>, job: &Job) -> Result<(), Error> {
     let tree = match open.take() {
-        Some(tree) => tree,
-        None => {
-            let tree = Tree::open(&*shared.files, &shared.tree_path(), shared.options.cache)?;
-            // Readers need not wait until there is room for the checkpoint.
-            shared.view.write().tree = Arc::new(tree.snapshot()?);
-            tree
-        }
+        Some(tree) => open.insert(tree),
+        None => open.insert(reopen(shared)?),
     };
-    let tree = open.insert(tree);
     tree.absorb(&job.layer, job.applied, &job.gone)?;
     let snapshot = Arc::new(tree.snapshot()?);
     let mut view = shared.view.write();
     view.tree = snapshot;
     view.frozen = None;
     Ok(())
+}
+
+fn reopen(shared: &Shared) -> Result<Tree, Error> {
+    let tree = Tree::open(&*shared.files, &shared.tree_path(), shared.options.cache)?;
+    shared.view.write().tree = Arc::new(tree.snapshot()?);
+    Ok(tree)
 }
 
 /// Removes segments that are in the tree. What stays is removed next time, or when the store is opened.

@@ -47,6 +47,14 @@ pub enum Error {
         /// What its serialization said.
         what: String,
     },
+    /// The journal is not what was written: its chain of hashes breaks at this record.
+    #[error("the journal is broken at record {seq}: {what}")]
+    Broken {
+        /// The first bad record.
+        seq: u64,
+        /// What shows it.
+        what: String,
+    },
     /// A guard of the change did not hold. Nothing of this change was stored; others are not concerned.
     #[error("a row of table {table} is not what the change expects")]
     Conflict {
@@ -78,6 +86,12 @@ pub enum Error {
         file: PathBuf,
         /// What the system said.
         source: Arc<io::Error>,
+    },
+    /// There is something already where a backup, or what is restored from one, is to go.
+    #[error("{} is not empty", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The store was closed.
     #[error("the store is closed")]

@@ -135,18 +135,22 @@ pub(crate) fn read_all(files: &dyn Files, path: &Path, limit: u64) -> io::Result
 
 /// Puts a file there whole: whatever happens, its name stands for the old contents or for the new ones.
 pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_through(files, &path.with_extension("part"), path, bytes)
+}
+
+/// The same through a file `part` that nobody else uses meanwhile.
+pub(crate) fn replace_through(files: &dyn Files, part: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::other("a file is in a folder"))?;
-    let part = path.with_extension("part");
-    let written = (|| {
-        let file = files.open(&part, true)?;
+    let write = || {
+        let file = files.open(part, true)?;
         file.set_len(0)?;
         file.write(0, bytes)?;
         file.sync()?;
-        files.rename(&part, path)
-    })();
-    if let Err(error) = written {
+        files.rename(part, path)
+    };
+    if let Err(error) = write() {
         // Half a file must not keep a full disk full.
-        let _ = files.remove(&part);
+        let _ = files.remove(part);
         return Err(error);
     }
     files.sync_folder(folder)

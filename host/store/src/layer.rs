@@ -112,11 +112,6 @@ impl Rows {
         let range = self.0.range::<[u8], _>(keys.bounds());
         range.filter_map(move |(key, cell)| Some((key.as_slice(), cell.at(version)?.value.as_deref())))
     }
-
-    /// How many rows it knows of.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// Drops what nobody can see: all behind the newest version that is not after `oldest`.
@@ -153,7 +148,7 @@ mod tests {
         assert_eq!(seen(&rows, 9), Some(None));
         rows.unset(2);
         rows.unset(1);
-        assert_eq!(rows.len(), 0);
+        assert!(rows.0.is_empty());
     }
 
     #[test]

@@ -3,10 +3,14 @@
 //! A change goes into a log, which is synced once for all changes that wait, and from there, every so often, into a tree
 //! on disk. Whoever reads sees both as one, at one moment.
 
+mod backup;
+mod blobs;
 mod change;
 mod checkpoint;
 mod error;
+pub mod fault;
 mod files;
+mod journal;
 mod key;
 mod layer;
 mod log;
@@ -19,9 +23,12 @@ mod tree;
 mod view;
 mod writer;
 
+pub use backup::{Manifest, check_backup, restore};
+pub use blobs::{BLOB_LIMIT, Blobs};
 pub use change::Change;
 pub use error::Error;
 pub use files::{Disk, File, Files, Lock};
+pub use journal::{Verified, read_archive};
 pub use key::Key;
 pub use read::Read;
 pub use record::{Anchor, Body, Hash, Record};

@@ -1,6 +1,7 @@
 //! The store: opened once, shared by all who write and read.
 
 use crate::Error;
+use crate::blobs::Blobs;
 use crate::change::Change;
 use crate::checkpoint::{self, Checkpoints};
 use crate::files::{self, Disk, Files, Lock};
@@ -27,6 +28,7 @@ const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
 pub(crate) const TREE: &str = "tree.redb";
+const BLOBS: &str = "blobs";
 
 /// How much a store may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ pub struct Store {
 
 struct Open {
     shared: Arc<Shared>,
+    blobs: Blobs,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Until it is dropped, nobody else opens the folder.
     lock: Mutex<Option<Lock>>,
@@ -77,18 +80,30 @@ impl Store {
     /// Opens the store in a folder of some file system. Blocks.
     pub fn open_with(files: Arc<dyn Files>, folder: &Path, options: Options) -> Result<Store, Error> {
         files.make_folder(folder).map_err(|error| Error::io(folder, error))?;
-        let path = folder.join(LOCK_FILE);
-        let lock = files.lock(&path).map_err(|error| Error::io(&path, error))?;
-        let lock = lock.ok_or_else(|| Error::Busy { folder: folder.into() })?;
+        let lock = lock(&*files, folder)?;
         check_format(&*files, folder)?;
+        Store::open_locked(files, folder, options, lock)
+    }
+
+    /// Makes a store that cannot be opened until [`mark`] has been called.
+    pub(crate) fn make_unmarked(files: Arc<dyn Files>, folder: &Path, options: Options) -> Result<Store, Error> {
+        files.make_folder(folder).map_err(|error| Error::io(folder, error))?;
+        let lock = lock(&*files, folder)?;
+        let names = files.names(folder).map_err(|error| Error::io(folder, error))?;
+        if names.iter().any(|name| name != LOCK_FILE) {
+            return Err(Error::NotEmpty { folder: folder.into() });
+        }
+        Store::open_locked(files, folder, options, lock)
+    }
+
+    fn open_locked(files: Arc<dyn Files>, folder: &Path, options: Options, lock: Lock) -> Result<Store, Error> {
+        let blobs = Blobs::open(files.clone(), folder.join(BLOBS))?;
         let tree = Tree::open(&*files, &folder.join(TREE), options.cache)?;
         let (view, log) = recover(&files, folder, &tree)?;
         let readers = Arc::new(Readers::default());
-        let read = Read::new(view.clone(), readers.enter(), readers.clone());
-        let head = read.head()?;
-        drop(read);
+        let head = Read::new(view.clone(), readers.enter(), readers.clone(), None).head()?;
         let checkpoints = Checkpoints::default();
-        checkpoints.set_applied(tree.applied()?);
+        checkpoints.set_applied(view.tree.applied);
         let shared = Arc::new(Shared {
             files,
             folder: folder.into(),
@@ -100,7 +115,7 @@ impl Store {
             tail: watch::Sender::new(head.seq),
             checkpoints,
         });
-        Open::start(shared, log, head, tree, lock)
+        Open::start(shared, blobs, log, head, tree, lock)
     }
 
     /// Hands a change over; it is committed after those handed over before it. The future says when it is durable.
@@ -128,7 +143,12 @@ impl Store {
         let shared = &self.open.shared;
         // Under the lock, so that version and view are of the same moment.
         let view = shared.view.read();
-        Read::new(view.clone(), shared.readers.enter(), shared.readers.clone())
+        Read::new(view.clone(), shared.readers.enter(), shared.readers.clone(), Some(shared.clone()))
+    }
+
+    /// The blobs beside it.
+    pub fn blobs(&self) -> &Blobs {
+        &self.open.blobs
     }
 
     /// The number of the journal's last record, and a way to be woken by the next.
@@ -138,9 +158,14 @@ impl Store {
 
     /// Takes all that is in the log into the tree. Blocks until that is done.
     pub fn checkpoint(&self) -> Result<(), Error> {
-        let flush = Change { flush: true, ..Change::default() };
-        let committed = self.commit(flush).wait()?;
-        self.open.shared.checkpoints.wait_for(committed.segment)
+        loop {
+            let flush = Change { flush: true, ..Change::default() };
+            let committed = self.commit(flush).wait()?;
+            // One that was under way has taken less than this, and now there is place for the next.
+            if self.open.shared.checkpoints.wait_for(committed.segment)? {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes no more changes, and waits until those that were handed over are durable and the folder is free. Blocks.
@@ -151,6 +176,19 @@ impl Store {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.open.shared
     }
+}
+
+fn lock(files: &dyn Files, folder: &Path) -> Result<Lock, Error> {
+    let path = folder.join(LOCK_FILE);
+    let lock = files.lock(&path).map_err(|error| Error::io(&path, error))?;
+    lock.ok_or_else(|| Error::Busy { folder: folder.into() })
+}
+
+/// Says which format the store in a folder has: from then on it can be opened.
+pub(crate) fn mark(files: &dyn Files, folder: &Path) -> Result<(), Error> {
+    let path = folder.join(FORMAT_FILE);
+    let text = format!("village store {FORMAT}\n");
+    files::replace(files, &path, text.as_bytes()).map_err(|error| Error::io(&path, error))
 }
 
 /// Refuses a folder of a later version, and marks a new one.
@@ -171,8 +209,7 @@ fn check_format(files: &dyn Files, folder: &Path) -> Result<(), Error> {
             if names.iter().any(|name| name == TREE || name.ends_with(".log")) {
                 return Err(Error::damaged(&path, "it is missing"));
             }
-            let text = format!("village store {FORMAT}\n");
-            files::replace(files, &path, text.as_bytes()).map_err(|error| Error::io(&path, error))
+            mark(files, folder)
         }
         Err(error) => Err(Error::io(&path, error)),
     }
@@ -181,7 +218,7 @@ fn check_format(files: &dyn Files, folder: &Path) -> Result<(), Error> {
 /// The tree, and over it what the log has beyond.
 fn recover(files: &Arc<dyn Files>, folder: &Path, tree: &Tree) -> Result<(View, Log), Error> {
     let view = View { active: Arc::new(Layer::default()), frozen: None, tree: Arc::new(tree.snapshot()?) };
-    let log = log::replay(files, folder, tree.applied()?, &mut |entry| {
+    let log = log::replay(files, folder, view.tree.applied, &mut |entry| {
         match entry {
             Entry::Put(key, value) => view.active.rows.write().set(key.into(), Some(value.into()), 0, 0),
             Entry::Delete(key) => view.active.rows.write().set(key.into(), None, 0, 0),
@@ -193,9 +230,17 @@ fn recover(files: &Arc<dyn Files>, folder: &Path, tree: &Tree) -> Result<(View, 
 }
 
 impl Open {
-    fn start(shared: Arc<Shared>, log: Log, head: Anchor, tree: Tree, lock: Lock) -> Result<Store, Error> {
+    fn start(
+        shared: Arc<Shared>,
+        blobs: Blobs,
+        log: Log,
+        head: Anchor,
+        tree: Tree,
+        lock: Lock,
+    ) -> Result<Store, Error> {
         let writer = Writer { shared: shared.clone(), log, head, version: 0, frame: Vec::new() };
-        let open = Arc::new(Open { shared: shared.clone(), threads: Mutex::default(), lock: Mutex::new(Some(lock)) });
+        let open =
+            Arc::new(Open { shared: shared.clone(), blobs, threads: Mutex::default(), lock: Mutex::new(Some(lock)) });
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let thread = thread::Builder::new().name(name.into()).spawn(work);
             thread.map_err(|error| Error::io(&shared.folder, error))

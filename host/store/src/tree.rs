@@ -27,6 +27,8 @@ pub(crate) struct Tree {
 pub(crate) struct Snapshot {
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
     path: PathBuf,
+    /// The last segment of the log that is in it.
+    pub(crate) applied: u64,
     /// Set when the file was opened anew: its pages may hold something else by now.
     given_up: Arc<AtomicBool>,
 }
@@ -75,21 +77,15 @@ impl Tree {
         Ok(change)
     }
 
-    /// The last segment of the log that need not be replayed.
-    pub(crate) fn applied(&self) -> Result<u64, Error> {
-        let find = || {
-            let read = self.database.begin_read()?;
-            let applied = read.open_table(META)?.get(APPLIED)?.map_or(0, |row| row.value());
-            Ok::<_, redb::Error>(applied)
-        };
-        find().map_err(|error| failure(&self.path, error))
-    }
-
     /// The tree as it is.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
-        let open = || Ok::<_, redb::Error>(self.database.begin_read()?.open_table(ROWS)?);
-        let rows = open().map_err(|error| failure(&self.path, error))?;
-        Ok(Snapshot { rows, path: self.path.clone(), given_up: self.given_up.clone() })
+        let open = || {
+            let read = self.database.begin_read()?;
+            let applied = read.open_table(META)?.get(APPLIED)?.map_or(0, |row| row.value());
+            Ok::<_, redb::Error>((read.open_table(ROWS)?, applied))
+        };
+        let (rows, applied) = open().map_err(|error| failure(&self.path, error))?;
+        Ok(Snapshot { rows, applied, path: self.path.clone(), given_up: self.given_up.clone() })
     }
 
     /// Takes in a frozen layer, and drops what is among `gone`, so much at once that it does not take long.

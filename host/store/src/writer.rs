@@ -145,8 +145,8 @@ impl Writer {
         }
         let applied = self.log.number();
         // A disk that has no room for a segment yet may have it after the next group.
-        if self.log.rotate().is_err() {
-            return;
+        if let Err(error) = self.log.rotate() {
+            return self.shared.checkpoints.refuse(error);
         }
         let layer = {
             let mut view = self.shared.view.write();
