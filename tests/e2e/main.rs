@@ -17,5 +17,6 @@ mod secrets;
 mod serve;
 mod storage;
 mod structure;
+mod swap;
 mod turns;
 mod world;

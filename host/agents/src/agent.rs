@@ -5,6 +5,7 @@ use crate::door::{Desk, Door, Mailbox, Origin, Refusal};
 use crate::event::Did;
 use crate::live::{self, Work};
 use crate::retry::Retry;
+use crate::swap::{Orders, Versions};
 use base::Budget;
 use runtime::{Card, Chunk, Cpu, Failure, Fault, Guest, Held, Message, Quota, Reply, Spawner, Task, Version};
 use std::sync::Arc;
@@ -46,8 +47,16 @@ pub struct Spec<T: Guest> {
     /// What may wait.
     pub mailbox: Mailbox,
     /// Makes the state of a new instance.
-    pub data: Box<dyn Fn() -> Result<T, Fault> + Send + Sync>,
+    pub data: Data<T>,
+    /// Kept for as long as the version may have an instance.
+    pub keep: Keep,
 }
+
+/// Makes the state of a new instance, which is counted on what it is given.
+pub type Data<T> = Box<dyn Fn(&Arc<Quota>) -> Result<T, Fault> + Send + Sync>;
+
+/// Something that is kept for a version until that may have no instance any more.
+pub type Keep = Box<dyn std::any::Any + Send + Sync>;
 
 /// An agent that lives. Dropping it stops it.
 pub struct Agent {
@@ -131,12 +140,15 @@ impl Error {
 
 impl Agent {
     /// Gives life to an agent. Its instance is made when the first message needs it.
-    pub fn start<T: Lasting>(workers: &Spawner, spec: Spec<T>) -> Agent {
+    pub fn start<T: Lasting>(workers: &Spawner, spec: Spec<T>) -> (Agent, Arc<Versions<T>>) {
         let (work, works) = mpsc::unbounded_channel();
+        let (helm, orders) = Orders::new();
         let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
-        let (limit, mailbox) = (deadline.clone(), spec.mailbox.clone());
-        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works));
-        Agent { door: Door::new(work, task.clone(), mailbox), task, deadline }
+        let (limit, mailbox, version) = (deadline.clone(), spec.mailbox.clone(), spec.version.clone());
+        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders));
+        let waiting = mailbox.messages.clone();
+        let versions = Versions::new(helm, task.clone(), workers.clone(), waiting, deadline.clone(), version);
+        (Agent { door: Door::new(work, task.clone(), mailbox), task, deadline }, versions)
     }
 
     /// The way to it.

@@ -13,8 +13,9 @@ mod mail;
 mod queue;
 mod retry;
 mod settle;
+pub mod swap;
 
-pub use agent::{Agent, Answer, Error, Lasting, Receipt, Spec};
+pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
 pub use books::{Books, Strays, question};
 pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};

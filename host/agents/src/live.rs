@@ -4,9 +4,10 @@ use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
 use crate::door::{Desk, Origin, Place};
 use crate::queue::Queue;
 use crate::settle::Tally;
+use crate::swap::Orders;
 use runtime::{Begin, Card, Fault, Instance, Interrupted, Message, Reply, Task, clock, turn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,8 @@ pub(crate) enum Work {
     Handle(Box<Handed>),
     Warm(oneshot::Sender<Result<(), Fault>>),
     Describe(oneshot::Sender<Result<Card, Fault>>),
+    /// Something was ordered that goes before all that waits.
+    Obey,
 }
 
 /// A message that was accepted.
@@ -32,8 +35,10 @@ pub(crate) async fn live<T: Lasting>(
     spec: Spec<T>,
     deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::UnboundedReceiver<Work>,
+    orders: Orders<T>,
 ) {
     let mut life = Life {
+        orders,
         instance: None,
         task,
         spec,
@@ -49,9 +54,10 @@ pub(crate) async fn live<T: Lasting>(
     while let Some(work) = life.next(&mut mailbox).await {
         // Nobody may be waiting for the answer any more; the turn stands all the same.
         match work {
-            Work::Handle(handed) => life.deal(handed).await,
+            Work::Handle(handed) => life.dispatch(handed).await,
             Work::Warm(done) => drop(done.send(life.warm().await)),
             Work::Describe(done) => drop(done.send(life.describe().await)),
+            Work::Obey => life.obey().await,
         }
         life.task.give_way(life.ended).await;
     }
@@ -59,13 +65,14 @@ pub(crate) async fn live<T: Lasting>(
 }
 
 pub(crate) struct Life<T: Lasting> {
-    /// Dropped first: what the spec holds for it outlives it.
+    pub(crate) orders: Orders<T>,
+    /// Dropped before the spec: what that holds for it outlives it.
     pub(crate) instance: Option<Instance<T>>,
     pub(crate) task: Arc<Task>,
     pub(crate) spec: Spec<T>,
     deadline: Arc<AtomicU64>,
     /// When the last turn ended.
-    ended: u64,
+    pub(crate) ended: u64,
     pub(crate) queue: Queue,
     pub(crate) found: Found,
     pub(crate) tally: Tally,
@@ -96,6 +103,9 @@ impl<T: Lasting> Life<T> {
             if self.task.stopping() {
                 return None;
             }
+            if self.orders.flag().load(Acquire) {
+                return Some(Work::Obey);
+            }
             let gone = loop {
                 match mailbox.try_recv() {
                     Ok(Work::Handle(handed)) => self.take_in(handed),
@@ -108,12 +118,24 @@ impl<T: Lasting> Life<T> {
             if let Some(handed) = self.queue.pop(due.map_or(0, |_| clock::now())) {
                 return Some(Work::Handle(handed));
             }
-            match (wait(&self.task, mailbox, due).await, gone) {
+            match (wait(&self.task, self.orders.flag(), mailbox, due).await, gone) {
                 (Some(Work::Handle(handed)), _) => self.take_in(handed),
                 (Some(other), _) => return Some(other),
                 (None, true) if due.is_none() => return None,
                 (None, _) => {}
             }
+        }
+    }
+
+    /// Has the version handle a message whose it is.
+    async fn dispatch(&mut self, handed: Box<Handed>) {
+        let second = self.orders.begin(&handed.message);
+        if second {
+            self.exchange();
+        }
+        self.deal(handed).await;
+        if second {
+            self.exchange();
         }
     }
 
@@ -147,7 +169,9 @@ impl<T: Lasting> Life<T> {
         // The guest has one thread; what the host computes for it runs beside that.
         let cpu = cpu.saturating_add(Duration::from_nanos(slice)).min(wall + beside);
         self.ended = ended;
-        Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None }
+        let answer = Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None };
+        self.orders.saw(&answer);
+        answer
     }
 
     /// Nanoseconds that were ever charged: of the CPU, of that beside the guest, and of the graphics processor.
@@ -156,7 +180,7 @@ impl<T: Lasting> Life<T> {
         [cpu.used(), cpu.beside(), self.spec.gpu.used()]
     }
 
-    async fn warm(&mut self) -> Result<(), Fault> {
+    pub(crate) async fn warm(&mut self) -> Result<(), Fault> {
         self.outside(async |_| Ok(())).await
     }
 
@@ -165,7 +189,10 @@ impl<T: Lasting> Life<T> {
     }
 
     /// Does something with the instance that is no message, under the same deadline.
-    async fn outside<O>(&mut self, work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>) -> Result<O, Fault> {
+    pub(crate) async fn outside<O>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>,
+    ) -> Result<O, Fault> {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (instance, spec) = (&mut self.instance, &self.spec);
         let turn = turn(&self.task, limit, self.ended, async |until| {
@@ -184,9 +211,15 @@ impl<T: Lasting> Life<T> {
 }
 
 /// Waits for something to arrive, until `due` at most.
-async fn wait(task: &Task, mailbox: &mut mpsc::UnboundedReceiver<Work>, due: Option<u64>) -> Option<Work> {
+async fn wait(
+    task: &Task,
+    orders: &AtomicBool,
+    mailbox: &mut mpsc::UnboundedReceiver<Work>,
+    due: Option<u64>,
+) -> Option<Work> {
     let arrives = std::future::poll_fn(|cx| match task.stopping() {
         true => std::task::Poll::Ready(None),
+        false if orders.load(Acquire) => std::task::Poll::Ready(Some(Work::Obey)),
         false => mailbox.poll_recv(cx),
     });
     let Some(due) = due else { return arrives.await };
@@ -211,7 +244,7 @@ async fn ready<'a, T: Lasting>(
     spec: &Spec<T>,
 ) -> Result<&'a mut Instance<T>, Fault> {
     if instance.is_none() {
-        *instance = Some(Instance::start(&spec.version, (spec.data)()?).await?);
+        *instance = Some(Instance::start(&spec.version, (spec.data)(&spec.memory)?).await?);
     }
     Ok(instance.as_mut().expect("it was made if there was none"))
 }

@@ -1,6 +1,8 @@
 //! The other side: asks a running village.
 
-use crate::wire::{Accepted, Agents, Card, Failure, Groups, Log, ManifestText, Message, NewAgent, Reason, Reply};
+use crate::wire::{
+    Accepted, Agents, BackupTo, Card, DeadLetters, Failure, Groups, Log, ManifestText, Message, NewAgent, Reason, Reply,
+};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -11,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use village::{Details, Event, Figures, Spoken, Stamped, Uploaded};
+use village::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Uploaded, Verified};
 
 /// A running village, as its clients see it.
 pub struct Client {
@@ -142,8 +145,7 @@ impl Client {
 
     /// Removes an agent.
     pub async fn remove(&self, name: &str) -> Answer<()> {
-        let answer = self.request(Method::DELETE, &of(name, ""), None, Full::default()).await?;
-        self.read(answer).await.map(drop)
+        self.nothing(Method::DELETE, &of(name, "")).await
     }
 
     /// Changes fields of an agent's budget.
@@ -192,6 +194,45 @@ impl Client {
     pub async fn events(&self, since: Option<u64>) -> Answer<Pieces> {
         let since = since.map(|since| format!("?since={since}")).unwrap_or_default();
         self.stream(Method::GET, &format!("/v1/events{since}"), None, Full::default()).await
+    }
+
+    /// Messages that were given up: one agent's, or all.
+    pub async fn dead_letters(&self, agent: Option<&str>) -> Answer<DeadLetters> {
+        let agent = agent.map(|agent| format!("&agent={}", escaped(agent))).unwrap_or_default();
+        self.get(&format!("/v1/dead-letters?limit=1000{agent}")).await
+    }
+
+    /// Puts a dead letter back into its mailbox.
+    pub async fn redrive(&self, agent: &str, id: &str) -> Answer<()> {
+        self.nothing(Method::POST, &format!("/v1/dead-letters/{}/{}", escaped(agent), escaped(id))).await
+    }
+
+    /// Throws a dead letter away.
+    pub async fn discard(&self, agent: &str, id: &str) -> Answer<()> {
+        self.nothing(Method::DELETE, &format!("/v1/dead-letters/{}/{}", escaped(agent), escaped(id))).await
+    }
+
+    /// Entries of the journal: those after a number or the last ones, of one agent or all.
+    pub async fn audit(&self, after: Option<u64>, agent: Option<&str>, limit: usize) -> Answer<Entries> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        let agent = agent.map(|agent| format!("&agent={}", escaped(agent))).unwrap_or_default();
+        self.get(&format!("/v1/audit?limit={limit}{after}{agent}")).await
+    }
+
+    /// Walks the journal's chain of hashes.
+    pub async fn verify(&self) -> Answer<Verified> {
+        self.bare(Method::POST, "/v1/audit/verify").await
+    }
+
+    /// Copies all that is kept into a folder of the village's machine.
+    pub async fn backup(&self, folder: &Path) -> Answer<Backup> {
+        let to = BackupTo { folder: folder.display().to_string() };
+        self.send(Method::POST, "/v1/backup", &to).await
+    }
+
+    async fn nothing(&self, method: Method, path: &str) -> Answer<()> {
+        let answer = self.request(method, path, None, Full::default()).await?;
+        self.read(answer).await.map(drop)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
@@ -378,7 +419,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// What `agent.toml` is sent as.
-pub fn manifest(text: String, path: &std::path::Path) -> ManifestText {
+pub fn manifest(text: String, path: &Path) -> ManifestText {
     ManifestText { text, path: path.display().to_string() }
 }
 

@@ -1,12 +1,12 @@
 //! What changes the village: agents deployed, started, stopped, removed, given another budget.
 
 use crate::error::{Error, bad};
-use crate::routes::{App, Bytes, Json, Name};
-use crate::wire::{Groups, NewAgent};
+use crate::routes::{App, Bytes, Json, Letter, Name};
+use crate::wire::{BackupTo, Groups, NewAgent};
 use axum::extract::State;
 use http::StatusCode;
 use std::collections::BTreeMap;
-use village::{Deployment, Details, Uploaded};
+use village::{Backup, Deployment, Details, Uploaded};
 
 /// A component has no more bytes than this.
 pub(crate) const LARGEST: usize = 256 << 20;
@@ -70,6 +70,21 @@ pub(crate) async fn group(
     let fields: Vec<_> = fields.into_iter().collect();
     app.village.set_group(&name, &fields)?;
     Ok(axum::Json(Groups { groups: app.village.group_figures()? }))
+}
+
+pub(crate) async fn redrive(State(app): State<App>, letter: Letter) -> Result<StatusCode, Error> {
+    finished(async move { app.village.redrive(&letter.agent, &letter.id).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn discard(State(app): State<App>, letter: Letter) -> Result<StatusCode, Error> {
+    finished(async move { app.village.discard(&letter.agent, &letter.id).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn backup(State(app): State<App>, Json(to): Json<BackupTo>) -> Made<Backup> {
+    let backup = finished(async move { app.village.backup(to.folder.into()).await }).await?;
+    Ok((StatusCode::CREATED, axum::Json(backup)))
 }
 
 /// Does something to its end, whoever waits for it.

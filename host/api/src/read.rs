@@ -3,14 +3,14 @@
 use crate::document;
 use crate::error::Error;
 use crate::routes::{App, Name, Query};
-use crate::wire::{Agents, Card, Groups, Log};
+use crate::wire::{Agents, Card, DeadLetters, Groups, Log};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
-use village::{Details, Figures};
+use village::{Details, Entries, Figures, Verified};
 
 /// How many are listed, unless it is said; and at most.
 const FEW: usize = 100;
@@ -81,4 +81,36 @@ pub(crate) async fn log(
 
 pub(crate) async fn groups(State(app): State<App>) -> Result<Json<Groups>, Error> {
     Ok(Json(Groups { groups: app.village.group_figures()? }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Letters {
+    agent: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn dead_letters(
+    State(app): State<App>,
+    Query(letters): Query<Letters>,
+) -> Result<Json<DeadLetters>, Error> {
+    let limit = letters.limit.unwrap_or(FEW).clamp(1, MOST);
+    Ok(Json(DeadLetters { letters: app.village.dead_letters(letters.agent.as_deref(), limit)? }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Span {
+    after: Option<u64>,
+    agent: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn audit(State(app): State<App>, Query(span): Query<Span>) -> Result<Json<Entries>, Error> {
+    let limit = span.limit.unwrap_or(FEW).clamp(1, MOST);
+    Ok(Json(app.village.audit(span.after, span.agent, limit).await?))
+}
+
+pub(crate) async fn verify(State(app): State<App>) -> Result<Json<Verified>, Error> {
+    Ok(Json(app.village.verify().await?))
 }

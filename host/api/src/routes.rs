@@ -81,6 +81,16 @@ const SINCE: &[(&str, &str, &str)] = &[(
     "begin after this number, as `last-event-id` says it; without either, with what comes next",
 )];
 
+const LETTERS: &[(&str, &str, &str)] = &[
+    ("agent", "string", "of this agent only"),
+    ("limit", "integer", "at most so many; 100, unless it is said, and no more than 1000"),
+];
+const SPAN: &[(&str, &str, &str)] = &[
+    ("after", "integer", "entries after this number; without it the last ones"),
+    ("agent", "string", "of this agent only"),
+    ("limit", "integer", "at most so many; 100, unless it is said, and no more than 1000"),
+];
+
 /// Every route.
 pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
     let route = |method, path, id, summary| Route { method, path, id, summary, query: &[], body: None, answers: &[] };
@@ -250,6 +260,57 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
             get(streams::follow),
         ),
         (
+            Route {
+                query: LETTERS,
+                ..json(
+                    &[(200, Shape::Json("DeadLetters"))],
+                    route("get", "/v1/dead-letters", "dead-letters", "Messages that were given up"),
+                )
+            },
+            get(read::dead_letters),
+        ),
+        (
+            json(
+                &[(204, Shape::Nothing)],
+                route("post", "/v1/dead-letters/{agent}/{id}", "redrive", "Put a dead letter back into its mailbox"),
+            ),
+            post(manage::redrive),
+        ),
+        (
+            json(
+                &[(204, Shape::Nothing)],
+                route("delete", "/v1/dead-letters/{agent}/{id}", "discard", "Throw a dead letter away"),
+            ),
+            delete(manage::discard),
+        ),
+        (
+            Route {
+                query: SPAN,
+                ..json(
+                    &[(200, Shape::Json("Entries"))],
+                    route("get", "/v1/audit", "audit", "The journal: who did what, when, and what came of it"),
+                )
+            },
+            get(read::audit),
+        ),
+        (
+            json(
+                &[(200, Shape::Json("Verified"))],
+                route("post", "/v1/audit/verify", "verify", "Walk the journal's chain of hashes to its end"),
+            ),
+            post(read::verify),
+        ),
+        (
+            Route {
+                body: Some("BackupTo"),
+                ..json(
+                    &[(201, Shape::Json("Backup"))],
+                    route("post", "/v1/backup", "backup", "Copy all that is kept, as it is now, into a folder"),
+                )
+            },
+            post(manage::backup),
+        ),
+        (
             json(&[(200, Shape::Json("Groups"))], route("get", "/v1/groups", "groups", "Groups that share a budget")),
             get(read::groups),
         ),
@@ -343,6 +404,24 @@ async fn whole(request: Request) -> Result<hyper::body::Bytes, Error> {
             let message = format!("the body did not come within {} s", UPLOAD.as_secs());
             Err(Error::Request { status: StatusCode::REQUEST_TIMEOUT, kind: "slow", message })
         }
+    }
+}
+
+/// A dead letter, by the path.
+#[derive(serde::Deserialize)]
+pub(crate) struct Letter {
+    /// The receiver.
+    pub(crate) agent: String,
+    /// The message.
+    pub(crate) id: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Letter {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Letter, Error> {
+        let read = axum::extract::Path::<Letter>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Path(letter)| letter).map_err(|refused| bad(refused.body_text()))
     }
 }
 

@@ -219,6 +219,37 @@ fn village() -> Vec<(&'static str, Value)> {
             })),
         ),
         ("Groups", whole(json!({ "groups": list(of("Group")) }))),
+        (
+            "DeadLetter",
+            whole(json!({
+                "agent": text(),
+                "id": text(),
+                "from": text(),
+                "skill": text(),
+                "bytes": count(),
+                "attempts": count(),
+                "accepted": count(),
+                "given_up": count(),
+                "kind": text(),
+                "reason": text(),
+            })),
+        ),
+        ("DeadLetters", whole(json!({ "letters": list(of("DeadLetter")) }))),
+        (
+            "Entry",
+            whole(json!({
+                "seq": count(),
+                "time": count(),
+                "what": text(),
+                "agent": text(),
+                "by": text(),
+                "details": {},
+            })),
+        ),
+        ("Entries", whole(json!({ "entries": list(of("Entry")), "last": count(), "head": count() }))),
+        ("Verified", whole(json!({ "after": count(), "head": count(), "hash": text(), "erased": count() }))),
+        ("BackupTo", given(&["folder"], json!({ "folder": text() }))),
+        ("Backup", whole(json!({ "folder": text(), "bytes": count(), "blobs": count(), "head": count() }))),
     ]
 }
 
@@ -347,7 +378,35 @@ mod tests {
         };
         holds("Group", &group);
         holds("Groups", &wire::Groups { groups: vec![group] });
-        let held = 22;
+        holds("BackupTo", &wire::BackupTo { folder: String::new() });
+        let backup = village::Backup { folder: String::new(), bytes: 1, blobs: 1, head: 1 };
+        holds("Backup", &backup);
+        let entry = village::Entry {
+            seq: 1,
+            time: 1,
+            what: String::new(),
+            agent: String::new(),
+            by: String::new(),
+            details: Value::Null,
+        };
+        holds("Entry", &entry);
+        holds("Entries", &village::Entries { entries: vec![entry], last: 1, head: 1 });
+        holds("Verified", &village::Verified { after: 0, head: 1, hash: String::new(), erased: 0 });
+        let letter = village::DeadLetter {
+            agent: String::new(),
+            id: String::new(),
+            from: String::new(),
+            skill: String::new(),
+            bytes: 1,
+            attempts: 1,
+            accepted: 1,
+            given_up: 1,
+            kind: String::new(),
+            reason: String::new(),
+        };
+        holds("DeadLetter", &letter);
+        holds("DeadLetters", &wire::DeadLetters { letters: vec![letter] });
+        let held = 29;
         assert_eq!(all().len(), held + 2, "and `Component` and `Fields`, which are of no type: hold a new one too");
     }
 }

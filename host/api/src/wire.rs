@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use village::{Came, Details, GroupFigures, Letter, Spoken, Stamped};
+use village::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped};
 
 /// An agent to be deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,6 +295,21 @@ impl From<guest::Card> for Card {
         });
         Card { name, version, role, description, skills: skills.collect(), tags }
     }
+}
+
+/// Messages that were given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetters {
+    /// The oldest of each agent first.
+    pub letters: Vec<DeadLetter>,
+}
+
+/// Where a backup goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupTo {
+    /// A folder of the village's machine, by its whole path, that is empty or not there.
+    pub folder: String,
 }
 
 /// Why something was not done.

@@ -3,9 +3,11 @@
 mod budget;
 mod digest;
 mod nearest;
+mod part;
 mod quantity;
 
 pub use budget::{Budget, Error as BudgetError, FIELDS as BUDGET_FIELDS, Group};
 pub use digest::Digest;
 pub use nearest::nearest;
+pub use part::Part;
 pub use quantity::{Bad, Share, Size, span, span_text};

@@ -163,7 +163,7 @@ pub fn span_text(span: Duration) -> String {
 }
 
 /// A decimal number times `factor`, exactly; none if it isn't one, or doesn't fit.
-fn scaled(number: &str, factor: u64) -> Option<u64> {
+pub(crate) fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 9 || number.ends_with('.') {

@@ -2,7 +2,9 @@
 
 mod running;
 
-pub(crate) use running::{Budget, Deploy, Events, Logs, Named, Ps, Reach, Send, Top, Up, Urgency};
+pub(crate) use running::{
+    Audit, Backup, Budget, DeadLetters, Deploy, Events, Logs, Named, Ps, Reach, Restore, Send, Top, Up, Urgency,
+};
 
 use crate::help;
 use base::Size;
@@ -58,6 +60,14 @@ pub(crate) enum Command {
     Rm(Named),
     /// Show what an agent may use, or change it while it runs
     Budget(Budget),
+    /// Show the journal: who did what, when, and what came of it
+    Audit(Audit),
+    /// Show messages that were given up; try them again, or drop them
+    DeadLetters(DeadLetters),
+    /// Copy all that a running village keeps into a folder
+    Backup(Backup),
+    /// Make a data folder from a backup
+    Restore(Restore),
     /// Keep the secrets that `http` grants name; values are read from the standard input, and never shown
     Secret(Secret),
     /// Merge models into one, as a recipe of mergekit's says

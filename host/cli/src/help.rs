@@ -74,14 +74,40 @@ Examples:
   village send my-agent --skill greet --input '{\"name\": \"Ada\"}' --key order-7
   village send my-agent --input 'later' --no-wait
 
-A key is known for ten minutes, and no longer than the village is up. Whoever stops waiting changes nothing: the message
-is handled.";
+A message is kept before it is accepted, and tried again if its turn fails; it is handled also if nobody waits any more,
+and if the village ends before that. With --fast or --stream it is in memory only, and tried once.
+A key is known for ten minutes, and no longer than the village is up.";
 
 pub(crate) const BUDGET: &str = "\
 Examples:
   village budget my-agent                       every field, used and limit
   village budget my-agent cpu=10% memory=32MiB  from now on, and after a restart
   village budget --group workers cpu=80%        until the village ends; village.toml says it for the next time";
+
+pub(crate) const AUDIT: &str = "\
+Examples:
+  village audit                      the last entries of the journal
+  village audit --agent my-agent --json
+  village audit --verify             whether anything was changed afterwards
+
+Each entry carries a hash of itself and of all before it. Turns of messages that are not kept are written together.";
+
+pub(crate) const DEAD_LETTERS: &str = "\
+Examples:
+  village dead-letters
+  village dead-letters my-agent --again 10000000001
+  village dead-letters my-agent --drop all
+
+A message that fails is tried five times, with longer and longer waits in between. What the agent refuses for good
+(invalid, unsupported, refused) is given up at once.";
+
+pub(crate) const BACKUP: &str = "\
+Examples:
+  village backup /backups/monday
+  village restore /backups/monday --data ./data
+
+A backup is of one moment, while the village goes on: its agents, what they keep, what waits for them, the journal. It is
+verified before it is restored. The token is not in it: the first start makes a new one.";
 
 pub(crate) const NEW: &str = "\
 Examples:

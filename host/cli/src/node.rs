@@ -32,8 +32,8 @@ pub(crate) fn asking<O>(work: impl AsyncFnOnce() -> Result<O, Problem>) -> Resul
     done
 }
 
-/// Makes a host that stays, and hands it to `work`.
-pub(crate) fn serving<O>(builder: Builder, work: impl AsyncFnOnce(Host) -> Result<O, Problem>) -> Result<O, Problem> {
+/// Does `work` that serves others, on two threads for input and output.
+pub(crate) fn serving<O>(work: impl AsyncFnOnce() -> Result<O, Problem>) -> Result<O, Problem> {
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("io")

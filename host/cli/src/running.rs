@@ -1,7 +1,9 @@
 //! A running village, and the commands that ask it.
 
+mod audit;
 mod deploy;
 mod follow;
+mod letters;
 mod manage;
 mod ps;
 mod reach;
@@ -10,8 +12,10 @@ mod signals;
 mod top;
 mod up;
 
+pub(crate) use audit::{audit, backup, restore};
 pub(crate) use deploy::deploy;
 pub(crate) use follow::{events, logs};
+pub(crate) use letters::dead_letters;
 pub(crate) use manage::{budget, rm, start, stop};
 pub(crate) use ps::ps;
 pub(crate) use send::send;

@@ -12,6 +12,7 @@ use agents::Mailbox;
 use base::{Budget, Group};
 use parking_lot::Mutex;
 use runtime::{Cpu, Fault, Full, Quota, Task};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -33,9 +34,15 @@ pub(crate) struct Accounts {
     pub(crate) messages: Arc<Rate>,
     /// Agents that it created, theirs included.
     pub(crate) children: Arc<Quota>,
+    /// Whether these are of a version that runs apart from its agent, so that nothing it does may have an effect.
+    pub(crate) apart: Option<Apart>,
     /// What was used of CPU and graphics processor by a time not long ago, for the shares that are used now.
     samples: [Mutex<Sample>; 2],
 }
+
+/// How often a version that runs apart from its agent wanted something outside of it.
+#[derive(Default)]
+pub(crate) struct Apart(AtomicU64);
 
 /// What an agent has added to the folders that it was granted.
 pub(crate) struct Files {
@@ -165,6 +172,8 @@ pub(crate) enum Above<'a> {
     Group(&'a Parent),
     /// The agent that created it.
     Agent(&'a Accounts),
+    /// Those that the agent with these accounts counts on, for a version of it that runs apart.
+    Apart(&'a Accounts),
 }
 
 /// A quota of its own, below one if there is one above.
@@ -183,7 +192,7 @@ impl Accounts {
         let keys = house.network.keys(grants)?;
         let bytes = budget.memory.get();
         let (cpu, memory) = match above {
-            Above::Nobody => (None, None),
+            Above::Nobody | Above::Apart(_) => (None, None),
             Above::Group(group) => (Some(&group.cpu), Some(&group.memory)),
             Above::Agent(parent) => (Some(&parent.cpu), Some(&parent.memory)),
         };
@@ -192,10 +201,16 @@ impl Accounts {
             _ => None,
         };
         let now = runtime::clock::now();
-        let cpu = cpu.map_or_else(|| Cpu::new(budget.cpu, budget.burst), |cpu| cpu.child(budget.cpu, budget.burst));
+        let cpu = match above {
+            Above::Apart(agent) => agent.cpu.sibling(budget.cpu, budget.burst),
+            _ => cpu.map_or_else(|| Cpu::new(budget.cpu, budget.burst), |cpu| cpu.child(budget.cpu, budget.burst)),
+        };
         let gpu = parent
             .map_or_else(|| Cpu::new(budget.gpu, budget.burst), |parent| parent.gpu.child(budget.gpu, budget.burst));
-        let memory = quota(bytes, memory);
+        let memory = match above {
+            Above::Apart(agent) => agent.memory.sibling(bytes),
+            _ => quota(bytes, memory),
+        };
         let storage = quota(budget.storage.get(), parent.map(|parent| &parent.storage));
         let log = Rate::new(budget.log.get(), parent.map(|parent| parent.log.rate().clone()), now);
         let messages = Rate::new(budget.messages.into(), parent.map(|parent| parent.messages.clone()), now);
@@ -214,6 +229,7 @@ impl Accounts {
             messages,
             children: quota(budget.children.into(), parent.map(|parent| &parent.children)),
             budget: Mutex::new(budget),
+            apart: matches!(above, Above::Apart(_)).then(Apart::default),
             works: Works::new(&house.compute, cpu.clone(), gpu.clone()),
             cpu,
             gpu,
@@ -221,6 +237,19 @@ impl Accounts {
             storage,
             samples: [sample(), sample()],
         }))
+    }
+
+    /// Whether something outside of the agent is out of reach, as this is of a version that runs apart from it.
+    pub(crate) fn out_of_reach(&self) -> bool {
+        if let Some(Apart(wanted)) = &self.apart {
+            wanted.fetch_add(1, Relaxed);
+        }
+        self.apart.is_some()
+    }
+
+    /// How often something was out of reach.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.apart.as_ref().map_or(0, |Apart(wanted)| wanted.load(Relaxed))
     }
 
     /// Changes what the agent may use, from now on.

@@ -4,16 +4,18 @@ use crate::accounts::{Above, Accounts, Usage};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::Version;
-use crate::house::{House, Seat};
+use crate::house::{House, Row};
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
+use agents::swap::Versions;
 use agents::{Answer, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
-use runtime::{Card, Fault, Message};
+use parking_lot::Mutex;
+use runtime::{Card, Fault, Message, Quota};
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -21,10 +23,13 @@ use tokio::task::AbortHandle;
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
     inner: agents::Agent,
-    standing: Arc<Standing>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) versions: Arc<Versions<Ctx>>,
+    /// What a version that is about to take over counts on.
+    pub(crate) second: Mutex<Weak<Quota>>,
     /// What will end it when its time is over, if somebody gave it a time.
     retires: OnceLock<Ends>,
-    _seat: Seat,
+    pub(crate) row: Arc<Row>,
 }
 
 /// Why a message was not kept. Nothing comes of it.
@@ -65,14 +70,15 @@ impl Agent {
         above: Above<'_>,
         lasts: Option<Lasts>,
     ) -> Result<Agent, crate::host::Error> {
-        let seat = house.seats.clone().take(version.0.room())?;
+        let row = Arc::new(Row::default());
+        let place = row.add(house.seats.clone().take(version.0.room())?);
         let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
         let (books, Lasts { retry, record, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
         let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
         let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record));
-        let standing = Standing::new(name, version.clone(), grants, accounts.clone(), house.clone(), last);
-        let behind = standing.clone();
+        let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
+        let (behind, first) = (standing.clone(), version.clone());
         let spec = Spec {
             name: known,
             books,
@@ -84,10 +90,11 @@ impl Agent {
             gpu: accounts.gpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: accounts.mailbox.clone(),
-            data: Box::new(move || Ctx::new(behind.clone(), None)),
+            data: Box::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),
+            keep: Box::new(place),
         };
-        let inner = agents::Agent::start(&house.spawner, spec);
-        Ok(Agent { inner, standing, retires: OnceLock::new(), _seat: seat })
+        let (inner, versions) = agents::Agent::start(&house.spawner, spec);
+        Ok(Agent { inner, standing, versions, second: Mutex::default(), retires: OnceLock::new(), row })
     }
 
     /// Takes up again what is kept of it beside its messages: its timers, and the agents that it created.
@@ -198,6 +205,9 @@ impl Agent {
     /// Changes what it may use, while it runs. A new deadline holds from the next turn on.
     pub fn set_budget(&self, budget: Budget) {
         self.standing.accounts.set(budget);
+        if let Some(second) = self.second.lock().upgrade() {
+            second.set_limit(budget.memory.get());
+        }
         self.inner.set_deadline(budget.deadline);
         self.reconsider();
     }
@@ -245,6 +255,8 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         self.inner.stop();
+        self.versions.cancel();
+        self.row.clear();
         self.standing.end();
     }
 }
@@ -259,7 +271,7 @@ pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
 }
 
 /// A card is made by the guest, which may have seen what it should not.
-fn redacted(mut card: Card, redactor: &Redactor) -> Card {
+pub(crate) fn redacted(mut card: Card, redactor: &Redactor) -> Card {
     let Card { name, version, role, description, skills, tags } = &mut card;
     [name, version, role, description].into_iter().chain(tags).for_each(|text| redactor.clean(text));
     for runtime::Skill { name, description, input, output, tags, examples } in skills {

@@ -47,7 +47,7 @@ impl Host {
         grants: Grants,
     ) -> Result<Finished, Error> {
         let seat = self.house().seats.clone().take(version.0.room())?;
-        let standing = self.alone(version, budget, grants)?;
+        let standing = self.alone(budget, grants)?;
         let accounts = standing.accounts.clone();
         let full = |_| Fault::Memory { limit: budget.memory.get(), frames: Vec::new() };
         let input = match stdin {
@@ -57,7 +57,7 @@ impl Host {
         let output = Output::kept(&accounts.memory).map_err(full)?;
         let errors = Output::kept(&accounts.memory).map_err(full)?;
         let program = Program { arguments, input, output: output.clone(), errors: errors.clone() };
-        let ctx = Ctx::new(standing.clone(), Some(Arc::new(program)))?;
+        let ctx = Ctx::new(standing.clone(), version.clone(), &accounts.memory, Some(Arc::new(program)))?;
         let pre = CommandPre::new(version.0.pre().clone())
             .map_err(|error| runtime::Error::Unfit { problems: vec![format!("{error:#}")] })?;
 

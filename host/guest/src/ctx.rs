@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::effects::Effects;
 use crate::grants::Grants;
+use crate::host::Version;
 use crate::imports::http::Http;
 use crate::imports::streams::{Input, Output};
 use crate::service;
@@ -10,7 +11,7 @@ use crate::standing::Standing;
 use crate::state::Writes;
 use crate::tape::{Bytes, Record, Tape};
 use agents::{Did, Lasting, Mail};
-use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Reply};
+use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Quota, Reply};
 use std::sync::Arc;
 use store::Change;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,6 +27,8 @@ pub struct Ctx {
     pub(crate) grants: Arc<Grants>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) standing: Arc<Standing>,
+    /// What this is an instance of.
+    pub(crate) version: Version,
     /// What the turn under way has written.
     pub(crate) writes: Writes,
     /// What it will have done to others. Most turns do nothing to others.
@@ -66,10 +69,16 @@ pub(crate) struct Program {
 }
 
 impl Ctx {
-    pub(crate) fn new(standing: Arc<Standing>, program: Option<Arc<Program>>) -> Result<Ctx, Fault> {
+    /// `memory` counts what the instance holds: the agent's own, unless two versions of it live.
+    pub(crate) fn new(
+        standing: Arc<Standing>,
+        version: Version,
+        memory: &Arc<Quota>,
+        program: Option<Arc<Program>>,
+    ) -> Result<Ctx, Fault> {
         let (grants, accounts) = (standing.grants.clone(), standing.accounts.clone());
-        let full = |_| Fault::Memory { limit: accounts.memory.limit(), frames: Vec::new() };
-        let limiter = Limiter::new(accounts.memory.clone()).map_err(full)?;
+        let full = |_| Fault::Memory { limit: memory.limit(), frames: Vec::new() };
+        let limiter = Limiter::new(memory.clone()).map_err(full)?;
         let writes = accounts.state.begin().map_err(|refused| refused.fault(accounts.memory.limit()))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limiter.handles());
@@ -81,6 +90,7 @@ impl Ctx {
             until: u64::MAX,
             accounts,
             standing,
+            version,
             effects: None,
             turn: None,
             tape: Tape::Off,
@@ -151,7 +161,10 @@ impl Guest for Ctx {
     fn commit(&mut self) {
         self.accounts.state.commit(&mut self.writes);
         self.chunks = None;
-        if let Some(effects) = self.effects.take() {
+        // What runs apart from its agent does nothing to others.
+        if let Some(effects) = self.effects.take()
+            && self.accounts.apart.is_none()
+        {
             effects.commit();
         }
     }

@@ -64,6 +64,9 @@ pub enum Error {
     /// A secret that its grants name can't be had.
     #[error(transparent)]
     Secret(#[from] secrets::Error),
+    /// A swap can't begin.
+    #[error(transparent)]
+    Swap(#[from] agents::swap::Refused),
     /// The host can't be made.
     #[error("{0}")]
     Host(String),
@@ -78,6 +81,7 @@ impl Error {
             Error::Broke(fault) => fault.kind(),
             Error::Taken { .. } => "taken",
             Error::Secret(_) => "secret",
+            Error::Swap(refused) => refused.kind(),
             Error::Host(_) => "internal",
         }
     }
@@ -308,16 +312,18 @@ impl Host {
         budget: Budget,
         grants: Grants,
     ) -> Result<runtime::Instance<Ctx>, Error> {
-        let ctx = Ctx::new(self.alone(version, budget, grants)?, None)?;
+        let standing = self.alone(budget, grants)?;
+        let memory = standing.accounts.memory.clone();
+        let ctx = Ctx::new(standing, version.clone(), &memory, None)?;
         Ok(runtime::Instance::start(&version.0, ctx).await?)
     }
 
     /// The standing of a guest that nobody can send to, and that is no agent.
-    pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
+    pub(crate) fn alone(&self, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
         let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house, None)?;
         let name = format!("agent-{}", self.house.number());
         let lasts = (None, agents::Retry::NEVER, false);
-        Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone(), lasts))
+        Ok(Standing::new(name, Arc::new(grants), accounts, self.house.clone(), lasts))
     }
 
     /// Runs a future of the host's own among the guests, as an agent that asks others would. For measuring.

@@ -205,6 +205,42 @@ impl Seats {
     }
 }
 
+/// The seats of one agent: one for each version that may have an instance. They are free as soon as the agent ends,
+/// whoever still holds one of its versions.
+#[derive(Default)]
+pub(crate) struct Row {
+    seats: Mutex<HashMap<u64, Seat>>,
+    numbers: AtomicU64,
+}
+
+/// One of them.
+pub(crate) struct Chair {
+    row: Arc<Row>,
+    number: u64,
+}
+
+impl Row {
+    /// Adds a seat, until the chair is dropped or the agent ends.
+    pub(crate) fn add(self: &Arc<Row>, seat: Seat) -> Chair {
+        let number = self.numbers.fetch_add(1, Relaxed);
+        self.seats.lock().insert(number, seat);
+        Chair { row: self.clone(), number }
+    }
+
+    /// The agent has ended.
+    pub(crate) fn clear(&self) {
+        let seats = std::mem::take(&mut *self.seats.lock());
+        drop(seats);
+    }
+}
+
+impl Drop for Chair {
+    fn drop(&mut self) {
+        let seat = self.row.seats.lock().remove(&self.number);
+        drop(seat);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut left = self.seats.left.lock();

@@ -223,6 +223,11 @@ fn denied(grant: &str) -> Error {
     Error::Denied(crate::grants::shut(grant))
 }
 
+/// The refusal of what a version that runs apart from its agent does not reach.
+fn out_of_reach() -> Error {
+    Error::Unavailable("this version only rehearses: nothing that it does leaves it".into())
+}
+
 /// The refusal of an import whose allowance is used up.
 fn limit(what: &str, after: Option<u64>) -> Error {
     let retry_after = after.map(|nanos| nanos.div_ceil(1_000_000));

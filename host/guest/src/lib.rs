@@ -28,11 +28,16 @@ mod service;
 mod site;
 mod standing;
 mod state;
+mod swap;
 mod tape;
 mod tensors;
 
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};
+pub use agents::swap::{
+    Carried, Event as SwapEvent, KEPT, Known, LONGEST, MOST_JUDGED, MOST_SHADOWED, Memory, Place as VersionPlace, Plan,
+    Reason, Refused, Shadowed, Skills, Swap, Switch, Tried,
+};
 pub use agents::{Answer, Books, Error as Failed, Receipt, Refusal, Retry};
 pub use command::{Finished, Stdin};
 pub use ctx::Ctx;

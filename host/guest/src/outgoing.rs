@@ -132,6 +132,9 @@ impl Hooks {
         if size > SENT {
             return Err(Error::HttpRequestHeaderSectionSize(u32::try_from(size).ok()));
         }
+        if self.accounts.out_of_reach() {
+            return Err(Error::HttpRequestDenied);
+        }
         self.dress(request.headers_mut(), site, &target)?;
         let web = &self.accounts.http;
         web.rate.take(1, runtime::clock::now()).map_err(|_| Error::ConnectionLimitReached)?;

@@ -37,8 +37,8 @@ impl Host {
         // What it is granted opens the tape; what the tape does not have stays shut.
         let grants = Grants { files: Vec::new(), spawn: false, ..grants.clone() };
         let seat = self.house().seats.clone().take(version.0.room())?;
-        let standing = self.alone(version, budget, grants)?;
-        let mut ctx = Ctx::new(standing.clone(), None)?;
+        let standing = self.alone(budget, grants)?;
+        let mut ctx = Ctx::new(standing.clone(), version.clone(), &standing.accounts.memory, None)?;
         ctx.tape = Tape::playing(record.reads.clone());
         let (version, message) = (version.clone(), mail.message());
         let (done, waiting) = tokio::sync::oneshot::channel();

@@ -20,7 +20,6 @@ use tokio::task::AbortHandle;
 /// One agent among others. It outlives the agent's instances.
 pub(crate) struct Standing {
     pub(crate) name: String,
-    pub(crate) version: Version,
     pub(crate) grants: Arc<Grants>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) house: Arc<House>,
@@ -111,14 +110,13 @@ const AGAIN: Duration = Duration::from_millis(100);
 impl Standing {
     pub(crate) fn new(
         name: String,
-        version: Version,
         grants: Arc<Grants>,
         accounts: Arc<Accounts>,
         house: Arc<House>,
         (books, retry, record): (Option<Arc<Books>>, Retry, bool),
     ) -> Arc<Standing> {
         let (children, posted, listed) = (Mutex::default(), Mutex::default(), false.into());
-        Arc::new(Standing { name, version, grants, accounts, house, books, retry, record, listed, children, posted })
+        Arc::new(Standing { name, grants, accounts, house, books, retry, record, listed, children, posted })
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -190,10 +188,7 @@ impl Standing {
         let grants = narrow::grants(&self.grants, &wanted.grants)?;
         let own = *self.accounts.budget.lock();
         let budget = narrow::budget(&own, &wanted.budget)?;
-        let version = match wanted.version.as_str() {
-            "" => self.version.clone(),
-            digest => self.house.version(digest).ok_or_else(|| Unborn::Unknown(digest.into()))?,
-        };
+        let version = self.house.version(&wanted.version).ok_or_else(|| Unborn::Unknown(wanted.version.clone()))?;
         let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
         let above = Above::Agent(&self.accounts);
         let lasts = self.books.as_ref().map(|_| Lasts { retry: self.retry, record: self.record, before: None });
@@ -201,7 +196,6 @@ impl Standing {
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;
         agent.recover();
-        let wanted = Wanted { version: version.digest().to_string(), ..wanted };
         Ok(Child { agent, lifetime, _one: one, wanted })
     }
 
@@ -218,6 +212,13 @@ impl Standing {
             }
         }
         self.retire(address);
+    }
+
+    /// Another version has taken over: the agent is made of that from now on.
+    pub(crate) fn serves(&self, version: &Version) {
+        if self.books.is_some() {
+            self.house.roll.change(&self.name, |enrolment| enrolment.version = version.clone());
+        }
     }
 
     /// Lets others find it by its name.

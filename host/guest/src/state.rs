@@ -72,8 +72,8 @@ pub(crate) struct Writes {
     changed: BTreeMap<String, Option<Value>>,
     /// What the writes take while they are not kept yet.
     held: Held,
-    /// Key and value bytes of all state as this turn sees it.
-    bytes: u64,
+    /// How many more key and value bytes there are in all as this turn sees it.
+    more: i64,
 }
 
 impl Writes {
@@ -138,7 +138,35 @@ impl State {
         let bytes = kept.bytes;
         kept.storage.force(bytes);
         let held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
-        Ok(Writes { changed: BTreeMap::new(), held, bytes })
+        Ok(Writes { changed: BTreeMap::new(), held, more: 0 })
+    }
+
+    /// Takes over all that another agent's turns left behind, instead of what is here, where there is no store.
+    pub(crate) fn copy(&self, other: &State) -> Result<(), Refused> {
+        let (version, bytes) = {
+            let other = other.kept.lock();
+            (other.version, other.bytes)
+        };
+        let mut copied = BTreeMap::new();
+        let mut held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
+        let kept = other.kept.lock();
+        let mut lasting = match &other.shelf {
+            None => Lasting::Here(kept.values.range::<str, _>((Bound::Unbounded, Bound::Unbounded))),
+            Some(shelf) => Lasting::There(Pages::new(shelf, "", None)?),
+        };
+        while let Some((key, value)) = lasting.next()? {
+            // Where values are shared with the other agent they are counted all the same: nobody knows who drops them last.
+            let size = ENTRY + (key.len() + value.bytes.len()) as u64;
+            held.resize(held.bytes() + size).map_err(|_| Refused::Memory)?;
+            copied.insert(key, value);
+        }
+        drop(kept);
+        let mut kept = self.kept.lock();
+        kept.storage.resize(bytes).map_err(|_| Refused::Storage)?;
+        kept.memory.force(0);
+        kept.memory.absorb(&mut held);
+        (kept.values, kept.version, kept.bytes) = (copied, version, bytes);
+        Ok(())
     }
 
     /// Forgets what was written outside of a turn, while the agent was made or described itself.
@@ -147,8 +175,8 @@ impl State {
             return;
         }
         writes.changed.clear();
+        writes.more = 0;
         let mut kept = self.kept.lock();
-        writes.bytes = kept.bytes;
         let bytes = kept.bytes;
         kept.storage.force(bytes);
         writes.held.force(0);
@@ -174,8 +202,9 @@ impl State {
             writes.changed.get(key).map_or(0, |changed| ENTRY + changed.as_ref().map_or(key.len() as u64, size));
         let added = bytes.as_ref().map(|bytes| (key.len() + bytes.len()) as u64);
         let held = writes.held.bytes() - pending + ENTRY + added.unwrap_or(key.len() as u64);
-        let total = writes.bytes - before + added.unwrap_or(0);
+        let more = writes.more + added.unwrap_or(0) as i64 - before as i64;
         let mut kept = self.kept.lock();
+        let total = kept.bytes.saturating_add_signed(more);
         let reserved = kept.storage.bytes();
         // What is taken away becomes free when the turn ends well, not before.
         kept.storage.resize(reserved.max(total)).map_err(|_| Refused::Storage)?;
@@ -183,7 +212,7 @@ impl State {
             kept.storage.force(reserved);
             return Err(Refused::Memory);
         }
-        writes.bytes = total;
+        writes.more = more;
         kept.version += 1;
         let version = kept.version;
         writes.changed.insert(key.into(), bytes.map(|bytes| Value { bytes: bytes.into(), version }));
@@ -257,8 +286,9 @@ impl State {
                 None => drop(change.delete(&STATE, place)),
             }
         }
-        let version = self.kept.lock().version;
-        change.put(&TOTALS, agent, &Totals { bytes: writes.bytes, version });
+        let kept = self.kept.lock();
+        let totals = Totals { bytes: kept.bytes.saturating_add_signed(writes.more), version: kept.version };
+        change.put(&TOTALS, agent, &totals);
         writes.changed.len() as u32
     }
 
@@ -269,7 +299,7 @@ impl State {
         }
         let mut kept = self.kept.lock();
         let changed = std::mem::take(&mut writes.changed);
-        kept.bytes = writes.bytes;
+        kept.bytes = kept.bytes.saturating_add_signed(std::mem::take(&mut writes.more));
         let bytes = kept.bytes;
         kept.storage.force(bytes);
         if self.shelf.is_some() {
@@ -379,6 +409,21 @@ mod tests {
         assert_eq!(get(&state, &next, "a"), None);
         assert_eq!((storage.used(), memory.used()), (0, 0));
         state.put(&mut next, "b", Some(vec![1; 99])).expect("the room is free again");
+    }
+
+    #[test]
+    fn two_who_write_in_turn_see_one_size() {
+        let (state, storage, _) = state(100, 10_000);
+        let (mut one, mut other) = (state.begin().expect("room"), state.begin().expect("room"));
+        for key in ["a", "b"] {
+            state.put(&mut one, key, Some(vec![1; 19])).expect("room");
+            state.commit(&mut one);
+        }
+        state.put(&mut other, "a", None).expect("taking away always passes");
+        state.put(&mut other, "c", Some(vec![1; 79])).expect("room");
+        state.commit(&mut other);
+        assert_eq!(storage.used(), 100);
+        assert!(matches!(state.put(&mut one, "d", Some(Vec::new())), Err(Refused::Storage(_))));
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl Cpu {
         Self::make(share, burst, Some(self.clone()))
     }
 
+    /// An account beside this one, whose charges the same group bears.
+    pub fn sibling(&self, share: Share, burst: Duration) -> Arc<Cpu> {
+        Self::make(share, burst, self.parent.clone())
+    }
+
     fn make(share: Share, burst: Duration, parent: Option<Arc<Cpu>>) -> Arc<Cpu> {
         let burst = as_level(burst);
         let bucket =

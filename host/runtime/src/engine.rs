@@ -54,6 +54,15 @@ impl Room {
         })
     }
 
+    /// What is enough for either of two.
+    pub fn or(self, other: Room) -> Room {
+        Room {
+            slots: self.slots.max(other.slots),
+            memories: self.memories.max(other.memories),
+            tables: self.tables.max(other.tables),
+        }
+    }
+
     /// The same with what `other` took.
     pub fn and(self, other: Room) -> Room {
         Room {

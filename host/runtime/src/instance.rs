@@ -171,6 +171,9 @@ pub fn store<T: Guest>(engine: &wasmtime::Engine, data: T) -> Store<T> {
     store
 }
 
+/// What is copied of an answer beside its bytes.
+const ANSWER: usize = 64;
+
 /// The most that one call may copy between guest and host. It is beside what is held, and only while the call lasts.
 fn arguments(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).clamp(256 << 10, 128 << 20)
@@ -229,11 +232,15 @@ impl<T: Guest> Instance<T> {
         outcome.map_err(|error| fault(&self.memory, &error))
     }
 
-    /// What it wants to keep.
+    /// What it wants to keep: no more than it may hold. A service keeps nothing.
     pub async fn snapshot(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         self.begin();
         let Inner::Agent(exports) = &self.inner else { return Ok(None) };
+        // It lies in memory that is counted, so what is held bounds it.
+        let most = self.store.data_mut().limiter().taken();
+        self.store.set_hostcall_fuel(usize::try_from(most).unwrap_or(usize::MAX).saturating_add(ANSWER));
         let state = exports.village_agent_agent().call_snapshot(&mut self.store).await;
+        self.store.set_hostcall_fuel(arguments(self.memory.limit()));
         state.map_err(|error| fault(&self.memory, &error))
     }
 
@@ -243,6 +250,17 @@ impl<T: Guest> Instance<T> {
         let Inner::Agent(exports) = &self.inner else { return Ok(Ok(())) };
         let outcome = exports.village_agent_agent().call_restore(&mut self.store, state, version).await;
         outcome.map_err(|error| fault(&self.memory, &error))
+    }
+
+    /// Bytes of memories, tables and handles that it holds.
+    pub fn held(&mut self) -> u64 {
+        self.store.data_mut().limiter().taken()
+    }
+
+    /// Counts what it holds on another quota of the same group, from now on.
+    pub fn settle(&mut self, memory: &Arc<Quota>) {
+        self.store.data_mut().limiter().settle(memory);
+        self.memory = memory.clone();
     }
 
     /// Whether it was made for one message, and has had it.

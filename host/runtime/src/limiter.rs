@@ -32,6 +32,19 @@ impl Limiter {
         &self.memory
     }
 
+    /// Bytes that this store holds.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Counts on another quota of the same group from now on, with all that is held.
+    pub(crate) fn settle(&mut self, memory: &Arc<Quota>) {
+        if !Arc::ptr_eq(memory, &self.memory) {
+            memory.adopt(self.taken, &self.memory);
+            self.memory = memory.clone();
+        }
+    }
+
     /// The most handles that a guest may have at once.
     pub fn handles(&self) -> usize {
         self.handles

@@ -40,6 +40,11 @@ impl Quota {
         Self::make(limit, Some(self.clone()))
     }
 
+    /// A quota beside this one: what it holds counts in the same group, and not here.
+    pub fn sibling(&self, limit: u64) -> Arc<Quota> {
+        Self::make(limit, self.parent.clone())
+    }
+
     fn make(limit: u64, parent: Option<Arc<Quota>>) -> Arc<Quota> {
         let (limit, used, peak) = (limit.into(), 0.into(), 0.into());
         Arc::new(Quota { limit, used, peak, refused: false.into(), parent })
@@ -92,6 +97,22 @@ impl Quota {
         }
         self.peak.fetch_max(self.used(), Relaxed);
         Ok(())
+    }
+
+    /// Takes over bytes that a sibling holds. They are held already, so they are not refused: growth is, while that
+    /// leaves more held than may be.
+    pub(crate) fn adopt(&self, bytes: u64, sibling: &Quota) {
+        debug_assert!(
+            match (&self.parent, &sibling.parent) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (None, None) => true,
+                _ => false,
+            },
+            "bytes change hands within one group only"
+        );
+        self.used.fetch_add(bytes, Relaxed);
+        self.peak.fetch_max(self.used(), Relaxed);
+        sibling.used.fetch_sub(bytes, Relaxed);
     }
 
     /// Takes bytes from this quota and all above it, whatever their limits are.
@@ -189,6 +210,21 @@ mod tests {
         assert_eq!((a.bytes(), b.bytes(), quota.used()), (100, 0, 100));
         drop((a, b));
         assert_eq!(quota.used(), 0);
+    }
+
+    #[test]
+    fn what_a_sibling_takes_over_counts_once_in_the_group() {
+        let group = Quota::new(100);
+        let one = group.child(50);
+        let other = one.sibling(50);
+        let held = other.hold(40).expect("there is room");
+        std::mem::forget(held);
+        assert_eq!((one.used(), other.used(), group.used()), (0, 40, 40));
+        one.adopt(40, &other);
+        assert_eq!((one.used(), other.used(), group.used()), (40, 0, 40));
+        assert!(one.hold(11).is_err(), "it is within the one's limit now");
+        one.give(40);
+        assert_eq!((one.used(), group.used()), (0, 0));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! A registered agent is a row and a small entry; its accounts and its instance are made when its first message comes.
 //! What reaches the village from outside, and as what, is left to others.
 
+mod audit;
+mod backup;
 mod config;
+mod dead;
 mod deploy;
 mod error;
 mod event;
@@ -19,7 +22,10 @@ mod send;
 mod village;
 mod window;
 
+pub use audit::{Entries, Entry, Verified};
+pub use backup::Backup;
 pub use config::{Config, Error as ConfigError, Wish};
+pub use dead::DeadLetter;
 pub use deploy::{Deployment, Uploaded};
 pub use error::Error;
 pub use event::{Event, What};

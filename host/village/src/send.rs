@@ -6,7 +6,7 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use crate::window::{Noted, Promise, Stage};
-use guest::{Agent, Answer, Refusal, Unkept};
+use guest::{Agent, Answer, Failed, Fault, Refusal, Unkept};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -205,8 +205,9 @@ async fn posted(agent: &Agent, letter: Letter, accept: &mut Accept) -> Result<Ca
     };
     accept.tell(&id);
     match answer.await {
+        // A turn that was broken off is tried again: the message is kept.
+        Ok(Answer { outcome: Err(Failed::Broke(Fault::Stopped)), .. }) | Err(_) => Err(Error::Postponed { id }),
         Ok(answer) => Ok(came(id, answer)),
-        Err(_) => Err(Error::Postponed { id }),
     }
 }
 

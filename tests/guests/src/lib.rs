@@ -4,6 +4,7 @@
 //! that a test can look for; a [`Failure`] is for requests that make no sense.
 
 pub mod kernels;
+pub mod tally;
 
 /// The contract, as generated from `wit/`.
 pub mod bindings {

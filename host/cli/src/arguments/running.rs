@@ -172,3 +172,58 @@ pub(crate) struct Budget {
     #[command(flatten)]
     pub(crate) reach: Reach,
 }
+
+#[derive(Args)]
+#[command(after_help = help::AUDIT)]
+pub(crate) struct Audit {
+    /// Only what this agent did, and what was done to it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Entries after this number; the last ones, unless it is said
+    #[arg(long, value_name = "N")]
+    pub(crate) after: Option<u64>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Walk the chain of hashes over all entries, and say whether it is whole
+    #[arg(long, conflicts_with_all = ["agent", "after"])]
+    pub(crate) verify: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Args)]
+#[command(after_help = help::DEAD_LETTERS)]
+pub(crate) struct DeadLetters {
+    /// Whose; everybody's, unless it is said
+    pub(crate) agent: Option<String>,
+    /// Put this one back into its mailbox; `all` for each
+    #[arg(long, value_name = "ID", conflicts_with = "drop")]
+    pub(crate) again: Option<String>,
+    /// Throw this one away; `all` for each
+    #[arg(long, value_name = "ID")]
+    pub(crate) drop: Option<String>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Args)]
+#[command(after_help = help::BACKUP)]
+pub(crate) struct Backup {
+    /// A folder of the village's machine that is empty or not there
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Args)]
+#[command(after_help = help::BACKUP)]
+pub(crate) struct Restore {
+    /// The backup
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The data folder that it becomes; there must be nothing kept in it yet
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}

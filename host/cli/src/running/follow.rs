@@ -75,7 +75,7 @@ fn event(one: &Stamped<Event>) -> String {
 }
 
 /// The time of day, in UTC.
-fn clock(millis: u64) -> String {
+pub(super) fn clock(millis: u64) -> String {
     let seconds = millis / 1000;
     let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
     format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, millis % 1000)

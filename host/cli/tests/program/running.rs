@@ -383,7 +383,7 @@ fn a_village_waits_no_longer_than_it_may_and_not_at_all_the_second_time() {
         let answer = waiting.wait_with_output().expect("it ends");
         let answer: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
         let kind = answer["error"]["kind"].as_str().expect("a kind");
-        assert!(["stopped", "no-village"].contains(&kind), "{answer}");
+        assert!(["postponed", "no-village"].contains(&kind), "{answer}");
         let (status, last, _folder) = up.ended();
         assert_eq!((status.code(), last), (Some(1), json!({ "stopped": true, "left": 1 })));
     }
@@ -426,3 +426,6 @@ fn parts_of_an_answer_come_as_they_are_given() {
 
 #[path = "running/wire.rs"]
 mod wire;
+
+#[path = "running/kept.rs"]
+mod kept;

@@ -81,6 +81,9 @@ impl Ctx {
         if to == self.standing.name {
             return Err(Error::Invalid("`to`: an agent that waits for itself waits for ever".into()));
         }
+        if self.accounts.out_of_reach() {
+            return Err(super::out_of_reach());
+        }
         let door = self.door(to)?;
         let (id, again) = self.next_question();
         let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
@@ -154,6 +157,8 @@ impl Ctx {
                 // One that isn't there now may be there when the time comes; one that was never granted is refused now.
                 self.effects().tell_later(Later { id: id.clone(), number, to, due, message, _held: held });
             }
+            // What runs apart tells nobody, so it needs no place.
+            None if self.accounts.apart.is_some() => drop(self.door(&to)?),
             None => {
                 let door = self.door(&to)?;
                 let place = door.reserve(&message).map_err(|refusal| refused(&to, refusal))?;

@@ -54,11 +54,18 @@ impl Ctx {
         if !self.grants.spawn {
             return Err(denied("spawn"));
         }
+        if self.accounts.out_of_reach() {
+            return Err(super::out_of_reach());
+        }
         let address = self.free_address(&child.name)?;
         if child.lifetime == 0 {
             return Err(Error::Invalid("`lifetime` must be above nothing".into()));
         }
-        let wanted = Wanted { version: child.version, grants: child.grants, budget: child.budget };
+        let version = match child.version.as_str() {
+            "" => self.version.digest().to_string(),
+            _ => child.version,
+        };
+        let wanted = Wanted { version, grants: child.grants, budget: child.budget };
         let lifetime = Duration::from_millis(child.lifetime);
         let helper = self.standing.raise(&address, wanted, lifetime).map_err(unborn)?;
         self.effects().bear(address.clone(), helper);
