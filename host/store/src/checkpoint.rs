@@ -6,6 +6,7 @@ use crate::log;
 use crate::shared::Shared;
 use crate::tree::Tree;
 use parking_lot::{Condvar, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ impl Checkpoints {
         while state.busy {
             if let Some(error) = &state.failing {
                 return Err(error.clone());
+            }
+            if state.stopped {
+                break;
             }
             self.changed.wait(&mut state);
         }
@@ -134,9 +138,12 @@ pub(crate) fn run(shared: &Shared, tree: Tree) {
     while let Some(job) = shared.checkpoints.next() {
         let mut pause = PAUSE.0;
         loop {
-            let error = match attempt(shared, &mut open, &job) {
-                Ok(()) => break,
-                Err(error) => error,
+            // A panic of the database must not leave the writer waiting for this thread.
+            let attempted = catch_unwind(AssertUnwindSafe(|| attempt(shared, &mut open, &job)));
+            let error = match attempted {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => error,
+                Err(_) => Error::damaged(&shared.tree_path(), "what is in it cannot be"),
             };
             // After an error the database wants to be opened anew.
             if let Some(tree) = open.take() {

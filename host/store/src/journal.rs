@@ -138,13 +138,14 @@ fn write_archive(files: &dyn Files, path: &Path, read: &Read, from: Anchor, to: 
     file.set_len(0).map_err(fail)?;
     let (mut at, mut next) = (0, from.seq + 1);
     while next <= to.seq {
-        for seq in next..to.seq.min(next + AT_ONCE as u64 - 1) + 1 {
+        let end = to.seq.min(next + AT_ONCE as u64 - 1) + 1;
+        for seq in next..end {
             let row = read.raw_record(seq)?;
             let row = row.ok_or_else(|| Error::Broken { seq, what: "it is missing".into() })?;
             bytes.extend_from_slice(&(row.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&row);
-            next = seq + 1;
         }
+        next = end;
         file.write(at, &bytes).map_err(fail)?;
         at += bytes.len() as u64;
         bytes.clear();

@@ -34,27 +34,33 @@ pub(crate) struct Snapshot {
 }
 
 impl Tree {
-    /// Opens the tree, or makes an empty one.
+    /// Opens the tree, or makes an empty one: under another name first, for one that is half made cannot be opened.
     pub(crate) fn open(files: &dyn Files, path: &Path, cache: usize) -> Result<Tree, Error> {
-        let file = files.open(path, true).map_err(|error| Error::io(path, error))?;
+        let fail = |error| Error::io(path, error);
+        let folder = path.parent().ok_or_else(|| fail(io::Error::other("a file is in a folder")))?;
+        match files.open(path, false) {
+            Ok(file) => return Tree::open_file(file, path, cache),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail(error)),
+        }
+        let new = path.with_extension("new");
+        let file = files.open(&new, true).map_err(fail)?;
+        file.set_len(0).map_err(fail)?;
+        Tree::open_file(file, path, cache)?.make_tables()?;
+        files.rename(&new, path).and_then(|()| files.sync_folder(folder)).map_err(fail)?;
+        Tree::open_file(files.open(path, false).map_err(fail)?, path, cache)
+    }
+
+    fn open_file(file: Arc<dyn File>, path: &Path, cache: usize) -> Result<Tree, Error> {
         let open = || redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
-        // A file whose first page is not what it should be makes the database panic, and that must not end the village.
+        // A file whose first page is not what it should be may make the database panic, and that must not end the village.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
             .map_err(|_| Error::damaged(path, "it cannot be opened"))?;
-        let tree = Tree {
-            database: opened.map_err(|error| failure(path, error))?,
-            path: path.into(),
-            given_up: Arc::default(),
-        };
-        tree.make_tables()?;
-        Ok(tree)
+        let database = opened.map_err(|error| failure(path, error))?;
+        Ok(Tree { database, path: path.into(), given_up: Arc::default() })
     }
 
     fn make_tables(&self) -> Result<(), Error> {
-        let read = self.database.begin_read().map_err(|error| failure(&self.path, error))?;
-        if read.open_table(ROWS).is_ok() {
-            return Ok(());
-        }
         let make = || {
             let change = self.begin()?;
             change.open_table(ROWS)?;
