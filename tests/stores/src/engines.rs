@@ -171,11 +171,11 @@ impl Engine for Village {
             let mut change = store::Change::new();
             for Row { table, key, value } in rows {
                 match (table, value) {
-                    (0, Some(body)) => drop(change.journal(0, body)),
+                    (0, Some(body)) => change.journal(0, body),
                     (0, None) => return Err("a journal only grows".into()),
-                    (table, Some(value)) => drop(change.put([&STATE, &MAIL, &LIVES][table - 1], &key, &value)),
-                    (table, None) => drop(change.delete([&STATE, &MAIL, &LIVES][table - 1], &key)),
-                }
+                    (table, Some(value)) => change.put([&STATE, &MAIL, &LIVES][table - 1], &key, &value),
+                    (table, None) => change.delete([&STATE, &MAIL, &LIVES][table - 1], &key),
+                };
             }
             last = Some(self.0.commit(change));
         }
