@@ -4,6 +4,7 @@ use crate::Error;
 use crate::key::{Key, escape};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 /// A table: its name, and what its rows are. There is nothing to create, and an empty table is as good as none.
@@ -146,9 +147,28 @@ impl<K, V: DeserializeOwned> Table<K, V> {
 
 /// A value's bytes: its version, then itself.
 pub(crate) fn encode<V: Serialize>(table: &str, version: u8, value: &V) -> Result<Vec<u8>, Error> {
-    let bytes = postcard::to_extend(value, Vec::from([version]));
-    bytes.map_err(|error| Error::Value { table: table.into(), what: error.to_string() })
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    scratch.push(version);
+    match postcard::to_extend(value, scratch) {
+        Ok(scratch) => {
+            let bytes = scratch.as_slice().into();
+            if scratch.capacity() <= SCRATCH_LIMIT {
+                SCRATCH.set(scratch);
+            }
+            Ok(bytes)
+        }
+        Err(error) => Err(Error::Value { table: table.into(), what: error.to_string() }),
+    }
 }
+
+thread_local! {
+    /// A value is written here first, so that what is kept of it has its size, and was allocated once.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A thread keeps no more than this.
+const SCRATCH_LIMIT: usize = 64 << 10;
 
 /// The value of these bytes.
 pub(crate) fn decode<V: DeserializeOwned>(table: &str, version: u8, bytes: &[u8]) -> Result<V, Error> {

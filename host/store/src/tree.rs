@@ -15,6 +15,9 @@ const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("
 /// The last segment of the log whose changes are all in the tree.
 const APPLIED: &str = "applied";
 
+/// Rows that are dropped in one transaction: more would hold up the next checkpoint, and want more room.
+const AT_ONCE: usize = 50_000;
+
 /// The tree, open for one checkpoint after another.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -94,10 +97,8 @@ impl Tree {
         Ok(Snapshot { rows, applied, path: self.path.clone(), given_up: self.given_up.clone() })
     }
 
-    /// Takes in a frozen layer, and drops what is among `gone`, so much at once that it does not take long.
-    /// Durable when this returns, with the number of the segment that it came from.
-    pub(crate) fn absorb(&self, layer: &Layer, applied: u64, gone: &Keys) -> Result<(), Error> {
-        const AT_ONCE: usize = 50_000;
+    /// Takes in a frozen layer. Durable when this returns, with the number of the segment that it came from.
+    pub(crate) fn absorb(&self, layer: &Layer, applied: u64) -> Result<(), Error> {
         let rows = layer.rows.read();
         let absorb = || {
             let change = self.begin()?;
@@ -109,20 +110,37 @@ impl Tree {
                         None => drop(table.remove(key)?),
                     }
                 }
-                if !gone.is_empty() {
-                    let last = table.range::<&[u8]>(gone.bounds())?.take(AT_ONCE).last().transpose()?;
-                    let last = last.map(|(key, _)| key.value().to_vec());
-                    if let Some(last) = last {
-                        let to = Bound::Included(last.as_slice());
-                        table.retain_in::<&[u8], _>((gone.bounds().0, to), |_, _| false)?;
-                    }
-                }
             }
             change.open_table(META)?.insert(APPLIED, applied)?;
             change.commit()?;
             Ok::<_, redb::Error>(())
         };
         absorb().map_err(|error| failure(&self.path, error))
+    }
+
+    /// Drops some of the rows among `gone`. Answers whether there may be more.
+    pub(crate) fn drop_some(&self, gone: &Keys) -> Result<bool, Error> {
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        let drop_some = || {
+            let change = self.begin()?;
+            let last = {
+                let table = change.open_table(ROWS)?;
+                let last = table.range::<&[u8]>(gone.bounds())?.take(AT_ONCE).last().transpose()?;
+                last.map(|(key, _)| key.value().to_vec())
+            };
+            match &last {
+                Some(last) => {
+                    let to = Bound::Included(last.as_slice());
+                    change.open_table(ROWS)?.retain_in::<&[u8], _>((gone.bounds().0, to), |_, _| false)?;
+                    change.commit()?;
+                }
+                None => change.abort()?,
+            }
+            Ok::<_, redb::Error>(last.is_some())
+        };
+        drop_some().map_err(|error| failure(&self.path, error))
     }
 }
 

@@ -1,4 +1,5 @@
 //! Measures engines that a store could be built on: the same changes, the same groups, the same machine, one run.
+//! `stores [CHANGES [ENGINE…]]`
 
 mod engines;
 mod load;
@@ -25,7 +26,8 @@ fn main() -> Outcome<()> {
         "| engine | 1 waiting | 64 waiting | 1024 waiting | CPU a change | after {changes} changes: on disk | opened after kill -9 |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for engine in ENGINES {
+    let chosen: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    for engine in ENGINES.into_iter().filter(|engine| chosen.is_empty() || chosen.contains(engine)) {
         let (one, _) = appends(engine, &folder, 1)?;
         let (few, _) = appends(engine, &folder, 64)?;
         let (many, cpu) = appends(engine, &folder, 1024)?;
@@ -82,12 +84,12 @@ fn recovery(engine: &str, folder: &Path, changes: u64) -> Outcome<(u64, Duration
     Ok((bytes, opened))
 }
 
-/// Writes so many changes in groups of 256, says so, and goes on until it is killed.
+/// Writes so many changes in groups of 1024, says so, and goes on until it is killed.
 fn fill(engine: &str, folder: &Path, changes: u64) -> Outcome<()> {
     let mut store = open(engine, folder)?;
     let mut load = Load::new(11);
     while load.seq() < changes {
-        group(&mut *store, &mut load, 256)?;
+        group(&mut *store, &mut load, 1024)?;
     }
     print!("x");
     std::io::Write::flush(&mut std::io::stdout())?;
