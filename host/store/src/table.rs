@@ -32,11 +32,12 @@ impl<K, V> Table<K, V> {
     /// The table of that name, version 1.
     ///
     /// # Panics
-    /// If the name is empty, longer than 64 bytes, or not of lower-case letters, digits and dashes: at compile time where it
-    /// is a constant.
+    /// If the name is longer than 64 bytes, does not begin with a lower-case letter, or has something else than these, digits
+    /// and dashes: at compile time where it is a constant.
     pub const fn new(name: &'static str) -> Self {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty() && bytes.len() <= 64, "a table's name has 1 to 64 bytes");
+        assert!(bytes[0].is_ascii_lowercase(), "a table's name begins with a-z");
         let mut at = 0;
         while at < bytes.len() {
             assert!(matches!(bytes[at], b'a'..=b'z' | b'0'..=b'9' | b'-'), "a table's name is of a-z, 0-9 and -");
