@@ -17,4 +17,5 @@ mod secrets;
 mod serve;
 mod storage;
 mod structure;
+mod turns;
 mod world;

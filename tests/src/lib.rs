@@ -1,6 +1,7 @@
 //! What the tests of whole hosts share: the guests, a host, agents in it, and an honest neighbour.
 
 pub mod bundle;
+pub mod lasting;
 pub mod text;
 pub mod web;
 
@@ -141,7 +142,7 @@ impl From<Failed> for No {
     fn from(error: Failed) -> No {
         let frames = match &error {
             Failed::Broke(fault) => fault.frames().to_vec(),
-            Failed::Failed(_) | Failed::NoRoom => Vec::new(),
+            Failed::Failed(_) | Failed::NoRoom | Failed::Store(_) => Vec::new(),
         };
         No { kind: error.kind(), text: error.to_string(), frames }
     }

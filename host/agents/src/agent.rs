@@ -1,16 +1,38 @@
 //! An agent, as those who send to it see it.
 
-use crate::door::{Desk, Door, Mailbox, Refusal};
+use crate::books::Books;
+use crate::door::{Desk, Door, Mailbox, Origin, Refusal};
+use crate::event::Did;
 use crate::live::{self, Work};
+use crate::retry::Retry;
 use base::Budget;
 use runtime::{Card, Chunk, Cpu, Failure, Fault, Guest, Held, Message, Quota, Reply, Spawner, Task, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use store::Change;
 use tokio::sync::{mpsc, oneshot};
+
+/// The state of a guest whose turns can last.
+pub trait Lasting: Guest {
+    /// Adds to `change` what the turn under way has done, and answers what that is. It takes effect for others with
+    /// [`Guest::commit`], once the change is kept.
+    fn record(&mut self, change: &mut Change) -> Did;
+
+    /// What the turn under way has read, if that is kept, with what came of it. Empty if it isn't.
+    fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &Error>) -> Vec<u8>;
+}
 
 /// What an agent is made of.
 pub struct Spec<T: Guest> {
+    /// What the journal knows it by.
+    pub name: Arc<str>,
+    /// Where its turns are kept; none if they go with the host.
+    pub books: Option<Arc<Books>>,
+    /// Its life before this one, which may still have to end.
+    pub before: Option<Arc<Task>>,
+    /// How often a message that is kept is tried.
+    pub retry: Retry,
     /// The version that handles its messages.
     pub version: Arc<Version<T>>,
     /// What it may use.
@@ -71,6 +93,9 @@ pub enum Error {
     /// It was handled, and whoever asked has no memory left for the reply.
     #[error("there is no memory left for the reply")]
     NoRoom,
+    /// It was handled, and what it did could not be kept: none of it happened.
+    #[error("nothing of the turn could be kept: {0}")]
+    Store(String),
 }
 
 fn said(failure: &Failure) -> String {
@@ -99,13 +124,14 @@ impl Error {
             Error::Failed(failure) => failure_kind(failure),
             Error::Broke(fault) => fault.kind(),
             Error::NoRoom => "memory",
+            Error::Store(_) => "store",
         }
     }
 }
 
 impl Agent {
     /// Gives life to an agent. Its instance is made when the first message needs it.
-    pub fn start<T: Guest>(workers: &Spawner, spec: Spec<T>) -> Agent {
+    pub fn start<T: Lasting>(workers: &Spawner, spec: Spec<T>) -> Agent {
         let (work, works) = mpsc::unbounded_channel();
         let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
         let (limit, mailbox) = (deadline.clone(), spec.mailbox.clone());
@@ -122,7 +148,7 @@ impl Agent {
     pub async fn ask(&self, message: Message) -> Result<Answer, Refusal> {
         let place = self.door.reserve(&message)?;
         let (desk, answered) = Desk::caller();
-        self.door.send(place, message, desk)?;
+        self.door.send(place, message, desk, Origin::Memory)?;
         answered.await.map_err(|_| Refusal::Stopped)
     }
 
@@ -130,7 +156,7 @@ impl Agent {
     pub async fn listen(&self, message: Message, mut hear: impl FnMut(Chunk)) -> Result<Answer, Refusal> {
         let place = self.door.reserve(&message)?;
         let (desk, mut answered, mut chunks) = Desk::listener();
-        self.door.send(place, message, desk)?;
+        self.door.send(place, message, desk, Origin::Memory)?;
         let answer = loop {
             tokio::select! {
                 biased;

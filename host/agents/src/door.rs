@@ -1,9 +1,14 @@
 //! The way to an agent: those who have its door can send it messages, and learn what came of them.
 
 use crate::agent::{Answer, Error};
+use crate::books::Books;
+use crate::event::Event;
 use crate::live::{Handed, Work};
+use crate::mail::{From, MAIL, Mail};
+use crate::settle::millis;
 use runtime::{Chunk, Held, Message, Quota, Task};
 use std::sync::Arc;
+use store::Change;
 use tokio::sync::{mpsc, oneshot};
 
 /// Why a message was not accepted.
@@ -40,8 +45,25 @@ pub struct Door {
 /// Room in a mailbox for one message.
 #[derive(Debug)]
 pub struct Place {
-    pub(crate) message: Held,
-    pub(crate) bytes: Held,
+    /// None for one that is in its turn, or that was kept when there was more room.
+    pub(crate) message: Option<Held>,
+    pub(crate) _bytes: Option<Held>,
+}
+
+/// What is kept of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing: it goes with the host.
+    Memory,
+    /// It waits in the store, under this number.
+    Kept(u64),
+    /// It is an agent's question. The reply is kept until the turn that asked is done.
+    Ask {
+        /// Of receiver, skill and payload.
+        question: [u8; 32],
+        /// Whether the turn that asks is not tried for the first time, so that there may be a reply already.
+        again: bool,
+    },
 }
 
 /// Where the answer to a message goes.
@@ -95,7 +117,7 @@ impl Desk {
 /// What a message takes in a mailbox beside its text and payload.
 const MESSAGE: u64 = 256;
 
-fn size(message: &Message) -> u64 {
+pub(crate) fn size(message: &Message) -> u64 {
     let payload = &message.payload;
     MESSAGE + (message.id.len() + message.skill.len() + payload.content_type.len() + payload.body.len()) as u64
 }
@@ -107,18 +129,70 @@ impl Door {
 
     /// Room for a message, kept until it is sent or the place is dropped.
     pub fn reserve(&self, message: &Message) -> Result<Place, Refusal> {
-        if self.task.ended() || self.task.stopping() {
+        if self.shut() {
             return Err(Refusal::Stopped);
         }
         let full = |what| Refusal::Full { what };
         let one = self.mailbox.messages.hold(1).map_err(|_| full("mailbox"))?;
         let bytes = self.mailbox.bytes.hold(size(message)).map_err(|_| full("mailbox-bytes"))?;
-        Ok(Place { message: one, bytes })
+        Ok(Place { message: Some(one), _bytes: Some(bytes) })
     }
 
     /// Sends a message into a place that was kept for it.
-    pub fn send(&self, place: Place, message: Message, desk: Desk) -> Result<(), Refusal> {
-        self.put(Work::Handle(Box::new(Handed { message, place, desk })))
+    pub fn send(&self, place: Place, message: Message, desk: Desk, origin: Origin) -> Result<(), Refusal> {
+        self.put(Work::Handle(Box::new(Handed { message, place, desk, origin })))
+    }
+
+    /// Keeps a message from outside for the agent `to`, which this is the door of, and sends it when it is kept. `kept` is
+    /// told then, before anything can come of it.
+    pub fn post(
+        &self,
+        books: &Books,
+        to: &str,
+        mut message: Message,
+        desk: Desk,
+        kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
+    ) -> Result<String, Refusal> {
+        let number = books.number();
+        message.id = format!("{number:x}");
+        let place = self.reserve(&message)?;
+        let mut change = Change::new();
+        change.put(&MAIL, (to, number), &Mail::of(&message));
+        let (id, bytes) = (message.id.clone(), message.payload.body.len() as u64);
+        let (from, skill) = (From::of(&message.sender), message.skill.clone());
+        let accepted = Event::Accepted { agent: to.into(), id: id.clone(), from, skill, bytes };
+        change.record(millis(), &accepted);
+        let door = self.clone();
+        books.store().submit(change, move |done| {
+            let done = done.map(drop);
+            let good = done.is_ok();
+            kept(done);
+            if good {
+                // An agent that has ended finds it in the store when it begins again.
+                let _ = door.send(place, message, desk, Origin::Kept(number));
+            }
+        });
+        Ok(id)
+    }
+
+    /// Puts a message that is kept into the mailbox of `to`, which this is the door of, if it still waits.
+    pub fn again(&self, books: &Books, to: &str, number: u64) {
+        let read = books.store().read().get(&MAIL, (to, number));
+        if let Ok(Some(mail)) = read {
+            let place = Place { message: None, _bytes: None };
+            // Whoever begins again finds it there.
+            let _ = self.send(place, mail.message(), Desk::nobody(), Origin::Kept(number));
+        }
+    }
+
+    /// How many messages wait, and how many may.
+    pub fn waiting(&self) -> (u64, u64) {
+        (self.mailbox.messages.used(), self.mailbox.messages.limit())
+    }
+
+    /// Whether nobody is behind it any more.
+    pub fn shut(&self) -> bool {
+        self.task.ended() || self.task.stopping()
     }
 
     pub(crate) fn put(&self, work: Work) -> Result<(), Refusal> {

@@ -1,11 +1,23 @@
 //! Living with an agent: its mailbox, its turns, its instance.
 //!
 //! An agent handles one message at a time, in the order in which they were accepted. Its memory is a cache: a turn that
-//! fails discards the instance, and the next message meets a new one.
+//! fails discards the instance, and the next message meets a new one. Where there is a store, a message is kept before
+//! its sender is told so, and what a turn does takes effect together with the message's end, in one change.
 
 mod agent;
+mod books;
 mod door;
+mod event;
 mod live;
+mod mail;
+mod queue;
+mod retry;
+mod settle;
 
-pub use agent::{Agent, Answer, Error, Receipt, Spec};
-pub use door::{Desk, Door, Mailbox, Place, Refusal};
+pub use agent::{Agent, Answer, Error, Lasting, Receipt, Spec};
+pub use books::{Books, Strays, question};
+pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal};
+pub use event::{Did, Entry, Event, Outcome, Then, Used};
+pub use mail::raw;
+pub use mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded, TIMERS, Timer};
+pub use retry::Retry;

@@ -1,11 +1,14 @@
 //! An agent's life: one message after the other.
 
-use crate::agent::{Answer, Error, Receipt, Spec};
-use crate::door::{Desk, Place};
-use runtime::{Begin, Card, Fault, Guest, Instance, Interrupted, Message, Reply, Task, turn};
+use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
+use crate::door::{Desk, Origin, Place};
+use crate::queue::Queue;
+use crate::settle::Tally;
+use runtime::{Begin, Card, Fault, Instance, Interrupted, Message, Reply, Task, clock, turn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 /// What an agent's mailbox holds.
@@ -20,66 +23,116 @@ pub(crate) struct Handed {
     pub(crate) message: Message,
     pub(crate) place: Place,
     pub(crate) desk: Desk,
+    pub(crate) origin: Origin,
 }
 
 /// Handles what arrives, until nobody can send any more or the agent is stopped.
-pub(crate) async fn live<T: Guest>(
+pub(crate) async fn live<T: Lasting>(
     task: Arc<Task>,
     spec: Spec<T>,
     deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::UnboundedReceiver<Work>,
 ) {
-    let mut life = Life { instance: None, task, spec, deadline, ended: 0 };
+    let mut life = Life {
+        instance: None,
+        task,
+        spec,
+        deadline,
+        ended: 0,
+        queue: Queue::default(),
+        found: Found::default(),
+        tally: Tally::default(),
+    };
+    if !life.find().await {
+        return;
+    }
     while let Some(work) = life.next(&mut mailbox).await {
         // Nobody may be waiting for the answer any more; the turn stands all the same.
         match work {
-            Work::Handle(handed) => life.deal(*handed).await,
+            Work::Handle(handed) => life.deal(handed).await,
             Work::Warm(done) => drop(done.send(life.warm().await)),
             Work::Describe(done) => drop(done.send(life.describe().await)),
         }
         life.task.give_way(life.ended).await;
     }
+    life.close().await;
 }
 
-struct Life<T: Guest> {
+pub(crate) struct Life<T: Lasting> {
     /// Dropped first: what the spec holds for it outlives it.
-    instance: Option<Instance<T>>,
-    task: Arc<Task>,
-    spec: Spec<T>,
+    pub(crate) instance: Option<Instance<T>>,
+    pub(crate) task: Arc<Task>,
+    pub(crate) spec: Spec<T>,
     deadline: Arc<AtomicU64>,
     /// When the last turn ended.
     ended: u64,
+    pub(crate) queue: Queue,
+    pub(crate) found: Found,
+    pub(crate) tally: Tally,
 }
 
-impl<T: Guest> Life<T> {
+/// The messages that waited in the store when this life began. They may come through the door as well.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) numbers: std::collections::HashSet<u64>,
+    /// None of them is above.
+    pub(crate) last: u64,
+}
+
+impl Found {
+    /// Whether a message that comes through the door was found before.
+    fn has(&mut self, origin: Origin) -> bool {
+        match origin {
+            Origin::Kept(number) if number <= self.last => self.numbers.contains(&number),
+            // Numbers that are above were given later, so that no more of those that were found will come.
+            _ => false,
+        }
+    }
+}
+
+impl<T: Lasting> Life<T> {
     async fn next(&mut self, mailbox: &mut mpsc::UnboundedReceiver<Work>) -> Option<Work> {
-        std::future::poll_fn(|cx| match self.task.stopping() {
-            true => std::task::Poll::Ready(None),
-            false => mailbox.poll_recv(cx),
-        })
-        .await
+        loop {
+            if self.task.stopping() {
+                return None;
+            }
+            let gone = loop {
+                match mailbox.try_recv() {
+                    Ok(Work::Handle(handed)) => self.take_in(handed),
+                    Ok(other) => return Some(other),
+                    Err(TryRecvError::Empty) => break false,
+                    Err(TryRecvError::Disconnected) => break true,
+                }
+            };
+            let due = self.queue.due();
+            if let Some(handed) = self.queue.pop(due.map_or(0, |_| clock::now())) {
+                return Some(Work::Handle(handed));
+            }
+            match (wait(&self.task, mailbox, due).await, gone) {
+                (Some(Work::Handle(handed)), _) => self.take_in(handed),
+                (Some(other), _) => return Some(other),
+                (None, true) if due.is_none() => return None,
+                (None, _) => {}
+            }
+        }
     }
 
-    /// Handles one message and answers it. It waits no more; its bytes are there until it is done with.
-    async fn deal(&mut self, handed: Handed) {
-        let Handed { message, place: Place { message: waiting, bytes }, mut desk } = handed;
-        drop(waiting);
-        let answer = self.handle(&message, &mut desk).await;
-        drop((message, bytes));
-        desk.deliver(answer);
+    fn take_in(&mut self, handed: Box<Handed>) {
+        if !self.found.has(handed.origin) {
+            self.queue.push(handed);
+        }
     }
 
-    async fn handle(&mut self, message: &Message, desk: &mut Desk) -> Answer {
+    /// The guest's part of a turn. What it did is not yet done.
+    pub(crate) async fn handle(&mut self, message: &Message, desk: &mut Desk, lasts: bool) -> Answer {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (memory, before) = (self.spec.memory.clone(), self.used());
         memory.take_peak();
-        let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.take());
+        let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.clone());
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec).await?;
-            instance.data().begin(Begin { until, chunks });
-            let reply = instance.handle(message).await?.map_err(Error::Failed)?;
-            instance.data().commit();
-            Ok(reply)
+            instance.data().begin(Begin { message: lasts.then_some(message), until, chunks });
+            instance.handle(message).await?.map_err(Error::Failed)
         })
         .await;
         let (wall, ended) = (turn.wall(), turn.ended);
@@ -88,10 +141,6 @@ impl<T: Guest> Life<T> {
             Ok(outcome) => outcome,
             Err(interrupted) => Err(Error::Broke(fault(interrupted, limit))),
         };
-        if outcome.is_err() || self.instance.as_ref().is_some_and(Instance::spent) {
-            // Memory is a cache: what a failed turn left there is not to be trusted.
-            self.instance = None;
-        }
         // What ran since the last slice is charged when this one ends.
         let after = self.used();
         let [cpu, beside, gpu] = [0, 1, 2].map(|i| Duration::from_nanos(after[i] - before[i]));
@@ -121,7 +170,7 @@ impl<T: Guest> Life<T> {
         let (instance, spec) = (&mut self.instance, &self.spec);
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec).await?;
-            instance.data().begin(Begin { until, chunks: None });
+            instance.data().begin(Begin { message: None, until, chunks: None });
             work(instance).await
         })
         .await;
@@ -134,8 +183,30 @@ impl<T: Guest> Life<T> {
     }
 }
 
+/// Waits for something to arrive, until `due` at most.
+async fn wait(task: &Task, mailbox: &mut mpsc::UnboundedReceiver<Work>, due: Option<u64>) -> Option<Work> {
+    let arrives = std::future::poll_fn(|cx| match task.stopping() {
+        true => std::task::Poll::Ready(None),
+        false => mailbox.poll_recv(cx),
+    });
+    let Some(due) = due else { return arrives.await };
+    let left = Duration::from_nanos(due.saturating_sub(clock::now()));
+    tokio::select! {
+        biased;
+        work = arrives => match work {
+            None if !task.stopping() => {
+                // Nobody can send any more, and something is still to be tried again.
+                tokio::time::sleep(left).await;
+                None
+            }
+            work => work,
+        },
+        () = tokio::time::sleep(left) => None,
+    }
+}
+
 /// The instance, made now if there is none.
-async fn ready<'a, T: Guest>(
+async fn ready<'a, T: Lasting>(
     instance: &'a mut Option<Instance<T>>,
     spec: &Spec<T>,
 ) -> Result<&'a mut Instance<T>, Fault> {

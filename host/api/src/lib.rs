@@ -1,1 +1,22 @@
 //! A running village over HTTP on loopback: the requests, the replies, the server and its client.
+//!
+//! Whoever has the token may do everything, and whoever has not may ask whether the village lives.
+
+pub mod client;
+mod document;
+mod error;
+mod guard;
+mod manage;
+mod messages;
+mod metrics;
+mod read;
+mod routes;
+mod schema;
+mod server;
+mod streams;
+mod token;
+pub mod wire;
+
+pub use error::Error;
+pub use server::{Server, Settings};
+pub use token::Token;

@@ -158,6 +158,26 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// Each field with its limit to the last digit: [`Budget::set`] makes the same budget of it. For what is kept.
+    pub fn exact(&self) -> [(&'static str, String); FIELDS.len()] {
+        let size = |size: Size| format!("{}B", size.get());
+        self.fields().map(|(field, text)| {
+            let text = match field {
+                "burst" => format!("{}us", self.burst.as_micros()),
+                "deadline" => format!("{}us", self.deadline.as_micros()),
+                "memory" => size(self.memory),
+                "storage" => size(self.storage),
+                "mailbox-bytes" => size(self.mailbox_bytes),
+                "log" => size(self.log),
+                // Shares and counts are written whole.
+                _ => text,
+            };
+            (field, text)
+        })
+    }
+}
+
 /// What a group of agents may use together, beside each one's own budget. Groups nest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group {
@@ -280,6 +300,29 @@ mod tests {
 
     fn field_name(field: &str) -> &'static str {
         known(field).expect("a known field")
+    }
+
+    #[test]
+    fn what_is_kept_of_a_budget_makes_the_same_one() {
+        let odd = Budget {
+            cpu: "33.3333%".parse().expect("a share"),
+            burst: Duration::from_micros(1_234_567),
+            deadline: Duration::from_micros(2_345_678),
+            memory: Size::bytes(1_234_567),
+            storage: Size::bytes(7_654_321),
+            mailbox: 11,
+            mailbox_bytes: Size::bytes(1_235),
+            log: Size::bytes(4_097),
+            messages: 7,
+            children: 3,
+            gpu: "0.7%".parse().expect("a share"),
+            http: 9,
+        };
+        let mut again = Budget::default();
+        for (field, text) in odd.exact() {
+            again.set(field, &text).expect("it was written so that it can be read");
+        }
+        assert_eq!(again, odd);
     }
 
     #[test]

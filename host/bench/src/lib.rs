@@ -6,6 +6,7 @@
 mod authoring;
 mod deadline;
 mod density;
+mod durable;
 mod fairness;
 mod http;
 mod metering;
@@ -39,9 +40,10 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 11] = [
+pub const GROUPS: [&str; 12] = [
     "spawn",
     "turn",
+    "durable",
     "metering",
     "shares",
     "fairness",
@@ -63,6 +65,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
         let rows = match group {
             "spawn" => spawn::measure(plan)?,
             "turn" => turns::measure(plan)?,
+            "durable" => durable::measure(plan)?,
             "metering" => metering::measure(plan)?,
             "shares" => shares::measure(plan)?,
             "fairness" => fairness::measure(plan)?,

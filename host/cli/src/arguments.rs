@@ -1,5 +1,9 @@
 //! What the command line may say, and what is wrong with one that says something else.
 
+mod running;
+
+pub(crate) use running::{Budget, Deploy, Events, Logs, Named, Ps, Reach, Send, Top, Up, Urgency};
+
 use crate::help;
 use base::Size;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -32,6 +36,28 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Hand one message to an agent, or run a command, held to a budget
     Run(Run),
+    /// Start a village: agents that stay, asked over HTTP on this machine
+    Up(Up),
+    /// Make an agent of a running village
+    Deploy(Deploy),
+    /// List a running village's agents: what each is doing, and what it uses of its budget
+    Ps(Ps),
+    /// Show what the agents use, as they use it
+    Top(Top),
+    /// Show what an agent logged
+    Logs(Logs),
+    /// Show what happens in a running village, as it happens
+    Events(Events),
+    /// Send an agent a message, and show its answer
+    Send(Send),
+    /// Let agents take messages again
+    Start(Named),
+    /// Stop agents, in the midst of a turn if need be, until they are started
+    Stop(Named),
+    /// Remove agents
+    Rm(Named),
+    /// Show what an agent may use, or change it while it runs
+    Budget(Budget),
     /// Keep the secrets that `http` grants name; values are read from the standard input, and never shown
     Secret(Secret),
     /// Merge models into one, as a recipe of mergekit's says

@@ -35,6 +35,11 @@ impl Bundled {
         Ok(Manifest::parse(self.manifest, &self.path())?)
     }
 
+    /// Its manifest's text.
+    pub(crate) fn text(&self) -> &'static str {
+        self.manifest
+    }
+
     /// Where its manifest would lie. For messages.
     pub(crate) fn path(&self) -> PathBuf {
         Path::new(self.name).join("agent.toml")

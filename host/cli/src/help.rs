@@ -11,11 +11,77 @@ To begin with:
   village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
+  village up                         agents that stay, asked over HTTP: then deploy, send, ps, top, logs
   village tensors model.gguf         what a file of weights holds
 
 Exit codes: 0 it is done; 1 the agent or the village said no; 2 it was called wrongly.
 With --json an error is {\"error\": {\"kind\", \"message\", \"details\"}}.
 Compiled components are kept in $VILLAGE_CACHE, or else in the user's cache folder.";
+
+pub(crate) const UP: &str = "\
+Examples:
+  village up                               data in the user's own folder, settings from village.toml if it is here
+  village up --data ./data --listen 8000   http://127.0.0.1:8000
+  village up --config village.toml
+
+village.toml, every part of it optional:
+  listen = \"127.0.0.1:7420\"
+  data = \"./data\"
+  stop-within = \"30s\"
+
+  [defaults]                               what an agent may use where its manifest doesn't say
+  cpu = \"10%\"
+
+  [groups.workers]                         agents that share a budget; a group may be `within` another
+  cpu = \"50%\"
+  memory = \"256MiB\"
+
+  [[agents]]                               deployed if there is none of that name
+  component = \"navigator\"
+  group = \"workers\"
+  budget = { memory = \"48MiB\" }
+  grants = [\"log\"]
+
+At the first start it makes a token, in the file `token` of the data folder, and shows it; whoever has it may do
+everything. The other commands read it there. Ctrl-C, or SIGTERM, ends it when what is under way has ended; a second one
+ends it at once. GET /v1/openapi.json describes the API.";
+
+pub(crate) const DEPLOY: &str = "\
+Examples:
+  village deploy navigator
+  village deploy my-agent --name first --group workers
+  village deploy agent.wasm --budget cpu=10%,memory=32MiB --grant log
+
+The component is sent to the village, and asked what it is, under its own budget; what can't serve is refused. Then it
+sleeps until a message comes for it. Folders of its grants are those of the village's machine, and variables have the
+values that they have for `village up`. There is one agent of a name.";
+
+pub(crate) const PS: &str = "\
+State: awake (it is there), asleep (it is made when a message comes), stopped (until it is started), failed (it could not
+be made; a message tries again). Health: well, broke (its last turn did), failing (three and more in a row).
+A field of a budget is shown as used/limit.";
+
+pub(crate) const LOGS: &str = "\
+Examples:
+  village logs my-agent
+  village logs my-agent -f --lines 10
+
+The last thousand lines of each agent are there, and 256 KiB of them at most. They go when the village ends.";
+
+pub(crate) const SEND: &str = "\
+Examples:
+  village send navigator --skill shortest-path --input @question.json
+  village send my-agent --skill greet --input '{\"name\": \"Ada\"}' --key order-7
+  village send my-agent --input 'later' --no-wait
+
+A key is known for ten minutes, and no longer than the village is up. Whoever stops waiting changes nothing: the message
+is handled.";
+
+pub(crate) const BUDGET: &str = "\
+Examples:
+  village budget my-agent                       every field, used and limit
+  village budget my-agent cpu=10% memory=32MiB  from now on, and after a restart
+  village budget --group workers cpu=80%        until the village ends; village.toml says it for the next time";
 
 pub(crate) const NEW: &str = "\
 Examples:

@@ -15,6 +15,7 @@ mod node;
 mod print;
 mod problem;
 mod run;
+mod running;
 mod secret;
 mod serve;
 mod source;
@@ -39,6 +40,17 @@ pub fn main() -> ExitCode {
         Command::Test(options) => author::test(&options, json),
         Command::Inspect(options) => inspect::inspect(&options, json),
         Command::Run(options) => run::run(&options, json),
+        Command::Up(options) => running::up(&options, json),
+        Command::Deploy(options) => running::deploy(&options, json),
+        Command::Ps(options) => running::ps(&options, json),
+        Command::Top(options) => running::top(&options, json),
+        Command::Logs(options) => running::logs(&options, json),
+        Command::Events(options) => running::events(&options, json),
+        Command::Send(options) => running::send(&options, json),
+        Command::Start(options) => running::start(&options, json),
+        Command::Stop(options) => running::stop(&options, json),
+        Command::Rm(options) => running::rm(&options, json),
+        Command::Budget(options) => running::budget(&options, json),
         Command::Secret(options) => secret::secret(&options.action, json),
         Command::Merge(options) => weights::merge(&options, json),
         Command::Quantize(options) => weights::quantize(&options, json),

@@ -3,12 +3,13 @@
 use crate::{json, print};
 use guest::{Failed, Fault, ManifestError, Refusal};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 /// Why something was not done.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    kind: &'static str,
+    kind: Cow<'static, str>,
     message: String,
     /// Null if there is nothing to add.
     details: Value,
@@ -28,8 +29,14 @@ const TOOLCHAIN: &str = "toolchain";
 const BUILD: &str = "build";
 
 impl Problem {
-    pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Problem {
-        Problem { kind, message: message.into(), details: Value::Null, below: Vec::new(), beside: Map::new() }
+    pub(crate) fn new(kind: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Problem {
+        Problem {
+            kind: kind.into(),
+            message: message.into(),
+            details: Value::Null,
+            below: Vec::new(),
+            beside: Map::new(),
+        }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Problem {
@@ -137,7 +144,7 @@ impl From<Failed> for Problem {
                 };
                 Problem { details: json::or_text(&failure.details), ..Problem::new(kind, message) }
             }
-            Failed::NoRoom => Problem::new(kind, error.to_string()),
+            Failed::NoRoom | Failed::Store(_) => Problem::new(kind, error.to_string()),
         }
     }
 }
@@ -157,6 +164,54 @@ impl From<ManifestError> for Problem {
         let details = json!({ "path": error.path.display().to_string(), "line": error.line });
         Problem { details, ..Problem::new("manifest", error.to_string()) }
     }
+}
+
+impl From<village::Error> for Problem {
+    fn from(error: village::Error) -> Problem {
+        Problem::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<api::Error> for Problem {
+    fn from(error: api::Error) -> Problem {
+        Problem::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<village::ConfigError> for Problem {
+    fn from(error: village::ConfigError) -> Problem {
+        let details = json!({ "path": error.path.display().to_string(), "line": error.line });
+        Problem { details, ..Problem::new("config", error.to_string()) }
+    }
+}
+
+impl From<api::client::Error> for Problem {
+    fn from(error: api::client::Error) -> Problem {
+        use api::client::Error::{Broken, Nobody, Said};
+        match error {
+            Nobody { .. } => Problem::new(
+                "no-village",
+                format!("{error}; `village up` starts one, and --data or --url says which is meant"),
+            ),
+            Broken { .. } => Problem::new("no-village", error.to_string()),
+            Said(reason) => said(reason),
+        }
+    }
+}
+
+/// What a village said no with.
+fn said(reason: api::wire::Reason) -> Problem {
+    let api::wire::Reason { kind, message, details } = reason;
+    let advice = match kind.as_str() {
+        "unauthorized" => "; --data names the folder of the village that is meant, or $VILLAGE_TOKEN has its token",
+        "deadline" => "; if it is no endless loop, give it longer: `village budget AGENT deadline=…`",
+        "memory" => "; to let it hold more: `village budget AGENT memory=…`",
+        "stopped" => ": `village start AGENT`",
+        _ => "",
+    };
+    let frames = details["frames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let below = frames.map(|frame| print::tame(&format!("    in {frame}"))).collect();
+    Problem { details, below, ..Problem::new(kind, format!("{message}{advice}")) }
 }
 
 impl From<toolchain::Error> for Problem {

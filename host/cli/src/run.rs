@@ -102,19 +102,25 @@ pub(crate) async fn load(host: &Host, source: &Source) -> Result<Version, Proble
 
 /// What the command line adds to a budget and to grants.
 fn allow(options: &Run, mut budget: Budget, mut grants: Grants) -> Result<(Budget, Grants), Problem> {
-    for field in options.budget.iter().flat_map(|fields| fields.split(',')) {
-        let Some((name, value)) = field.split_once('=') else {
-            let fields = base::BUDGET_FIELDS.join(", ");
-            return Err(Problem::usage(format!(
-                "--budget `{field}` is not FIELD=VALUE, such as cpu=10%; there are {fields}"
-            )));
-        };
-        budget.set(name.trim(), value.trim()).map_err(|error| Problem::usage(error.to_string()))?;
+    for (field, value) in fields(&options.budget)? {
+        budget.set(&field, &value).map_err(|error| Problem::usage(error.to_string()))?;
     }
     for grant in &options.grant {
         grants.open(grant).map_err(|error| Problem::usage(error.to_string()))?;
     }
     Ok((budget, grants))
+}
+
+/// The fields of a budget as a command line has them: FIELD=VALUE,… each.
+pub(crate) fn fields(texts: &[String]) -> Result<Vec<(String, String)>, Problem> {
+    let fields = texts.iter().flat_map(|text| text.split(',')).map(|field| match field.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_string(), value.trim().to_string())),
+        None => {
+            let known = base::BUDGET_FIELDS.join(", ");
+            Err(Problem::usage(format!("`{field}` is not FIELD=VALUE, such as cpu=10%; there are {known}")))
+        }
+    });
+    fields.collect()
 }
 
 /// One component, and how it is to be run.
@@ -178,7 +184,7 @@ impl Job<'_> {
         if self.options.skill.is_some() {
             return Err(Problem::usage("a command has no skills: give it arguments after --"));
         }
-        let stdin = match input(self.options)? {
+        let stdin = match input(self.options.input.as_deref())? {
             Some(bytes) => Stdin::Bytes(bytes),
             None => Stdin::Host,
         };
@@ -241,7 +247,7 @@ pub(crate) fn show(lines: &[Line], lost: u64) {
 }
 
 /// Text on a terminal ends with a line break; anywhere else the body is given as it is.
-fn ended(mut body: Vec<u8>) -> Vec<u8> {
+pub(crate) fn ended(mut body: Vec<u8>) -> Vec<u8> {
     let text = std::str::from_utf8(&body).is_ok_and(|text| !text.is_empty() && !text.ends_with('\n'));
     if text && std::io::stdout().is_terminal() {
         body.push(b'\n');
@@ -250,7 +256,7 @@ fn ended(mut body: Vec<u8>) -> Vec<u8> {
 }
 
 fn message(options: &Run) -> Result<Message, Problem> {
-    let body = input(options)?.unwrap_or_default();
+    let body = input(options.input.as_deref())?.unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Ok(Message {
         id: format!("run-{}-{now}", std::process::id()),
@@ -275,8 +281,8 @@ pub(crate) fn content_type(body: &[u8]) -> &'static str {
 }
 
 /// What `--input` says.
-fn input(options: &Run) -> Result<Option<Vec<u8>>, Problem> {
-    Ok(match options.input.as_deref() {
+pub(crate) fn input(said: Option<&str>) -> Result<Option<Vec<u8>>, Problem> {
+    Ok(match said {
         None => None,
         Some("-") => Some(read(Path::new("the standard input"), std::io::stdin().lock())?),
         Some(text) => match text.strip_prefix('@') {

@@ -59,6 +59,19 @@ impl Source {
         self.manifest.as_ref().map(|(_, manifest)| manifest.name.as_str())
     }
 
+    /// Its manifest's text, and where that lies.
+    pub(crate) fn manifest_text(&self) -> Result<Option<(String, PathBuf)>, Problem> {
+        let Some((path, _)) = &self.manifest else { return Ok(None) };
+        if !path.exists() {
+            let inside = self.component.to_str().and_then(bundled::named);
+            return Ok(inside.map(|bundled| (bundled.text().to_string(), bundled.path())));
+        }
+        let text = String::from_utf8(read_file(path)?)
+            .map_err(|_| Problem::new("manifest", format!("{}: it is not text", path.display())))?;
+        let path = std::path::absolute(path).map_err(|error| Problem::file(path, reason(&error)))?;
+        Ok(Some((text, path)))
+    }
+
     /// What to say if its sources were changed since it was built.
     pub(crate) fn stale(&self) -> Option<String> {
         let (path, _) = self.manifest.as_ref()?;

@@ -7,7 +7,7 @@ use crate::house::House;
 use crate::log::Log;
 use crate::outgoing::Web;
 use crate::rate::Rate;
-use crate::state::State;
+use crate::state::{Shelf, State};
 use agents::Mailbox;
 use base::{Budget, Group};
 use parking_lot::Mutex;
@@ -178,6 +178,7 @@ impl Accounts {
         grants: &Grants,
         above: Above<'_>,
         house: &House,
+        shelf: Option<Shelf>,
     ) -> Result<Arc<Accounts>, Error> {
         let keys = house.network.keys(grants)?;
         let bytes = budget.memory.get();
@@ -204,7 +205,7 @@ impl Accounts {
         Ok(Arc::new(Accounts {
             log: Log::new(log, grants.log, memory.clone(), keys.redactor.clone()).map_err(full)?,
             http: Web::new(http, house.network.clone(), keys),
-            state: State::new(&storage, &memory).map_err(full)?,
+            state: State::new(&storage, &memory, shelf).map_err(full)?,
             files: Files { storage: storage.clone(), added: Mutex::new(0) },
             mailbox: Mailbox {
                 messages: Quota::new(budget.mailbox.into()),

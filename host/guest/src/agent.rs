@@ -8,12 +8,14 @@ use crate::house::{House, Seat};
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
-use agents::{Answer, Door, Error, Refusal, Spec};
+use crate::state::Shelf;
+use agents::{Answer, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
 use runtime::{Card, Fault, Message};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
@@ -25,6 +27,33 @@ pub struct Agent {
     _seat: Seat,
 }
 
+/// Why a message was not kept. Nothing comes of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unkept {
+    /// The agent does not take it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store can't keep it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The agent goes with its host, and so does what it is sent.
+    #[error("this agent keeps nothing: its host has no store, or it has no name")]
+    Nowhere,
+}
+
+/// How what an agent does is kept.
+pub(crate) struct Lasts {
+    pub(crate) retry: Retry,
+    /// Whether what its turns read is kept.
+    pub(crate) record: bool,
+    /// Its life before this one, which may still have to end.
+    pub(crate) before: Option<Arc<runtime::Task>>,
+}
+
+impl Lasts {
+    const NOT: Lasts = Lasts { retry: Retry::NEVER, record: false, before: None };
+}
+
 impl Agent {
     /// Gives life to an agent. Nobody can send to it by name yet.
     pub(crate) fn start(
@@ -32,14 +61,23 @@ impl Agent {
         name: String,
         version: &Version,
         budget: Budget,
-        grants: Grants,
+        grants: Arc<Grants>,
         above: Above<'_>,
+        lasts: Option<Lasts>,
     ) -> Result<Agent, crate::host::Error> {
         let seat = house.seats.clone().take(version.0.room())?;
-        let accounts = Accounts::new(budget, &grants, above, house)?;
-        let standing = Standing::new(name, version.clone(), Arc::new(grants), accounts.clone(), house.clone());
+        let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
+        let (books, Lasts { retry, record, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
+        let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
+        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record));
+        let standing = Standing::new(name, version.clone(), grants, accounts.clone(), house.clone(), last);
         let behind = standing.clone();
         let spec = Spec {
+            name: known,
+            books,
+            retry,
+            before,
             version: version.0.clone(),
             budget,
             cpu: accounts.cpu.clone(),
@@ -50,6 +88,11 @@ impl Agent {
         };
         let inner = agents::Agent::start(&house.spawner, spec);
         Ok(Agent { inner, standing, retires: OnceLock::new(), _seat: seat })
+    }
+
+    /// Takes up again what is kept of it beside its messages: its timers, and the agents that it created.
+    pub(crate) fn recover(&self) {
+        self.standing.recover();
     }
 
     /// Its name: what others send to, if it was started under one.
@@ -73,6 +116,32 @@ impl Agent {
         Ok(self.cleaned(self.inner.listen(message, hear).await?))
     }
 
+    /// Keeps a message from outside, and hands it over. The outer future says when it is kept, and what it is known by; the
+    /// inner one, what comes of it. It is tried again when that fails, and survives this host.
+    pub async fn post(
+        &self,
+        message: Message,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
+        let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
+        let (desk, answered) = Desk::caller();
+        let (tell, kept) = oneshot::channel();
+        let done = move |done| drop(tell.send(done));
+        let id = self.inner.door().post(books, &self.standing.name, message, desk, done)?;
+        kept.await.map_err(|_| Refusal::Stopped)??;
+        Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
+    }
+
+    /// Keeps a message from outside, and hands it over. `kept` is told when it is kept; nobody waits for what comes of it.
+    /// Answers what it is known by.
+    pub fn tell(
+        &self,
+        message: Message,
+        kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
+    ) -> Result<String, Unkept> {
+        let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
+        Ok(self.inner.door().post(books, &self.standing.name, message, Desk::nobody(), kept)?)
+    }
+
     /// An answer without secrets, and with the reason why it broke.
     fn cleaned(&self, mut answer: Answer) -> Answer {
         let accounts = &self.standing.accounts;
@@ -84,7 +153,7 @@ impl Agent {
                     reply.payload.body = clean;
                 }
             }
-            Ok(_) | Err(Error::NoRoom) => {}
+            Ok(_) | Err(Error::NoRoom | Error::Store(_)) => {}
             Err(Error::Failed(failure)) => {
                 redactor.clean(&mut failure.message);
                 redactor.clean(&mut failure.details);
@@ -141,6 +210,11 @@ impl Agent {
     /// Stops it, in the midst of a turn if need be.
     pub fn stop(&self) {
         self.inner.stop();
+    }
+
+    /// Whether it was stopped, and nothing more comes of what it did.
+    pub fn ended(&self) -> bool {
+        self.inner.task().ended()
     }
 
     /// Looks again whether it may run, and all that it created.

@@ -8,8 +8,11 @@ use crate::imports::streams::{Input, Output};
 use crate::service;
 use crate::standing::Standing;
 use crate::state::Writes;
+use crate::tape::{Bytes, Record, Tape};
+use agents::{Did, Lasting, Mail};
 use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Reply};
 use std::sync::Arc;
+use store::Change;
 use tokio::sync::mpsc::UnboundedSender;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, ResourceTable};
@@ -27,6 +30,10 @@ pub struct Ctx {
     pub(crate) writes: Writes,
     /// What it will have done to others. Most turns do nothing to others.
     effects: Option<Box<Effects>>,
+    /// The message that it handles, where what it is answered must be kept.
+    pub(crate) turn: Option<Turn>,
+    /// Where what it reads is written down, or read from.
+    pub(crate) tape: Tape,
     /// Where parts of its reply go.
     pub(crate) chunks: Option<UnboundedSender<Chunk>>,
     /// When the turn under way must have ended.
@@ -44,6 +51,12 @@ pub struct Ctx {
     program: Option<Arc<Program>>,
 }
 
+/// A turn whose message is tried again if it fails.
+pub(crate) struct Turn {
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+}
+
 /// What a command is given beside its grants.
 pub(crate) struct Program {
     pub(crate) arguments: Vec<String>,
@@ -57,7 +70,7 @@ impl Ctx {
         let (grants, accounts) = (standing.grants.clone(), standing.accounts.clone());
         let full = |_| Fault::Memory { limit: accounts.memory.limit(), frames: Vec::new() };
         let limiter = Limiter::new(accounts.memory.clone()).map_err(full)?;
-        let writes = accounts.state.begin().map_err(full)?;
+        let writes = accounts.state.begin().map_err(|refused| refused.fault(accounts.memory.limit()))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limiter.handles());
         Ok(Ctx {
@@ -69,6 +82,8 @@ impl Ctx {
             accounts,
             standing,
             effects: None,
+            turn: None,
+            tape: Tape::Off,
             chunks: None,
             deleted: 0,
             open: 0,
@@ -121,8 +136,13 @@ impl Guest for Ctx {
         &mut self.limiter
     }
 
-    fn begin(&mut self, turn: Begin) {
+    fn begin(&mut self, turn: Begin<'_>) {
         self.until = turn.until;
+        self.turn = turn.message.map(|message| Turn { id: message.id.clone(), attempt: message.attempt });
+        if !self.tape.is_playing() {
+            let wanted = self.standing.record && turn.message.is_some();
+            self.tape = if wanted { Tape::Recording(Box::default()) } else { Tape::Off };
+        }
         self.chunks = turn.chunks;
         self.effects = None;
         self.accounts.state.discard(&mut self.writes);
@@ -152,6 +172,31 @@ impl Guest for Ctx {
 
     fn introduction() -> Card {
         service::card()
+    }
+}
+
+impl Lasting for Ctx {
+    fn record(&mut self, change: &mut Change) -> Did {
+        let did = self.effects.as_mut().map(|effects| effects.record(change)).unwrap_or_default();
+        Did { wrote: self.accounts.state.record(&self.writes, change), ..did }
+    }
+
+    fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &agents::Error>) -> Vec<u8> {
+        let Tape::Recording(recording) = std::mem::take(&mut self.tape) else { return Vec::new() };
+        let record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
+        postcard::to_allocvec(&record).unwrap_or_default()
+    }
+}
+
+impl Ctx {
+    /// Adds what the turn has done to what it read.
+    pub(crate) fn done(&self, record: Record, outcome: Result<&Reply, &agents::Error>) -> Record {
+        let told = self.effects.as_ref().map(|effects| effects.told()).unwrap_or_default();
+        let outcome = match outcome {
+            Ok(reply) => Ok(Bytes(reply.payload.body.clone())),
+            Err(error) => Err(error.kind().to_owned()),
+        };
+        Record { wrote: self.writes.list(), told, outcome: Some(outcome), ..record }
     }
 }
 

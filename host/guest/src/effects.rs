@@ -1,10 +1,12 @@
 //! What a turn will have done to others once it ends well: messages told, agents created and let go.
 
 use crate::house::millis;
-use crate::standing::{Child, Later, Standing};
-use agents::{Desk, Door, Place};
+use crate::standing::{CHILDREN, Child, Later, Standing};
+use crate::tape::Bytes;
+use agents::{Desk, Did, Door, MAIL, Mail, Origin, Place, TIMERS, Timer};
 use runtime::{Held, Message};
 use std::sync::Arc;
+use store::Change;
 
 /// What a turn will have done to others. Dropping it undoes all of it.
 pub(crate) struct Effects {
@@ -14,11 +16,18 @@ pub(crate) struct Effects {
     recalled: Vec<Later>,
     born: Vec<(String, Child)>,
     retired: Vec<String>,
+    /// In a turn that is run again: what it would have told.
+    pub(crate) pretended: Vec<(String, String, Bytes)>,
+    /// How many agents the turn has asked.
+    pub(crate) asked: u32,
 }
 
 /// A message that leaves when the turn ends well. Its place in the mailbox is kept for it.
 pub(crate) struct Told {
     pub(crate) id: String,
+    /// Where there is a store: what the message is kept under.
+    pub(crate) number: Option<u64>,
+    pub(crate) to: String,
     pub(crate) door: Door,
     pub(crate) place: Place,
     pub(crate) message: Message,
@@ -28,7 +37,7 @@ pub(crate) struct Told {
 impl Effects {
     pub(crate) fn new(standing: Arc<Standing>) -> Effects {
         let (told, later, recalled, born, retired) = Default::default();
-        Effects { standing, told, later, recalled, born, retired }
+        Effects { standing, told, later, recalled, born, retired, pretended: Vec::new(), asked: 0 }
     }
 
     pub(crate) fn tell(&mut self, told: Told) {
@@ -82,6 +91,50 @@ impl Effects {
             || (self.standing.has_child(address) && !self.retired.iter().any(|retired| retired == address))
     }
 
+    /// Adds it to what is to be kept; answers what it is.
+    pub(crate) fn record(&mut self, change: &mut Change) -> Did {
+        let own = &self.standing.name;
+        for told in &mut self.told {
+            let Some(number) = told.number else { continue };
+            told.message.accepted = millis();
+            change.put(&MAIL, (&told.to, number), &Mail::of(&told.message));
+        }
+        for later in &self.later {
+            let Some(number) = later.number else { continue };
+            let timer = Timer { due: later.due, to: later.to.clone(), mail: Mail::of(&later.message) };
+            change.put(&TIMERS, (own, number), &timer);
+        }
+        for number in self.recalled.iter().filter_map(|later| later.number) {
+            change.delete(&TIMERS, (own, number));
+        }
+        for (address, child) in &self.born {
+            change.put(&CHILDREN, address, &child.born(millis()));
+        }
+        for address in &self.retired {
+            self.standing.house.forget(address, change);
+        }
+        let now = self.told.iter().map(|told| (told.to.clone(), told.id.clone()));
+        let later = self.later.iter().map(|later| (later.to.clone(), later.id.clone()));
+        Did {
+            wrote: 0,
+            told: now.chain(later).collect(),
+            recalled: self.recalled.len() as u32,
+            born: self.born.iter().map(|(address, _)| address.clone()).collect(),
+            retired: self.retired.clone(),
+            asked: self.asked,
+        }
+    }
+
+    /// What it told, in order: to whom, the skill, what.
+    pub(crate) fn told(&self) -> Vec<(String, String, Bytes)> {
+        let parts = |to: &String, message: &Message| {
+            (to.clone(), message.skill.clone(), Bytes(message.payload.body.clone()))
+        };
+        let now = self.told.iter().map(|told| parts(&told.to, &told.message));
+        let later = self.later.iter().map(|later| parts(&later.to, &later.message));
+        now.chain(later).chain(self.pretended.iter().cloned()).collect()
+    }
+
     /// The turn has ended well.
     pub(crate) fn commit(mut self) {
         for address in self.retired.drain(..) {
@@ -90,10 +143,15 @@ impl Effects {
         for (address, child) in self.born.drain(..) {
             self.standing.adopt(address, child);
         }
-        for Told { door, place, mut message, .. } in self.told.drain(..) {
-            message.accepted = millis();
-            // A receiver that ended meanwhile is like one that never was.
-            let _ = door.send(place, message, Desk::nobody());
+        for Told { door, place, mut message, number, to, .. } in self.told.drain(..) {
+            match number {
+                Some(number) => self.standing.house.hand_over(&door, place, message, &to, number),
+                None => {
+                    message.accepted = millis();
+                    // A receiver that ended meanwhile is like one that never was.
+                    let _ = door.send(place, message, Desk::nobody(), Origin::Memory);
+                }
+            }
         }
         for later in self.later.drain(..) {
             self.standing.post(later);

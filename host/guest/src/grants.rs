@@ -156,6 +156,28 @@ impl Grants {
         Ok(())
     }
 
+    /// Each as [`Grants::open`] reads it: of a variable its name, and not its value.
+    pub fn texts(&self) -> Vec<String> {
+        let switches = [
+            ("log", self.log),
+            ("state", self.state),
+            ("budget", self.budget),
+            ("clock", self.clock),
+            ("random", self.random),
+            ("kernels", self.kernels),
+            ("spawn", self.spawn),
+        ];
+        let mut texts: Vec<String> = switches.iter().filter(|(_, open)| *open).map(|(name, _)| (*name).into()).collect();
+        texts.extend(self.agents.iter().map(|pattern| format!("agents={pattern}")));
+        texts.extend(self.env.iter().map(|(name, _)| format!("env={name}")));
+        texts.extend(self.files.iter().map(|folder| {
+            let rights = if folder.writable { "rw" } else { "ro" };
+            format!("files={}:{}:{rights}", folder.host.display(), folder.guest)
+        }));
+        texts.extend(self.http.iter().map(|site| format!("http={site}")));
+        texts
+    }
+
     /// Opens one environment variable, with the value that it has here.
     pub(crate) fn open_env(&mut self, name: &str) -> Result<(), Error> {
         if name.is_empty() || name.contains('\0') {
@@ -268,6 +290,35 @@ mod tests {
             grants.open(&format!("{name}=false")).expect("a grant");
             assert_eq!(grants, Grants::default(), "{name}");
         }
+    }
+
+    #[test]
+    fn grants_are_written_as_they_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut grants = Grants::default();
+        for text in [
+            "log",
+            "state",
+            "budget",
+            "clock",
+            "random",
+            "kernels",
+            "spawn",
+            "agents=helper/*",
+            "env=PATH",
+            &format!("files={}:/data:ro", folder.path().display()),
+            &format!("files={}:/out:rw", folder.path().display()),
+            "http=GET,POST https://*.example.com:8443/v1/ secret=API_KEY as=x-key: k {}",
+            "http=http://[::1]:81/",
+        ] {
+            grants.open(text).expect("a grant");
+        }
+        let mut again = Grants::default();
+        grants.texts().iter().for_each(|text| again.open(text).expect("it was written so that it can be read"));
+        assert_eq!(again, grants);
+        let Grants { log, state, budget, clock, random, spawn, agents, kernels, env, files, http } = again;
+        assert!(log && state && budget && clock && random && spawn && kernels, "every grant there is");
+        assert_eq!((agents.len(), env.len(), files.len(), http.len()), (1, 1, 2, 2));
     }
 
     #[test]

@@ -8,14 +8,17 @@ use crate::grants::Grants;
 use crate::house::House;
 use crate::imports;
 use crate::network::Network;
+use crate::roll::Enrolment;
 use crate::secrets::{self, Secrets};
 use crate::standing::Standing;
+use agents::Books;
 use base::{Budget, Group};
 use kernels::Backend;
 use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::Change;
 use wasmtime::component::{Linker, LinkerInstance};
 
 /// Loads components and gives them life.
@@ -92,6 +95,7 @@ pub struct Builder {
     offers: Vec<(String, Offer)>,
     roots: Option<PathBuf>,
     secrets: Option<Secrets>,
+    books: Option<Arc<Books>>,
 }
 
 impl Builder {
@@ -138,6 +142,12 @@ impl Builder {
         self
     }
 
+    /// Where what agents do is kept. Without this everything goes with the host.
+    pub fn books(mut self, books: Arc<Books>) -> Builder {
+        self.books = Some(books);
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -166,7 +176,8 @@ impl Builder {
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let compute = Compute::new(count, self.device);
         let network = Arc::new(Network::new(self.roots, self.secrets));
-        let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network);
+        let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books);
+        house.look_after_strays();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
 }
@@ -192,6 +203,7 @@ impl Host {
             offers: Vec::new(),
             roots: None,
             secrets: None,
+            books: None,
         }
     }
 
@@ -223,7 +235,7 @@ impl Host {
     ) -> Result<Agent, Error> {
         let above = group.map_or(Above::Nobody, Above::Group);
         let name = format!("agent-{}", self.house.number());
-        let agent = Agent::start(&self.house, name, version, budget, grants, above)?;
+        let agent = Agent::start(&self.house, name, version, budget, Arc::new(grants), above, None)?;
         if let Some(group) = group {
             group.add(agent.task());
         }
@@ -240,12 +252,53 @@ impl Host {
         group: Option<&Parent>,
     ) -> Result<Agent, Error> {
         let above = group.map_or(Above::Nobody, Above::Group);
-        let agent = Agent::start(&self.house, name.into(), version, budget, grants, above)?;
+        let agent = Agent::start(&self.house, name.into(), version, budget, Arc::new(grants), above, None)?;
         agent.list().map_err(|_| Error::Taken { name: name.into() })?;
         if let Some(group) = group {
             group.add(agent.task());
         }
         Ok(agent)
+    }
+
+    /// Keeps an agent by name. It is made when its first message comes, and where there is a store, what it does is kept.
+    pub fn enrol(&self, name: &str, enrolment: Enrolment) -> Result<(), Error> {
+        self.house.roll.add(name, enrolment)
+    }
+
+    /// Changes what an agent is made of, from the next time on that it is made; answers whether there is one.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Enrolment)) -> bool {
+        self.house.roll.change(name, change)
+    }
+
+    /// An agent that is kept by name, made now if it does not live; none if there is none of that name.
+    pub fn wake(&self, name: &str) -> Result<Option<Arc<Agent>>, Error> {
+        self.house.roll.wake(&self.house, name)
+    }
+
+    /// The same, if it lives.
+    pub fn awake(&self, name: &str) -> Option<Arc<Agent>> {
+        self.house.roll.awake(name)
+    }
+
+    /// All agents that are kept by name and live.
+    pub fn all_awake(&self) -> Vec<(String, Arc<Agent>)> {
+        self.house.roll.all_awake()
+    }
+
+    /// Lets an agent go until it is wanted again; answers whether it lived. A turn under way is broken off, and what waits
+    /// stays where it is kept.
+    pub fn rest(&self, name: &str) -> bool {
+        self.house.roll.rest(name)
+    }
+
+    /// Keeps an agent no longer; answers whether there was one. What it did stays in the store.
+    pub fn expel(&self, name: &str) -> bool {
+        self.house.roll.remove(name)
+    }
+
+    /// Adds to `change` that nothing of an agent is kept any more.
+    pub fn forget(&self, name: &str, change: &mut Change) {
+        self.house.forget(name, change);
     }
 
     /// An instance without a life: on the caller's thread and time, bounded in memory and not in CPU. For measuring.
@@ -261,9 +314,10 @@ impl Host {
 
     /// The standing of a guest that nobody can send to, and that is no agent.
     pub(crate) fn alone(&self, version: &Version, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
-        let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house)?;
+        let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house, None)?;
         let name = format!("agent-{}", self.house.number());
-        Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone()))
+        let lasts = (None, agents::Retry::NEVER, false);
+        Ok(Standing::new(name, version.clone(), Arc::new(grants), accounts, self.house.clone(), lasts))
     }
 
     /// Runs a future of the host's own among the guests, as an agent that asks others would. For measuring.
@@ -292,6 +346,13 @@ impl Host {
 
     pub(crate) fn house(&self) -> &Arc<House> {
         &self.house
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // They hold the house that holds them.
+        self.house.roll.clear();
     }
 }
 

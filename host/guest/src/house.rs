@@ -2,16 +2,20 @@
 
 use crate::compute::Compute;
 use crate::ctx::Ctx;
-use crate::host::Version;
+use crate::host::{Error, Version};
 use crate::network::Network;
-use agents::Door;
+use crate::roll::Roll;
+use crate::standing::CHILDREN;
+use crate::state::{STATE, TOTALS};
+use agents::{Books, DEAD, Desk, Door, MAIL, Origin, Place, TIMERS};
 use base::Digest;
 use parking_lot::Mutex;
-use runtime::{Fault, Room, Spawner};
+use runtime::{Fault, Message, Room, Spawner};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
+use store::Change;
 use tokio::runtime::Handle;
 
 /// What the agents of one host share.
@@ -24,6 +28,9 @@ pub(crate) struct House {
     pub(crate) compute: Arc<Compute>,
     /// What they reach the web through.
     pub(crate) network: Arc<Network>,
+    /// What lasts; none if everything goes with this host.
+    pub(crate) books: Option<Arc<Books>>,
+    pub(crate) roll: Roll,
     doors: Mutex<HashMap<String, Door>>,
     versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
     numbers: AtomicU64,
@@ -41,6 +48,7 @@ impl House {
         room: Room,
         compute: Arc<Compute>,
         network: Arc<Network>,
+        books: Option<Arc<Books>>,
     ) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let (doors, versions) = (Mutex::default(), Mutex::default());
@@ -50,6 +58,8 @@ impl House {
             seats,
             compute,
             network,
+            books,
+            roll: Roll::default(),
             doors,
             versions,
             numbers: AtomicU64::new(1),
@@ -67,9 +77,26 @@ impl House {
         format!("{:x}-{}", self.born, self.number())
     }
 
-    /// The way to the agent `name`.
-    pub(crate) fn door(&self, name: &str) -> Option<Door> {
-        self.doors.lock().get(name).cloned()
+    /// The way to the agent `name`, which is made now if it has to be.
+    pub(crate) fn door(self: &Arc<House>, name: &str) -> Result<Option<Door>, Error> {
+        let open = self.doors.lock().get(name).cloned();
+        match open {
+            Some(door) => Ok(Some(door)),
+            None => match (self.roll.door(self, name)?, name.split_once('/')) {
+                // What an agent created begins with it.
+                (None, Some((parent, _))) if self.roll.wake(self, parent)?.is_some() => {
+                    Ok(self.doors.lock().get(name).cloned())
+                }
+                (door, _) => Ok(door),
+            },
+        }
+    }
+
+    /// Puts a message that is kept, and that met a closed door, into its receiver's mailbox.
+    pub(crate) fn again(self: &Arc<House>, name: &str, number: u64) {
+        if let (Ok(Some(door)), Some(books)) = (self.door(name), &self.books) {
+            door.again(books, name, number);
+        }
     }
 
     pub(crate) fn list(&self, name: &str, door: Door) -> Result<(), Taken> {
@@ -86,6 +113,37 @@ impl House {
         let door = self.doors.lock().remove(name);
         // Dropped without the lock: what it leads to may go with it.
         drop(door);
+    }
+
+    /// Puts a message that is kept into its receiver's mailbox. If nobody is there, it is found when somebody is.
+    pub(crate) fn hand_over(&self, door: &Door, place: Place, message: Message, to: &str, number: u64) {
+        let origin = Origin::Kept(number);
+        if door.send(place, message, Desk::nobody(), origin).is_err()
+            && let Some(books) = &self.books
+        {
+            books.stray(to, number);
+        }
+    }
+
+    /// Has messages that met a closed door find their way, for as long as this host is there.
+    pub(crate) fn look_after_strays(self: &Arc<House>) {
+        let Some(mut strays) = self.books.as_ref().and_then(|books| books.strays()) else { return };
+        let house = Arc::downgrade(self);
+        self.io.spawn(async move {
+            while let Some((name, number)) = strays.recv().await {
+                let Some(house) = house.upgrade() else { return };
+                house.again(&name, number);
+            }
+        });
+    }
+
+    /// Adds to `change` that nothing is kept of an agent any more.
+    pub(crate) fn forget(&self, agent: &str, change: &mut Change) {
+        if self.books.is_none() {
+            return;
+        }
+        change.delete(&CHILDREN, agent).delete(&TOTALS, agent);
+        change.clear(STATE.under(agent)).clear(MAIL.under(agent)).clear(TIMERS.under(agent)).clear(DEAD.under(agent));
     }
 
     /// Remembers a version for as long as somebody has it.

@@ -20,23 +20,28 @@ mod network;
 mod outgoing;
 mod rate;
 mod redact;
+mod replay;
+mod roll;
 mod secrets;
 mod serve;
 mod service;
 mod site;
 mod standing;
 mod state;
+mod tape;
 mod tensors;
 
 pub use accounts::{Parent as Group, Usage};
-pub use agent::Agent;
-pub use agents::{Answer, Error as Failed, Receipt, Refusal};
+pub use agent::{Agent, Unkept};
+pub use agents::{Answer, Books, Error as Failed, Receipt, Refusal, Retry};
 pub use command::{Finished, Stdin};
 pub use ctx::Ctx;
 pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
 pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest};
+pub use replay::Replayed;
+pub use roll::Enrolment;
 pub use runtime::compiler::enter;
 pub use runtime::{
     Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill,
@@ -44,3 +49,4 @@ pub use runtime::{
 pub use secrets::{Error as SecretError, Place, Secrets};
 pub use serve::{Exchange, Server, address as listen_address};
 pub use site::{Key, Site};
+pub use tape::Record;

@@ -40,7 +40,12 @@ type Problem = (usize, String);
 impl Manifest {
     /// Reads a manifest's text. `path` is for messages, and for what the manifest names relative to itself.
     pub fn parse(text: &str, path: &Path) -> Result<Manifest, Error> {
-        read(text, path.parent().unwrap_or(Path::new("."))).map_err(|(offset, problem)| Error {
+        Manifest::parse_over(text, path, Budget::default())
+    }
+
+    /// Reads one whose budget, where it doesn't say, is this one.
+    pub fn parse_over(text: &str, path: &Path, budget: Budget) -> Result<Manifest, Error> {
+        read(text, path.parent().unwrap_or(Path::new(".")), budget).map_err(|(offset, problem)| Error {
             path: path.into(),
             line: text[..offset.min(text.len())].bytes().filter(|byte| *byte == b'\n').count() + 1,
             problem,
@@ -48,10 +53,9 @@ impl Manifest {
     }
 }
 
-fn read(text: &str, folder: &Path) -> Result<Manifest, Problem> {
+fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Problem> {
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
     let (mut name, mut component) = (None, None);
-    let mut budget = Budget::default();
     let mut grants = Grants::default();
     for (title, value) in document.get_ref() {
         let at = title.span().start;
@@ -291,6 +295,14 @@ mod tests {
         assert_eq!((manifest.budget.memory, manifest.budget.log), (Size::mib(32), Size::kib(4)));
         assert!(manifest.grants.state && !manifest.grants.log);
         assert_eq!(manifest.grants.files.len(), 1);
+    }
+
+    #[test]
+    fn a_field_that_is_not_named_has_what_the_reader_says() {
+        let own = Budget { mailbox: 7, children: 3, ..Budget::default() };
+        let text = format!("{GOOD}[budget]\nchildren = 2\n");
+        let manifest = Manifest::parse_over(&text, Path::new("agent.toml"), own).expect("it is good");
+        assert_eq!((manifest.budget.mailbox, manifest.budget.children), (7, 2));
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! One agent among others: its name, the agents that it created, and the messages that it sends later.
 
-use crate::accounts::Accounts;
-use crate::agent::Agent;
+use crate::accounts::{Above, Accounts};
+use crate::agent::{Agent, Lasts};
 use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Taken, millis};
-use agents::{Desk, Door, Refusal};
+use crate::narrow;
+use agents::{Books, Desk, Door, MAIL, Mail, Origin, Place, Refusal, Retry, TIMERS, Timer};
 use parking_lot::Mutex;
 use runtime::{Held, Message};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use store::{Change, Table};
 use tokio::task::AbortHandle;
 
 /// One agent among others. It outlives the agent's instances.
@@ -21,6 +24,11 @@ pub(crate) struct Standing {
     pub(crate) grants: Arc<Grants>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) house: Arc<House>,
+    /// Where its turns are kept; none if they go with the host.
+    pub(crate) books: Option<Arc<Books>>,
+    pub(crate) retry: Retry,
+    /// Whether what its turns read is kept.
+    pub(crate) record: bool,
     /// Whether others find it by its name.
     listed: AtomicBool,
     children: Mutex<HashMap<String, Child>>,
@@ -33,11 +41,57 @@ pub(crate) struct Child {
     pub(crate) lifetime: Duration,
     /// It counts as one of its parent's.
     pub(crate) _one: Held,
+    /// What it was asked for with.
+    pub(crate) wanted: Wanted,
+}
+
+/// A child as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    pub(crate) version: String,
+    pub(crate) grants: String,
+    pub(crate) budget: String,
+}
+
+/// A child that lives, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Born {
+    pub(crate) wanted: Wanted,
+    /// Unix milliseconds at which it is retired.
+    pub(crate) until: u64,
+}
+
+/// The agents that agents created, by their address.
+pub(crate) const CHILDREN: Table<String, Born> = Table::new("children");
+
+/// Why a child could not be made.
+pub(crate) enum Unborn {
+    Narrow(narrow::Refused),
+    /// No version of that digest is known here.
+    Unknown(String),
+    /// There are as many as may be.
+    TooMany,
+    Broken(crate::host::Error),
+}
+
+impl From<narrow::Refused> for Unborn {
+    fn from(refused: narrow::Refused) -> Unborn {
+        Unborn::Narrow(refused)
+    }
+}
+
+impl Child {
+    pub(crate) fn born(&self, now: u64) -> Born {
+        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
+        Born { wanted: self.wanted.clone(), until: now.saturating_add(lifetime) }
+    }
 }
 
 /// A message that is sent at some time. Until then it counts as memory of its sender.
 pub(crate) struct Later {
     pub(crate) id: String,
+    /// Where there is a store: what it is kept under.
+    pub(crate) number: Option<u64>,
     pub(crate) to: String,
     /// Unix milliseconds.
     pub(crate) due: u64,
@@ -61,9 +115,10 @@ impl Standing {
         grants: Arc<Grants>,
         accounts: Arc<Accounts>,
         house: Arc<House>,
+        (books, retry, record): (Option<Arc<Books>>, Retry, bool),
     ) -> Arc<Standing> {
-        let (children, posted) = (Mutex::default(), Mutex::default());
-        Arc::new(Standing { name, version, grants, accounts, house, listed: false.into(), children, posted })
+        let (children, posted, listed) = (Mutex::default(), Mutex::default(), false.into());
+        Arc::new(Standing { name, version, grants, accounts, house, books, retry, record, listed, children, posted })
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -91,7 +146,7 @@ impl Standing {
         let retire = self.house.io.spawn(async move {
             tokio::time::sleep(lifetime).await;
             if let Some(parent) = parent.upgrade() {
-                parent.retire(&at);
+                parent.outlive(&at).await;
             }
         });
         child.agent.ends_with(retire.abort_handle());
@@ -103,6 +158,66 @@ impl Standing {
     pub(crate) fn retire(&self, address: &str) -> bool {
         let child = self.children.lock().remove(address);
         child.is_some()
+    }
+
+    /// Takes up again what is kept of this agent: its timers, and the agents that it created.
+    pub(crate) fn recover(self: &Arc<Standing>) {
+        let Some(books) = &self.books else { return };
+        let read = books.store().read();
+        for ((_, number), timer) in read.scan(TIMERS.under(&self.name), None, usize::MAX).unwrap_or_default() {
+            let Timer { due, to, mail } = timer;
+            let Ok(mut held) = self.accounts.memory.hold(0) else { return };
+            held.force(mail.body.len() as u64);
+            let message = mail.message();
+            self.post(Later { id: message.id.clone(), number: Some(number), to, due, message, _held: held });
+        }
+        let own = format!("{}/", self.name);
+        for (address, born) in read.scan(CHILDREN.starting(&own), None, usize::MAX).unwrap_or_default() {
+            if address[own.len()..].contains('/') {
+                // Its parent takes it up.
+                continue;
+            }
+            let lifetime = Duration::from_millis(born.until.saturating_sub(millis()));
+            // One that can't be made stays in the store, and is tried again with its parent's next life.
+            if let Ok(child) = self.raise(&address, born.wanted, lifetime) {
+                self.adopt(address, child);
+            }
+        }
+    }
+
+    /// Makes a child. Nobody can send to it before it is adopted.
+    pub(crate) fn raise(&self, address: &str, wanted: Wanted, lifetime: Duration) -> Result<Child, Unborn> {
+        let grants = narrow::grants(&self.grants, &wanted.grants)?;
+        let own = *self.accounts.budget.lock();
+        let budget = narrow::budget(&own, &wanted.budget)?;
+        let version = match wanted.version.as_str() {
+            "" => self.version.clone(),
+            digest => self.house.version(digest).ok_or_else(|| Unborn::Unknown(digest.into()))?,
+        };
+        let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
+        let above = Above::Agent(&self.accounts);
+        let lasts = self.books.as_ref().map(|_| Lasts { retry: self.retry, record: self.record, before: None });
+        let (house, grants) = (&self.house, Arc::new(grants));
+        let agent =
+            Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;
+        agent.recover();
+        let wanted = Wanted { version: version.digest().to_string(), ..wanted };
+        Ok(Child { agent, lifetime, _one: one, wanted })
+    }
+
+    /// Lets a child go whose time is over. What is kept of it goes first: else it would come back.
+    async fn outlive(&self, address: &str) {
+        if let Some(books) = &self.books {
+            loop {
+                let mut change = Change::new();
+                self.house.forget(address, &mut change);
+                match books.store().commit(change).await {
+                    Ok(_) | Err(store::Error::Closed) => break,
+                    Err(_) => tokio::time::sleep(AGAIN).await,
+                }
+            }
+        }
+        self.retire(address);
     }
 
     /// Lets others find it by its name.
@@ -158,21 +273,48 @@ fn still_full(from: &Weak<Standing>, id: &str) -> bool {
     // It may have been taken back.
     let Some(Posted { later, .. }) = posted.get(id) else { return false };
     let place = match from.house.door(&later.to) {
-        Some(door) => door.reserve(&later.message).map(|place| (door, place)),
-        None => Err(Refusal::Stopped),
+        Ok(Some(door)) => door.reserve(&later.message).map(|place| (door, place)),
+        Ok(None) => Err(Refusal::Stopped),
+        // This host has no room for it now.
+        Err(_) => return true,
     };
     if matches!(place, Err(Refusal::Full { .. })) {
         return true;
     }
     let sent = posted.remove(id);
     drop(posted);
-    if let (Ok((door, place)), Some(Posted { later, _timer })) = (place, sent) {
-        let mut message = later.message;
-        message.accepted = millis();
-        // A receiver that ended meanwhile is like one that never was.
-        let _ = door.send(place, message, Desk::nobody());
+    if let Some(Posted { later, _timer }) = sent {
+        from.send(later, place.ok());
     }
     false
+}
+
+impl Standing {
+    /// Sends a message whose time has come. A receiver that ended meanwhile is like one that never was.
+    fn send(&self, later: Later, place: Option<(Door, Place)>) {
+        let Later { to, mut message, number, _held, .. } = later;
+        message.accepted = millis();
+        let (Some(number), Some(books)) = (number, &self.books) else {
+            if let Some((door, place)) = place {
+                let _ = door.send(place, message, Desk::nobody(), Origin::Memory);
+            }
+            return;
+        };
+        let mut change = Change::new();
+        let key = (self.name.as_str(), number);
+        change.require(&TIMERS, key).delete(&TIMERS, key);
+        if place.is_some() {
+            change.put(&MAIL, (&to, number), &Mail::of(&message));
+        }
+        let house = self.house.clone();
+        books.store().submit(change, move |done| {
+            // What could not be kept is still among the timers, and goes when this host starts again.
+            if let (Ok(_), Some((door, place))) = (done, place) {
+                house.hand_over(&door, place, message, &to, number);
+            }
+            drop(_held);
+        });
+    }
 }
 
 /// Ends a task of the I/O threads with what it belongs to.

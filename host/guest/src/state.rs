@@ -1,12 +1,16 @@
 //! An agent's key-value state, with the writes of the turn that is under way.
 //!
-//! It is kept in memory, so it counts as memory as well as storage.
+//! Where there is a store, it is kept there. Without one it is kept in memory, and counts as memory as well as storage.
 
+use crate::tape::Bytes;
+use agents::Books;
 use parking_lot::Mutex;
-use runtime::{Full, Held, Quota};
-use std::collections::BTreeMap;
+use runtime::{Fault, Full, Held, Quota};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+use store::{Change, Table};
 
 /// What is kept under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,19 +19,52 @@ pub(crate) struct Value {
     pub(crate) version: u64,
 }
 
+/// The same in the store, by agent and key.
+pub(crate) const STATE: Table<(String, String), Entry> = Table::new("state");
+
+/// What all of an agent's state comes to.
+pub(crate) const TOTALS: Table<String, Totals> = Table::new("totals");
+
+/// A value in the store.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Entry {
+    version: u64,
+    #[serde(with = "agents::raw")]
+    bytes: Vec<u8>,
+}
+
+/// What all of an agent's state comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Totals {
+    /// Of keys and values.
+    bytes: u64,
+    /// The last that was given.
+    version: u64,
+}
+
 /// What lasts: the effects of all turns that ended well.
 pub(crate) struct State {
     /// The values, their versions and what they take change together.
     kept: Mutex<Kept>,
     memory: Arc<Quota>,
+    shelf: Option<Shelf>,
+}
+
+/// Where an agent's state is in the store.
+pub(crate) struct Shelf {
+    pub(crate) books: Arc<Books>,
+    pub(crate) agent: String,
 }
 
 struct Kept {
+    /// Empty where there is a store.
     values: BTreeMap<String, Value>,
     version: u64,
     bytes: u64,
     storage: Held,
     memory: Held,
+    /// Whether what the store has is counted.
+    counted: bool,
 }
 
 /// What a turn wrote; none is a key that it took away.
@@ -39,30 +76,69 @@ pub(crate) struct Writes {
     bytes: u64,
 }
 
+impl Writes {
+    /// The keys that were changed, with what is there now.
+    pub(crate) fn list(&self) -> Vec<(String, Option<Bytes>)> {
+        let bytes = |value: &Value| Bytes(value.bytes.to_vec());
+        self.changed.iter().map(|(key, value)| (key.clone(), value.as_ref().map(bytes))).collect()
+    }
+
+    /// Whether the turn has changed `key`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.changed.contains_key(key)
+    }
+}
+
 /// Why a write was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Refused {
-    Storage(Full),
-    Memory(Full),
+    Storage,
+    Memory,
+    Store(store::Error),
+}
+
+impl Refused {
+    /// What it is for an instance that can't be made because of it.
+    pub(crate) fn fault(self, limit: u64) -> Fault {
+        match self {
+            Refused::Memory | Refused::Storage => Fault::Memory { limit, frames: Vec::new() },
+            Refused::Store(error) => Fault::Refused { what: format!("the agent's state can't be read: {error}") },
+        }
+    }
+}
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Refused {
+        Refused::Store(error)
+    }
 }
 
 /// What an entry of the map is counted as beside key and value.
 const ENTRY: u64 = 96;
 
+/// So many entries are fetched from the store at once.
+const PAGE: usize = 64;
+
 impl State {
-    pub(crate) fn new(storage: &Arc<Quota>, memory: &Arc<Quota>) -> Result<State, Full> {
+    pub(crate) fn new(storage: &Arc<Quota>, memory: &Arc<Quota>, shelf: Option<Shelf>) -> Result<State, Full> {
         let (storage, held) = (storage.hold(0)?, memory.hold(0)?);
-        let kept = Kept { values: BTreeMap::new(), version: 0, bytes: 0, storage, memory: held };
-        Ok(State { kept: Mutex::new(kept), memory: memory.clone() })
+        let counted = shelf.is_none();
+        let kept = Kept { values: BTreeMap::new(), version: 0, bytes: 0, storage, memory: held, counted };
+        Ok(State { kept: Mutex::new(kept), memory: memory.clone(), shelf })
     }
 
     /// A turn begins, that has written nothing.
-    pub(crate) fn begin(&self) -> Result<Writes, Full> {
+    pub(crate) fn begin(&self) -> Result<Writes, Refused> {
         let mut kept = self.kept.lock();
-        // What a turn that was given up had reserved is free again.
+        if let (false, Some(Shelf { books, agent })) = (kept.counted, &self.shelf) {
+            let totals = books.store().read().get(&TOTALS, agent)?.unwrap_or_default();
+            (kept.bytes, kept.version, kept.counted) = (totals.bytes, totals.version, true);
+        }
+        // What a turn that was given up had reserved is free again. What is there stays, also where there may be less now.
         let bytes = kept.bytes;
-        kept.storage.resize(bytes)?;
-        Ok(Writes { changed: BTreeMap::new(), held: self.memory.hold(0)?, bytes })
+        kept.storage.force(bytes);
+        let held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
+        Ok(Writes { changed: BTreeMap::new(), held, bytes })
     }
 
     /// Forgets what was written outside of a turn, while the agent was made or described itself.
@@ -73,24 +149,27 @@ impl State {
         writes.changed.clear();
         let mut kept = self.kept.lock();
         writes.bytes = kept.bytes;
-        // Both only shrink.
         let bytes = kept.bytes;
-        let _ = kept.storage.resize(bytes);
-        let _ = writes.held.resize(0);
+        kept.storage.force(bytes);
+        writes.held.force(0);
     }
 
     /// What the turn sees under `key`.
-    pub(crate) fn get(&self, writes: &Writes, key: &str) -> Option<Value> {
-        match writes.changed.get(key) {
-            Some(changed) => changed.clone(),
-            None => self.kept.lock().values.get(key).cloned(),
+    pub(crate) fn get(&self, writes: &Writes, key: &str) -> Result<Option<Value>, store::Error> {
+        match (writes.changed.get(key), &self.shelf) {
+            (Some(changed), _) => Ok(changed.clone()),
+            (None, None) => Ok(self.kept.lock().values.get(key).cloned()),
+            (None, Some(Shelf { books, agent })) => {
+                let entry = books.store().read().get(&STATE, (agent, key))?;
+                Ok(entry.map(Value::from))
+            }
         }
     }
 
     /// Puts `bytes` under `key`, or takes the key away; answers the new version.
     pub(crate) fn put(&self, writes: &mut Writes, key: &str, bytes: Option<Vec<u8>>) -> Result<u64, Refused> {
         let size = |value: &Value| (key.len() + value.bytes.len()) as u64;
-        let before = self.get(writes, key).map_or(0, |value| size(&value));
+        let before = self.get(writes, key)?.map_or(0, |value| size(&value));
         let pending =
             writes.changed.get(key).map_or(0, |changed| ENTRY + changed.as_ref().map_or(key.len() as u64, size));
         let added = bytes.as_ref().map(|bytes| (key.len() + bytes.len()) as u64);
@@ -99,10 +178,10 @@ impl State {
         let mut kept = self.kept.lock();
         let reserved = kept.storage.bytes();
         // What is taken away becomes free when the turn ends well, not before.
-        kept.storage.resize(reserved.max(total)).map_err(Refused::Storage)?;
-        if let Err(full) = writes.held.resize(held) {
-            let _ = kept.storage.resize(reserved);
-            return Err(Refused::Memory(full));
+        kept.storage.resize(reserved.max(total)).map_err(|_| Refused::Storage)?;
+        if writes.held.resize(held).is_err() {
+            kept.storage.force(reserved);
+            return Err(Refused::Memory);
         }
         writes.bytes = total;
         kept.version += 1;
@@ -118,43 +197,69 @@ impl State {
         prefix: &str,
         after: Option<&str>,
         mut full: impl FnMut(&str, &Value) -> bool,
-    ) -> Vec<(String, Value)> {
+    ) -> Result<Vec<(String, Value)>, store::Error> {
         let kept = self.kept.lock();
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let mut lasting = kept.values.range::<str, _>((from, Bound::Unbounded)).peekable();
+        let mut lasting = match &self.shelf {
+            None => Lasting::Here(kept.values.range::<str, _>((from, Bound::Unbounded))),
+            Some(shelf) => Lasting::There(Pages::new(shelf, prefix, after)?),
+        };
         let mut changed = writes.changed.range::<str, _>((from, Bound::Unbounded)).peekable();
+        let mut next_lasting = lasting.next()?;
         let mut found = Vec::new();
         loop {
-            let lasting_first = match (lasting.peek(), changed.peek()) {
+            let lasting_first = match (&next_lasting, changed.peek()) {
                 (Some((a, _)), Some((b, _))) => {
-                    if a == b {
-                        lasting.next();
+                    if a == *b {
+                        next_lasting = lasting.next()?;
                         continue;
                     }
-                    a < b
+                    a < *b
                 }
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
-                (None, None) => return found,
+                (None, None) => return Ok(found),
             };
             let next = if lasting_first {
-                lasting.next().map(|(key, value)| (key, Some(value)))
+                let after = lasting.next()?;
+                std::mem::replace(&mut next_lasting, after).map(|(key, value)| (key, Some(value)))
             } else {
-                changed.next().map(|(key, value)| (key, value.as_ref()))
+                changed.next().map(|(key, value)| (key.clone(), value.clone()))
             };
-            let Some((key, value)) = next else { return found };
+            let Some((key, value)) = next else { return Ok(found) };
             if !key.starts_with(prefix) {
-                return found;
+                return Ok(found);
             }
             let Some(value) = value else { continue };
-            if full(key, value) {
-                return found;
+            if full(&key, &value) {
+                return Ok(found);
             }
-            found.push((key.clone(), value.clone()));
+            found.push((key, value));
         }
+    }
+
+    /// Adds the turn's writes to what is to be kept; answers how many there are.
+    pub(crate) fn record(&self, writes: &Writes, change: &mut Change) -> u32 {
+        let Some(Shelf { agent, .. }) = &self.shelf else { return 0 };
+        if writes.changed.is_empty() {
+            return 0;
+        }
+        for (key, value) in &writes.changed {
+            let place = (agent.as_str(), key.as_str());
+            match value {
+                Some(value) => {
+                    let entry = Entry { version: value.version, bytes: value.bytes.to_vec() };
+                    change.put(&STATE, place, &entry);
+                }
+                None => drop(change.delete(&STATE, place)),
+            }
+        }
+        let version = self.kept.lock().version;
+        change.put(&TOTALS, agent, &Totals { bytes: writes.bytes, version });
+        writes.changed.len() as u32
     }
 
     /// The turn has ended well: its writes last.
@@ -163,19 +268,74 @@ impl State {
             return;
         }
         let mut kept = self.kept.lock();
-        for (key, value) in std::mem::take(&mut writes.changed) {
+        let changed = std::mem::take(&mut writes.changed);
+        kept.bytes = writes.bytes;
+        let bytes = kept.bytes;
+        kept.storage.force(bytes);
+        if self.shelf.is_some() {
+            writes.held.force(0);
+            return;
+        }
+        for (key, value) in changed {
             match value {
                 Some(value) => drop(kept.values.insert(key, value)),
                 None => drop(kept.values.remove(&key)),
             }
         }
-        kept.bytes = writes.bytes;
-        let (bytes, entries) = (kept.bytes, kept.values.len() as u64);
         // The room was taken when the writes were made, and what lasts now is no more than was held with them. It is
         // handed over, not given back and taken again: meanwhile somebody else of the group could have it.
+        let entries = kept.values.len() as u64;
         kept.memory.absorb(&mut writes.held);
-        let _ = kept.storage.resize(bytes);
-        let _ = kept.memory.resize(bytes + entries * ENTRY);
+        kept.memory.force(bytes + entries * ENTRY);
+    }
+}
+
+impl From<Entry> for Value {
+    fn from(entry: Entry) -> Value {
+        Value { bytes: entry.bytes.into(), version: entry.version }
+    }
+}
+
+/// What lasts, in the order of its keys.
+enum Lasting<'a> {
+    Here(std::collections::btree_map::Range<'a, String, Value>),
+    There(Pages<'a>),
+}
+
+impl Lasting<'_> {
+    fn next(&mut self) -> Result<Option<(String, Value)>, store::Error> {
+        match self {
+            Lasting::Here(values) => Ok(values.next().map(|(key, value)| (key.clone(), value.clone()))),
+            Lasting::There(pages) => pages.next(),
+        }
+    }
+}
+
+/// What lasts in the store, fetched a little at a time.
+struct Pages<'a> {
+    read: store::Read,
+    agent: &'a str,
+    prefix: &'a str,
+    after: Option<String>,
+    page: VecDeque<(String, Value)>,
+    end: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn new(shelf: &'a Shelf, prefix: &'a str, after: Option<&str>) -> Result<Pages<'a>, store::Error> {
+        let (read, after) = (shelf.books.store().read(), after.map(str::to_owned));
+        Ok(Pages { read, agent: &shelf.agent, prefix, after, page: VecDeque::new(), end: false })
+    }
+
+    fn next(&mut self) -> Result<Option<(String, Value)>, store::Error> {
+        if self.page.is_empty() && !self.end {
+            let after = self.after.as_deref().map(|key| (self.agent, key));
+            let rows = self.read.scan(STATE.under_starting(self.agent, self.prefix), after, PAGE)?;
+            self.end = rows.len() < PAGE;
+            self.page = rows.into_iter().map(|((_, key), entry)| (key, Value::from(entry))).collect();
+            self.after = self.page.back().map(|(key, _)| key.clone());
+        }
+        Ok(self.page.pop_front())
     }
 }
 
@@ -185,11 +345,16 @@ mod tests {
 
     fn state(storage: u64, memory: u64) -> (State, Arc<Quota>, Arc<Quota>) {
         let (storage, memory) = (Quota::new(storage), Quota::new(memory));
-        (State::new(&storage, &memory).expect("there is room"), storage, memory)
+        (State::new(&storage, &memory, None).expect("there is room"), storage, memory)
+    }
+
+    fn get(state: &State, writes: &Writes, key: &str) -> Option<Value> {
+        state.get(writes, key).expect("it can be read")
     }
 
     fn keys(state: &State, writes: &Writes, prefix: &str, after: Option<&str>) -> Vec<String> {
-        state.scan(writes, prefix, after, |_, _| false).into_iter().map(|(key, _)| key).collect()
+        let found = state.scan(writes, prefix, after, |_, _| false).expect("it can be read");
+        found.into_iter().map(|(key, _)| key).collect()
     }
 
     #[test]
@@ -197,10 +362,10 @@ mod tests {
         let (state, storage, _) = state(100, 10_000);
         let mut turn = state.begin().expect("room");
         state.put(&mut turn, "a", Some(vec![1; 9])).expect("room");
-        assert_eq!(state.get(&turn, "a").map(|value| value.bytes.len()), Some(9));
+        assert_eq!(get(&state, &turn, "a").map(|value| value.bytes.len()), Some(9));
         state.commit(&mut turn);
         let next = state.begin().expect("room");
-        assert_eq!(state.get(&next, "a").map(|value| value.bytes.len()), Some(9));
+        assert_eq!(get(&state, &next, "a").map(|value| value.bytes.len()), Some(9));
         assert_eq!(storage.used(), 10);
     }
 
@@ -211,7 +376,7 @@ mod tests {
         state.put(&mut turn, "a", Some(vec![1; 90])).expect("room");
         drop(turn);
         let mut next = state.begin().expect("room");
-        assert_eq!(state.get(&next, "a"), None);
+        assert_eq!(get(&state, &next, "a"), None);
         assert_eq!((storage.used(), memory.used()), (0, 0));
         state.put(&mut next, "b", Some(vec![1; 99])).expect("the room is free again");
     }
@@ -222,7 +387,7 @@ mod tests {
         let mut turn = state.begin().expect("room");
         state.put(&mut turn, "a", Some(vec![1; 90])).expect("room");
         state.discard(&mut turn);
-        assert_eq!((state.get(&turn, "a"), storage.used(), memory.used()), (None, 0, 0));
+        assert_eq!((get(&state, &turn, "a"), storage.used(), memory.used()), (None, 0, 0));
         state.put(&mut turn, "b", Some(vec![1; 99])).expect("the room is free again");
         state.commit(&mut turn);
         assert_eq!(storage.used(), 100);
@@ -243,8 +408,8 @@ mod tests {
         let (state, _, _) = state(100, 10_000);
         let mut turn = state.begin().expect("room");
         state.put(&mut turn, "a", Some(vec![0; 60])).expect("room");
-        assert!(matches!(state.put(&mut turn, "b", Some(vec![0; 39])), Err(Refused::Storage(_))));
-        assert_eq!(state.get(&turn, "b"), None);
+        assert!(matches!(state.put(&mut turn, "b", Some(vec![0; 39])), Err(Refused::Storage)));
+        assert_eq!(get(&state, &turn, "b"), None);
         state.put(&mut turn, "a", Some(vec![0; 99])).expect("replacing needs only the difference");
         state.commit(&mut turn);
         let mut turn = state.begin().expect("room");
@@ -258,7 +423,7 @@ mod tests {
     fn memory_bounds_what_is_held_as_well() {
         let (state, storage, memory) = state(10_000, 1_000);
         let mut turn = state.begin().expect("room");
-        assert!(matches!(state.put(&mut turn, "a", Some(vec![0; 2_000])), Err(Refused::Memory(_))));
+        assert!(matches!(state.put(&mut turn, "a", Some(vec![0; 2_000])), Err(Refused::Memory)));
         assert_eq!((storage.used(), memory.used()), (0, 0));
     }
 

@@ -19,7 +19,7 @@ pub trait Guest: Send + 'static {
     fn limiter(&mut self) -> &mut Limiter;
 
     /// A turn begins.
-    fn begin(&mut self, turn: Begin);
+    fn begin(&mut self, turn: Begin<'_>);
 
     /// The turn has ended well: what it did takes effect, all together.
     fn commit(&mut self);
@@ -47,7 +47,9 @@ pub trait Guest: Send + 'static {
 
 /// What a guest's state is told of a turn that begins.
 #[derive(Debug)]
-pub struct Begin {
+pub struct Begin<'a> {
+    /// The message that it handles, if that is tried again when it fails.
+    pub message: Option<&'a Message>,
     /// Its deadline, by [`clock::now`](crate::clock::now).
     pub until: u64,
     /// Where provisional chunks of the reply go; none if nobody waits for them.
@@ -87,7 +89,7 @@ impl<T: Guest> Version<T> {
     pub async fn load(
         engine: &Engine,
         linker: &Linker<T>,
-        offered: &dyn Fn(&str) -> bool,
+        offered: &(dyn Fn(&str) -> bool + Sync),
         bytes: &[u8],
     ) -> Result<Version<T>, Error> {
         let mut problems = Vec::new();

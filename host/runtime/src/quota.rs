@@ -94,6 +94,15 @@ impl Quota {
         Ok(())
     }
 
+    /// Takes bytes from this quota and all above it, whatever their limits are.
+    fn force(&self, bytes: u64) {
+        let before = self.used.fetch_add(bytes, Relaxed);
+        self.peak.fetch_max(before + bytes, Relaxed);
+        if let Some(parent) = &self.parent {
+            parent.force(bytes);
+        }
+    }
+
     /// Gives back what was taken.
     pub fn give(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Relaxed);
@@ -131,6 +140,16 @@ impl Held {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Holds `bytes` whatever the limit is: for what is there already.
+    pub fn force(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.quota.force(bytes - self.bytes);
+        } else {
+            self.quota.give(self.bytes - bytes);
+        }
+        self.bytes = bytes;
     }
 
     /// Takes over what `other` holds of the same quota.

@@ -34,6 +34,9 @@ pub(crate) enum Step {
         key: Vec<u8>,
         expected: Option<Vec<u8>>,
     },
+    Require {
+        key: Vec<u8>,
+    },
     /// A record, its hash computed where the change was made and not in the writer.
     Record {
         time: u64,
@@ -90,6 +93,11 @@ impl Change {
         }
     }
 
+    /// Fails the change with [`Error::Conflict`] unless there is such a row, as earlier changes and steps left it.
+    pub fn require<K: Key, V>(&mut self, table: &Table<K, V>, key: K::Ref<'_>) -> &mut Self {
+        self.step(Step::Require { key: table.key(key) })
+    }
+
     /// Appends a record to the journal; `time` is in milliseconds since 1970.
     pub fn journal(&mut self, time: u64, body: Vec<u8>) -> &mut Self {
         let hash = Hash::of(&body);
@@ -108,7 +116,7 @@ impl Change {
         self.bytes += 16
             + match &step {
                 Step::Put { key, value } => key.len() + value.len(),
-                Step::Delete { key } | Step::Clear { prefix: key } => key.len(),
+                Step::Delete { key } | Step::Require { key } | Step::Clear { prefix: key } => key.len(),
                 Step::Guard { key, expected } => key.len() + expected.as_ref().map_or(0, Vec::len),
                 Step::Record { body, .. } => record::OVERHEAD + body.len(),
             };

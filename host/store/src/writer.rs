@@ -132,7 +132,7 @@ impl Writer {
                     log::push(&mut self.frame, &Entry::Put(&key, &row));
                     set(key, Some(row));
                 }
-                Step::Guard { .. } => {}
+                Step::Guard { .. } | Step::Require { .. } => {}
             }
         }
         Ok(())
@@ -175,9 +175,12 @@ fn gone(view: &View) -> Keys {
 /// Whether all guards of a change hold. The outer error is one of reading.
 fn guards(view: &View, change: &Change) -> Result<Result<(), Error>, Error> {
     for step in &change.steps {
-        if let Step::Guard { key, expected } = step
-            && !view.find(key, u64::MAX, |row| row == expected.as_deref())?
-        {
+        let (key, holds) = match step {
+            Step::Guard { key, expected } => (key, view.find(key, u64::MAX, |row| row == expected.as_deref())?),
+            Step::Require { key } => (key, view.find(key, u64::MAX, |row| row.is_some())?),
+            _ => continue,
+        };
+        if !holds {
             return Ok(Err(Error::Conflict { table: table_of(key) }));
         }
     }

@@ -1,1 +1,32 @@
-//! The agents of one node: deployed, awake or asleep, swapped for better versions.
+//! The agents of one node: deployed, awake or asleep, asked and told, and there again after a restart.
+//!
+//! A registered agent is a row and a small entry; its accounts and its instance are made when its first message comes.
+//! What reaches the village from outside, and as what, is left to others.
+
+mod config;
+mod deploy;
+mod error;
+mod event;
+mod figures;
+mod folder;
+mod letter;
+mod look;
+mod manage;
+mod registry;
+mod resident;
+mod ring;
+mod send;
+mod village;
+mod window;
+
+pub use config::{Config, Error as ConfigError, Wish};
+pub use deploy::{Deployment, Uploaded};
+pub use error::Error;
+pub use event::{Event, What};
+pub use figures::{Details, Figures, GroupFigures, Health, Sends, State, Used};
+pub use folder::private;
+pub use letter::{Came, Letter};
+pub use registry::{Registration, Wanted};
+pub use resident::Spoken;
+pub use ring::{Since, Stamped};
+pub use village::{Options, Village};

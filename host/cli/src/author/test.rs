@@ -188,7 +188,7 @@ fn broken(failed: &Failed) -> String {
     match failed {
         Failed::Broke(fault) => format!("the agent broke, `{}`: {fault}", fault.kind()),
         Failed::Failed(failure) => format!("the agent failed, `{}`: {}", failed.kind(), failure.message),
-        Failed::NoRoom => failed.to_string(),
+        Failed::NoRoom | Failed::Store(_) => failed.to_string(),
     }
 }
 

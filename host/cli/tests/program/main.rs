@@ -11,4 +11,5 @@ mod http;
 mod looks;
 mod mistakes;
 mod refusals;
+mod running;
 mod weights;

@@ -7,7 +7,8 @@ use crate::ctx::Ctx;
 use crate::effects::Told;
 use crate::house::millis;
 use crate::standing::Later;
-use agents::{Answer as Came, Desk, Door, Refusal};
+use crate::tape::{Bytes, Seen};
+use agents::{Answer as Came, Desk, Door, Origin, Refusal};
 use runtime::{Chunk, Message, Sender};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +27,10 @@ pub struct Pending {
     chunk: Option<Chunk>,
     came: Option<Result<Came, Error>>,
     given: bool,
+    /// What was asked, where that is kept.
+    question: Option<[u8; 32]>,
+    /// In a turn that is run again: what it was answered.
+    recorded: Option<Result<Payload, Error>>,
 }
 
 /// What a message that is kept for later is counted as beside its payload.
@@ -45,14 +50,15 @@ impl Ctx {
 
     /// The way to an agent, also to one that this turn created.
     fn door(&mut self, to: &str) -> Result<Door, Error> {
-        let found = self.standing.house.door(to).or_else(|| self.effects().door(to));
+        let found = self.standing.house.door(to).map_err(|error| Error::Unavailable(error.to_string()))?;
+        let found = found.or_else(|| self.effects().door(to));
         found.ok_or_else(|| Error::NotFound(format!("there is no agent `{to}`")))
     }
 
-    fn message(&self, sender: Sender, request: Request) -> Message {
+    fn message(&self, id: String, sender: Sender, request: Request) -> Message {
         let Request { skill, payload, priority } = request;
         Message {
-            id: self.standing.house.message(),
+            id,
             sender,
             skill,
             payload: runtime::Payload { content_type: payload.content_type, body: payload.body },
@@ -68,23 +74,66 @@ impl Ctx {
     }
 
     fn begin_ask(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
+        if self.tape.is_playing() {
+            return self.answered_before(to, request);
+        }
         self.may_send(to)?;
         if to == self.standing.name {
             return Err(Error::Invalid("`to`: an agent that waits for itself waits for ever".into()));
         }
         let door = self.door(to)?;
-        let message = self.message(Sender::Agent(self.standing.name.clone()), request);
+        let (id, again) = self.next_question();
+        let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
+        let origin = match again {
+            Some(again) => Origin::Ask { question: agents::question(to, &message), again },
+            None => Origin::Memory,
+        };
         let place = door.reserve(&message).map_err(|refusal| refused(to, refusal))?;
         let (desk, answer, chunks) = Desk::listener();
         let desk = desk.on(self.accounts.memory.clone());
-        door.send(place, message, desk).map_err(|refusal| refused(to, refusal))?;
+        door.send(place, message, desk, origin).map_err(|refusal| refused(to, refusal))?;
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
         let until = Instant::now() + left.min(Duration::from_millis(timeout));
-        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false })
+        let question = match origin {
+            Origin::Ask { question, .. } => Some(question),
+            _ => None,
+        };
+        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false, question, recorded: None })
+    }
+
+    /// In a turn that is run again: what the same question was answered then.
+    fn answered_before(&mut self, to: &str, request: Request) -> Result<Pending, Error> {
+        let message = self.message(String::new(), Sender::Agent(self.standing.name.clone()), request);
+        let asked = agents::question(to, &message);
+        let wanted = |seen: &Seen| match seen {
+            Seen::Answer { question, outcome } if *question == asked => Some(outcome.clone()),
+            _ => None,
+        };
+        let found = self.tape.find(|| format!("what `{to}` answers to `{}`", message.skill), wanted).flatten();
+        let missing = || Error::Unavailable("the record of this turn does not have the answer".into());
+        let recorded = match found.ok_or_else(missing)? {
+            Ok((content_type, body)) => Ok(Payload { content_type, body: body.0 }),
+            Err(text) => Err(Error::Unavailable(text)),
+        };
+        let ((_, answer), (_, chunks)) = (oneshot::channel(), mpsc::unbounded_channel());
+        let (until, recorded) = (Instant::now(), Some(recorded));
+        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false, question: None, recorded })
+    }
+
+    /// The id of the next question of this turn, and whether it may have been asked before; none if nobody keeps replies.
+    fn next_question(&mut self) -> (String, Option<bool>) {
+        let Some(turn) = &self.turn else { return (self.standing.house.message(), None) };
+        let (id, again) = (turn.id.clone(), turn.attempt > 1);
+        let effects = self.effects();
+        effects.asked += 1;
+        (format!("{id}.{}", effects.asked), Some(again))
     }
 
     fn begin_tell(&mut self, to: String, request: Request, when: Delivery) -> Result<String, Error> {
         self.may_send(&to)?;
+        if self.tape.is_playing() {
+            return self.told_before(to, request);
+        }
         let due = match when {
             Delivery::Now => None,
             Delivery::After(span) => Some(millis().saturating_add(span)),
@@ -95,22 +144,31 @@ impl Ctx {
             (true, Some(_)) => Sender::Timer(String::new()),
             _ => Sender::Agent(self.standing.name.clone()),
         };
-        let message = self.message(sender, request);
+        let number = self.standing.books.as_ref().map(|books| books.number());
+        let id = number.map_or_else(|| self.standing.house.message(), |number| format!("{number:x}"));
+        let message = self.message(id.clone(), sender, request);
         let bytes = MESSAGE + (message.payload.body.len() + message.payload.content_type.len()) as u64;
         let held = self.accounts.memory.hold(bytes).map_err(|_| limit("memory", None))?;
-        let id = message.id.clone();
         match due {
             Some(due) => {
                 // One that isn't there now may be there when the time comes; one that was never granted is refused now.
-                self.effects().tell_later(Later { id: id.clone(), to, due, message, _held: held });
+                self.effects().tell_later(Later { id: id.clone(), number, to, due, message, _held: held });
             }
             None => {
                 let door = self.door(&to)?;
                 let place = door.reserve(&message).map_err(|refusal| refused(&to, refusal))?;
-                self.effects().tell(Told { id: id.clone(), door, place, message, _held: held });
+                self.effects().tell(Told { id: id.clone(), number, to, door, place, message, _held: held });
             }
         }
         Ok(id)
+    }
+
+    /// In a turn that is run again: nothing leaves.
+    fn told_before(&mut self, to: String, request: Request) -> Result<String, Error> {
+        let told = (to, request.skill, Bytes(request.payload.body));
+        let effects = self.effects();
+        effects.pretended.push(told);
+        Ok(format!("replayed-{}", effects.pretended.len()))
     }
 
     fn send_chunk(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
@@ -184,7 +242,7 @@ fn late() -> Error {
 #[wasmtime_wasi::async_trait]
 impl wasmtime_wasi::p2::Pollable for Pending {
     async fn ready(&mut self) {
-        if self.chunk.is_some() || self.came.is_some() {
+        if self.chunk.is_some() || self.came.is_some() || self.recorded.is_some() {
             return;
         }
         tokio::select! {
@@ -212,10 +270,24 @@ impl HostPending for Ctx {
         if pending.given {
             return Ok(Some(Err(Error::Invalid("the answer was given before".into()))));
         }
+        if let Some(recorded) = pending.recorded.take() {
+            pending.given = true;
+            return Ok(Some(recorded));
+        }
         pending.look();
         let came = pending.came.take();
         pending.given = came.is_some();
-        Ok(came.map(|came| came.and_then(reply)))
+        let question = pending.question;
+        let came = came.map(|came| came.and_then(reply));
+        if let (Some(question), Some(came)) = (question, &came) {
+            let size = came.as_ref().map_or(32, |payload| payload.body.len());
+            let outcome = || match came {
+                Ok(payload) => Ok((payload.content_type.clone(), Bytes(payload.body.clone()))),
+                Err(error) => Err(format!("{error:?}")),
+            };
+            self.tape.note(size, || Seen::Answer { question, outcome: outcome() });
+        }
+        Ok(came)
     }
 
     fn drop(&mut self, this: Resource<Pending>) -> wasmtime::Result<()> {
@@ -235,6 +307,9 @@ fn reply(answer: Came) -> Result<Payload, Error> {
             details: String::new(),
         })),
         Err(agents::Error::NoRoom) => Err(limit("memory", None)),
+        Err(agents::Error::Store(_)) => {
+            Err(Error::Unavailable("what the other agent did could not be kept, so it did not happen".into()))
+        }
     }
 }
 

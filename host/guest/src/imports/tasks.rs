@@ -2,12 +2,10 @@
 
 use super::bindings::village::agent::tasks::*;
 use super::{Error, denied, limit, shut};
-use crate::accounts::Above;
-use crate::agent::Agent;
 use crate::ctx::Ctx;
-use crate::host::{Error as Broken, Version};
-use crate::narrow::{self, Refused};
-use crate::standing::Child as Helper;
+use crate::host::Error as Broken;
+use crate::narrow::Refused;
+use crate::standing::{Unborn, Wanted};
 use runtime::Fault;
 use std::time::Duration;
 
@@ -60,19 +58,10 @@ impl Ctx {
         if child.lifetime == 0 {
             return Err(Error::Invalid("`lifetime` must be above nothing".into()));
         }
-        let grants = narrow::grants(&self.grants, &child.grants).map_err(refused)?;
-        let own = *self.accounts.budget.lock();
-        let budget = narrow::budget(&own, &child.budget).map_err(refused)?;
-        let version = self.version(&child.version)?;
-        let one = self.accounts.children.hold(1).map_err(|_| limit("children", None))?;
-        let above = Above::Agent(&self.accounts);
-        let agent = Agent::start(&self.standing.house, address.clone(), &version, budget, grants, above);
-        let agent = agent.map_err(|error| match error {
-            Broken::Broke(Fault::Memory { .. }) => limit("memory", None),
-            error => Error::Unavailable(error.to_string()),
-        })?;
+        let wanted = Wanted { version: child.version, grants: child.grants, budget: child.budget };
         let lifetime = Duration::from_millis(child.lifetime);
-        self.effects().bear(address.clone(), Helper { agent, lifetime, _one: one });
+        let helper = self.standing.raise(&address, wanted, lifetime).map_err(unborn)?;
+        self.effects().bear(address.clone(), helper);
         Ok(address)
     }
 
@@ -87,21 +76,15 @@ impl Ctx {
             false => Ok(address),
         }
     }
-
-    fn version(&self, digest: &str) -> Result<Version, Error> {
-        match digest {
-            "" => Ok(self.standing.version.clone()),
-            digest => {
-                let found = self.standing.house.version(digest);
-                found.ok_or_else(|| Error::NotFound(format!("no agent here runs the version `{digest}`")))
-            }
-        }
-    }
 }
 
-fn refused(refused: Refused) -> Error {
-    match refused {
-        Refused::Invalid(text) => Error::Invalid(text),
-        Refused::Wider(text) => Error::Denied(format!("an agent hands on no more than it has: {text}")),
+fn unborn(unborn: Unborn) -> Error {
+    match unborn {
+        Unborn::Narrow(Refused::Invalid(text)) => Error::Invalid(text),
+        Unborn::Narrow(Refused::Wider(text)) => Error::Denied(format!("an agent hands on no more than it has: {text}")),
+        Unborn::Unknown(digest) => Error::NotFound(format!("no agent here runs the version `{digest}`")),
+        Unborn::TooMany => limit("children", None),
+        Unborn::Broken(Broken::Broke(Fault::Memory { .. })) => limit("memory", None),
+        Unborn::Broken(error) => Error::Unavailable(error.to_string()),
     }
 }

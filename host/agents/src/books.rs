@@ -1,0 +1,81 @@
+//! What agents share that lasts: the store, and the numbers of messages.
+
+use crate::event::Event;
+use crate::settle::millis;
+use parking_lot::Mutex;
+use runtime::{Message, Payload};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use store::{Change, Store, Table};
+use tokio::sync::mpsc;
+
+/// What agents share that lasts.
+pub struct Books {
+    store: Store,
+    numbers: AtomicU64,
+    strays: mpsc::UnboundedSender<(String, u64)>,
+    /// Until somebody takes it.
+    found: Mutex<Option<Strays>>,
+}
+
+/// Messages that are kept, and whose receiver had ended when they should have been put into its mailbox.
+pub type Strays = mpsc::UnboundedReceiver<(String, u64)>;
+
+/// How often this store was opened, under one key.
+const OPENED: Table<u64, u64> = Table::new("opened");
+
+/// So many low bits of a number count within one opening of the store; 2^40 messages are enough for a year at 30 000 a second.
+const WITHIN: u32 = 40;
+
+impl Books {
+    /// Goes on with what a store has.
+    pub async fn open(store: Store) -> Result<Arc<Books>, store::Error> {
+        let opened = store.read().get(&OPENED, 0)?.unwrap_or(0) + 1;
+        let mut change = Change::new();
+        change.put(&OPENED, 0, &opened);
+        store.commit(change).await?;
+        let (strays, found) = mpsc::unbounded_channel();
+        let found = Mutex::new(Some(found));
+        Ok(Arc::new(Books { store, numbers: AtomicU64::new(opened << WITHIN), strays, found }))
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A number above all that were given before, also by those who had this store earlier.
+    pub fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Relaxed)
+    }
+
+    /// A message that is kept has met a closed door.
+    pub fn stray(&self, agent: &str, number: u64) {
+        // Without anybody who looks after them, it is found when its receiver begins again.
+        drop(self.strays.send((agent.into(), number)));
+    }
+
+    /// The messages that met a closed door, for whoever asks first.
+    pub fn strays(&self) -> Option<Strays> {
+        self.found.lock().take()
+    }
+
+    /// Writes something that happened into the journal.
+    pub fn note(&self, event: &Event) -> impl Future<Output = Result<(), store::Error>> + Send + use<> {
+        let mut change = Change::new();
+        change.record(millis(), event);
+        let done = self.store.commit(change);
+        async move { done.await.map(drop) }
+    }
+}
+
+/// What an ask asks: of receiver, skill and payload.
+pub fn question(to: &str, message: &Message) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let Payload { content_type, body } = &message.payload;
+    for part in [to.as_bytes(), message.skill.as_bytes(), content_type.as_bytes(), body] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,129 @@
+//! What went wrong, as a status and a text for the outside.
+
+use crate::wire::{Failure, Reason};
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use guest::{Failed, FailureKind, Fault};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use village::Error as Wrong;
+
+/// Why a request was not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request can't be understood, or asks for what can't be had.
+    #[error("{message}")]
+    Request {
+        /// The answer's status.
+        status: StatusCode,
+        /// The word that programs know it by.
+        kind: &'static str,
+        /// The same for people.
+        message: String,
+    },
+    /// The village said no.
+    #[error(transparent)]
+    Village(#[from] Wrong),
+    /// The server or its token can't be had.
+    #[error("{0}")]
+    Server(String),
+}
+
+/// A request that makes no sense.
+pub(crate) fn bad(message: impl Into<String>) -> Error {
+    Error::Request { status: StatusCode::BAD_REQUEST, kind: "bad-request", message: message.into() }
+}
+
+impl Error {
+    /// The word that programs know it by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Request { kind, .. } => kind,
+            Error::Village(wrong) => wrong.kind(),
+            Error::Server(_) => "listen",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Error::Request { status, .. } => *status,
+            Error::Village(wrong) => status(wrong),
+            Error::Server(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The same for whoever asked.
+    pub(crate) fn reason(&self) -> Reason {
+        let details = match self {
+            Error::Village(Wrong::Failed(failed)) => details(failed),
+            Error::Village(Wrong::Unknown { nearest: Some(nearest), .. }) => json!({ "nearest": nearest }),
+            _ => Value::Null,
+        };
+        Reason { kind: self.kind().into(), message: self.to_string(), details }
+    }
+}
+
+fn status(wrong: &Wrong) -> StatusCode {
+    match wrong {
+        Wrong::Unknown { .. } | Wrong::Group { .. } | Wrong::Component { .. } | Wrong::Letter { .. } => {
+            StatusCode::NOT_FOUND
+        }
+        Wrong::Exists { .. } | Wrong::Stopped { .. } | Wrong::Key { .. } | Wrong::Busy { .. } => StatusCode::CONFLICT,
+        Wrong::Bad(_) => StatusCode::BAD_REQUEST,
+        Wrong::Load { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Wrong::Refused(guest::Refusal::Full { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,
+        Wrong::Asleep { .. } | Wrong::Stopping | Wrong::Postponed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Wrong::Failed(failed) => failed_status(failed),
+        Wrong::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+        Wrong::Full => StatusCode::INSUFFICIENT_STORAGE,
+        Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The agent is behind the village as a server is behind a gateway: what breaks there is no fault of the village's.
+fn failed_status(failed: &Failed) -> StatusCode {
+    match failed {
+        Failed::Failed(failure) => match failure.kind {
+            FailureKind::Invalid | FailureKind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+            FailureKind::Refused => StatusCode::FORBIDDEN,
+            FailureKind::Temporary => StatusCode::SERVICE_UNAVAILABLE,
+            FailureKind::Internal => StatusCode::BAD_GATEWAY,
+        },
+        Failed::Broke(Fault::Deadline { .. }) => StatusCode::GATEWAY_TIMEOUT,
+        Failed::Broke(Fault::Refused { .. } | Fault::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+        Failed::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Failed::Broke(_) | Failed::NoRoom => StatusCode::BAD_GATEWAY,
+    }
+}
+
+/// What programs are told beside the kind: an agent's own details, or where its turn broke.
+fn details(failed: &Failed) -> Value {
+    match failed {
+        Failed::Failed(failure) if failure.details.is_empty() => Value::Null,
+        Failed::Failed(failure) => {
+            serde_json::from_str(&failure.details).unwrap_or_else(|_| failure.details.clone().into())
+        }
+        Failed::Broke(fault) if !fault.frames().is_empty() => {
+            json!({ "frames": fault.frames().iter().map(ToString::to_string).collect::<Vec<_>>() })
+        }
+        Failed::Broke(_) | Failed::NoRoom | Failed::Store(_) => Value::Null,
+    }
+}
+
+/// Seconds after which what was refused for want of room may pass.
+const LATER: HeaderValue = HeaderValue::from_static("1");
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut answer = (status, Json(Failure { error: self.reason() })).into_response();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            answer.headers_mut().insert(header::RETRY_AFTER, LATER);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
+    }
+}

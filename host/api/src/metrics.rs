@@ -1,0 +1,170 @@
+//! `/metrics`: figures for Prometheus, in its text format.
+
+use crate::error::Error;
+use crate::routes::App;
+use axum::extract::State;
+use http::{HeaderName, header};
+use std::fmt::Write as _;
+use village::{Details, Figures, State as Doing, Used};
+
+/// The media type of the text format.
+pub(crate) const KIND: &str = "text/plain; version=0.0.4";
+
+/// Agents that have rows of their own. Those that sleep have none.
+const AGENTS: usize = 2_000;
+
+pub(crate) async fn metrics(State(app): State<App>) -> Result<([(HeaderName, &'static str); 1], String), Error> {
+    let agents = app.village.awake_now();
+    Ok(([(header::CONTENT_TYPE, KIND)], text(&app.village.figures(), &agents)))
+}
+
+/// The fields whose used part only grows within a second are rates; all are shown as they stand.
+fn text(figures: &Figures, agents: &[Details]) -> String {
+    let mut page = Page(String::new());
+    page.family("village_info", "gauge", "What this is.");
+    page.row("village_info", &[("version", &figures.version)], 1.0);
+    page.family("village_up_seconds", "gauge", "For how long the village is up.");
+    page.row("village_up_seconds", &[], figures.up_ms as f64 / 1e3);
+    page.family("village_agents", "gauge", "Agents by what they are doing.");
+    for (state, count) in &figures.agents {
+        page.row("village_agents", &[("state", Doing::word(*state))], *count as f64);
+    }
+    page.family("village_capacity", "gauge", "Agents that may be awake at once.");
+    page.row("village_capacity", &[], figures.capacity as f64);
+    page.family("village_messages_under_way", "gauge", "Messages from outside that are being handled or wait.");
+    page.row("village_messages_under_way", &[], figures.under_way as f64);
+    page.family("village_messages_total", "counter", "Messages from outside by what came of them.");
+    let sends = figures.sends;
+    for (outcome, count) in
+        [("answered", sends.answered), ("failed", sends.failed), ("broke", sends.broke), ("refused", sends.refused)]
+    {
+        page.row("village_messages_total", &[("outcome", outcome)], count as f64);
+    }
+    page.agents(&agents[..agents.len().min(AGENTS)]);
+    page.family(
+        "village_agents_without_rows",
+        "gauge",
+        "Agents that are awake and have no rows here, for their number.",
+    );
+    page.row("village_agents_without_rows", &[], agents.len().saturating_sub(AGENTS) as f64);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", help.replace('\\', "\\\\").replace('\n', "\\n"));
+    }
+
+    fn row(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn agents(&mut self, agents: &[Details]) {
+        self.family("village_agent_messages_total", "counter", "Messages from outside to an agent that is awake.");
+        for agent in agents {
+            let sends = agent.sends;
+            for (outcome, count) in [
+                ("answered", sends.answered),
+                ("failed", sends.failed),
+                ("broke", sends.broke),
+                ("refused", sends.refused),
+            ] {
+                let labels = [("agent", agent.name.as_str()), ("outcome", outcome)];
+                self.row("village_agent_messages_total", &labels, count as f64);
+            }
+        }
+        self.family("village_agent_queue", "gauge", "Messages that wait for an agent.");
+        for agent in agents {
+            self.row("village_agent_queue", &[("agent", &agent.name)], agent.queue as f64);
+        }
+        self.family("village_agent_cpu_seconds_total", "counter", "CPU time that an agent used since it was made.");
+        for agent in agents {
+            self.row("village_agent_cpu_seconds_total", &[("agent", &agent.name)], agent.cpu_ms / 1e3);
+        }
+        let used: fn(&Used) -> u64 = |used| used.used_units;
+        let limit: fn(&Used) -> u64 = |used| used.limit_units;
+        for (name, help, of) in [
+            (
+                "village_budget_used",
+                "What an agent uses of each field of its budget, in the field's smallest unit.",
+                used,
+            ),
+            ("village_budget_limit", "What it may use, in the same unit.", limit),
+        ] {
+            self.family(name, "gauge", help);
+            for agent in agents {
+                for field in &agent.budget {
+                    self.row(name, &[("agent", &agent.name), ("field", &field.field)], of(field) as f64);
+                }
+            }
+        }
+    }
+}
+
+/// A label's value.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use village::{Health, Sends};
+
+    fn agent(name: &str) -> Details {
+        let field =
+            Used { field: "memory".into(), used: "1B".into(), limit: "2B".into(), used_units: 1, limit_units: 2 };
+        Details {
+            name: name.into(),
+            state: Doing::Awake,
+            health: Health::Well,
+            digest: String::new(),
+            group: None,
+            grants: Vec::new(),
+            deployed: 0,
+            queue: 3,
+            sends: Sends { answered: 5, ..Sends::default() },
+            cpu_ms: 1500.0,
+            gpu_ms: 0.0,
+            budget: vec![field],
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn every_row_is_of_a_family_and_labels_are_escaped() {
+        let figures = Figures {
+            version: "a\"b\\c\nd".into(),
+            up_ms: 1500,
+            stopping: false,
+            agents: vec![(Doing::Awake, 2)],
+            capacity: 10,
+            under_way: 0,
+            sends: Sends::default(),
+        };
+        let agents: Vec<_> = (0..AGENTS + 3).map(|n| agent(&format!("agent-{n}"))).collect();
+        let text = text(&figures, &agents);
+        assert!(text.contains("village_info{version=\"a\\\"b\\\\c\\nd\"} 1\n"), "{text}");
+        assert!(text.contains("village_agent_cpu_seconds_total{agent=\"agent-7\"} 1.5\n"));
+        assert!(text.contains("village_budget_limit{agent=\"agent-7\",field=\"memory\"} 2\n"));
+        assert!(text.contains("village_agents_without_rows 3\n"));
+        let mut known = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let name = rest.split(' ').next().expect("a name").to_string();
+                assert!(!known.contains(&name), "{name} is one family");
+                known.push(name);
+            } else if !line.starts_with("# HELP ") {
+                let name = line.split(['{', ' ']).next().expect("a name");
+                assert_eq!(known.last().map(String::as_str), Some(name), "rows stand below their family");
+                assert!(line.rsplit(' ').next().is_some_and(|value| value.parse::<f64>().is_ok()), "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! `village.toml`: where a node listens and keeps its data, its groups, and the agents that it begins with.
+
+use base::{Budget, Group, nearest};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// What `village.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Where it listens, as it is written.
+    pub listen: Option<String>,
+    /// The data folder. What is relative is so to the file.
+    pub data: Option<PathBuf>,
+    /// How long turns may take to end when it stops.
+    pub stop_within: Option<Duration>,
+    /// What an agent may use where nobody says.
+    pub budget: Budget,
+    /// Groups by name, with the name of the group that each is in.
+    pub groups: BTreeMap<String, (Group, Option<String>)>,
+    /// Agents that are deployed if they aren't there.
+    pub agents: Vec<Wish>,
+}
+
+/// An agent that is deployed if it isn't there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// A component, an `agent.toml`, a folder with one, or the name of an agent inside the program.
+    pub component: String,
+    /// Its name, unless the manifest says it.
+    pub name: Option<String>,
+    /// The group that it shares a budget with.
+    pub group: Option<String>,
+    /// Fields of its budget.
+    pub budget: Vec<(String, String)>,
+    /// Grants, as on a command line.
+    pub grants: Vec<String>,
+}
+
+/// A `village.toml` that can't be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}: {problem}", .path.display())]
+pub struct Error {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from one.
+    pub line: usize,
+    /// What is wrong there, and what would be right.
+    pub problem: String,
+}
+
+const KEYS: [&str; 6] = ["listen", "data", "stop-within", "defaults", "groups", "agents"];
+const GROUP: [&str; 4] = ["cpu", "burst", "memory", "within"];
+const AGENT: [&str; 5] = ["component", "name", "group", "budget", "grants"];
+
+/// The longest that it may take to stop.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What is wrong, and at which byte.
+type Problem = (usize, String);
+
+impl Config {
+    /// Reads the text of a `village.toml`. `path` is for messages, and for what the file names relative to itself.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, Error> {
+        read(text, path.parent().unwrap_or(Path::new("."))).map_err(|(offset, problem)| Error {
+            path: path.into(),
+            line: text[..offset.min(text.len())].bytes().filter(|byte| *byte == b'\n').count() + 1,
+            problem,
+        })
+    }
+}
+
+fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
+    let document =
+        DeTable::parse(text).map_err(|error| (error.span().unwrap_or_default().start, error.message().to_string()))?;
+    let mut config = Config::default();
+    let mut places = Vec::new();
+    for (key, value) in document.get_ref() {
+        let at = key.span().start;
+        match key.get_ref().as_ref() {
+            "listen" => config.listen = Some(string("listen", "127.0.0.1:7420", value)?),
+            "data" => config.data = Some(folder.join(string("data", "./data", value)?)),
+            "stop-within" => config.stop_within = Some(span(value)?),
+            "defaults" => {
+                for (field, at, text) in fields("defaults", value)? {
+                    config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;
+                }
+            }
+            "groups" => {
+                for (name, value) in table("groups", value)? {
+                    config.groups.insert(name.get_ref().to_string(), group(name.get_ref(), value)?);
+                }
+            }
+            "agents" => {
+                let DeValue::Array(list) = value.get_ref() else {
+                    return Err((at, "agents are a list: write [[agents]] before each".into()));
+                };
+                for item in list {
+                    places.push(item.span().start);
+                    config.agents.push(agent(item, folder)?);
+                }
+            }
+            other => return Err((at, unknown("key", other, &KEYS))),
+        }
+    }
+    for (agent, at) in config.agents.iter().zip(places) {
+        if let Some(group) = agent.group.as_ref().filter(|group| !config.groups.contains_key(*group)) {
+            return Err((at, format!("there is no group `{group}`: write [groups.{group}]")));
+        }
+    }
+    Ok(config)
+}
+
+fn group(name: &str, value: &Spanned<DeValue<'_>>) -> Result<(Group, Option<String>), Problem> {
+    let (mut group, mut within) = (Group::default(), None);
+    for (field, at, text) in fields(&format!("groups.{name}"), value)? {
+        match field.as_str() {
+            "within" if text == name => return Err((at, format!("the group `{name}` can't be within itself"))),
+            "within" => within = Some(text),
+            field if GROUP.contains(&field) => group.set(field, &text).map_err(|error| (at, error.to_string()))?,
+            field => return Err((at, unknown("key of a group", field, &GROUP))),
+        }
+    }
+    Ok((group, within))
+}
+
+fn agent(item: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Wish, Problem> {
+    let mut wish = Wish::default();
+    for (key, value) in table("agents", item)? {
+        match key.get_ref().as_ref() {
+            "component" => {
+                let text = string("component", "plugins/navigator", value)?;
+                let beside = folder.join(&text);
+                // A name that no file has may be that of an agent inside the program.
+                wish.component = if beside.exists() { beside.display().to_string() } else { text };
+            }
+            "name" => wish.name = Some(string("name", "my-agent", value)?),
+            "group" => wish.group = Some(string("group", "workers", value)?),
+            "budget" => {
+                for (field, at, text) in fields("budget", value)? {
+                    Budget::default().set(&field, &text).map_err(|error| (at, error.to_string()))?;
+                    wish.budget.push((field, text));
+                }
+            }
+            "grants" => {
+                let DeValue::Array(list) = value.get_ref() else {
+                    return Err((value.span().start, "`grants` is a list, such as [\"log\", \"state\"]".into()));
+                };
+                wish.grants = list.iter().map(|item| string("grants", "log", item)).collect::<Result<_, _>>()?;
+            }
+            other => return Err((key.span().start, unknown("key of an agent", other, &AGENT))),
+        }
+    }
+    match wish.component.is_empty() {
+        true => Err((item.span().start, "an agent needs `component = \"…\"`".into())),
+        false => Ok(wish),
+    }
+}
+
+/// What to say of a name that does not belong where it stands.
+fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
+    let near = nearest(name, known.iter().copied()).map(|word| format!(", did you mean `{word}`?"));
+    format!("unknown {what} `{name}`{}; there are {}", near.unwrap_or_default(), known.join(", "))
+}
+
+fn table<'a, 'b>(key: &str, value: &'a Spanned<DeValue<'b>>) -> Result<&'a DeTable<'b>, Problem> {
+    match value.get_ref() {
+        DeValue::Table(table) => Ok(table),
+        _ => Err((value.span().start, format!("`{key}` is a table"))),
+    }
+}
+
+/// The fields of a table, with where each value stands. Numbers are taken as they are written.
+fn fields(key: &str, value: &Spanned<DeValue<'_>>) -> Result<Vec<(String, usize, String)>, Problem> {
+    let fields = table(key, value)?.iter().map(|(field, value)| {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            _ => string(field.get_ref(), "25%", value)?,
+        };
+        Ok((field.get_ref().to_string(), field.span().start, text))
+    });
+    fields.collect()
+}
+
+fn span(value: &Spanned<DeValue<'_>>) -> Result<Duration, Problem> {
+    let text = string("stop-within", "30s", value)?;
+    let span = base::span(&text).map_err(|bad| (value.span().start, format!("`stop-within`: {bad}")))?;
+    match span <= LONGEST {
+        true => Ok(span),
+        false => Err((value.span().start, format!("`stop-within`: {text} is more than an hour"))),
+    }
+}
+
+fn string(key: &str, example: &str, value: &Spanned<DeValue<'_>>) -> Result<String, Problem> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        _ => Err((value.span().start, format!("`{key}` must be text in quotes, such as \"{example}\""))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{Share, Size};
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("/etc/village/village.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let text = r#"
+listen = "127.0.0.1:7000"
+data = "data"
+stop-within = "5s"
+
+[defaults]
+cpu = "10%"
+mailbox = 50
+
+[groups.all]
+cpu = "150%"
+memory = "512MiB"
+
+[groups.workers]
+within = "all"
+cpu = "50%"
+
+[[agents]]
+component = "navigator"
+group = "workers"
+budget = { memory = "48MiB" }
+grants = ["log"]
+"#;
+        let config = parse(text).expect("it is good");
+        assert_eq!(config.listen.as_deref(), Some("127.0.0.1:7000"));
+        assert_eq!(config.data.as_deref(), Some(Path::new("/etc/village/data")));
+        assert_eq!((config.budget.mailbox, config.budget.cpu), (50, Share::percent(10)));
+        assert_eq!(config.groups["all"].0.memory, Size::mib(512));
+        assert_eq!(config.groups["workers"].1.as_deref(), Some("all"));
+        let agent = &config.agents[0];
+        assert_eq!((agent.component.as_str(), agent.group.as_deref()), ("navigator", Some("workers")));
+        assert_eq!((agent.budget.len(), agent.grants.as_slice()), (1, &["log".to_string()][..]));
+        assert_eq!((config.stop_within, parse("")), (Some(Duration::from_secs(5)), Ok(Config::default())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_the_nearest_word() {
+        for (text, said) in [
+            ("lisen = \"x\"\n", ":1: unknown key `lisen`, did you mean `listen`?"),
+            ("\n[defaults]\nmemmory = \"1MiB\"\n", ":3: unknown budget field `memmory`, did you mean `memory`?"),
+            ("[groups.a]\nmemroy = \"1MiB\"\n", ":2: unknown key of a group `memroy`, did you mean `memory`?"),
+            ("[groups.a]\ncpu = \"none\"\n", ":2: budget field `cpu`"),
+            ("[groups.a]\nwithin = \"a\"\n", ":2: the group `a` can't be within itself"),
+            ("[[agents]]\nname = \"x\"\n", ":1: an agent needs `component"),
+            (
+                "[[agents]]\ncomponent = \"x\"\ngrup = \"y\"\n",
+                ":3: unknown key of an agent `grup`, did you mean `group`?",
+            ),
+            ("[[agents]]\ncomponent = \"x\"\ngroup = \"y\"\n", ":1: there is no group `y`"),
+            (
+                "[[agents]]\ncomponent = \"x\"\nbudget = { cup = \"1%\" }\n",
+                ":3: unknown budget field `cup`, did you mean `cpu`?",
+            ),
+            ("[agents]\n", ":1: agents are a list: write [[agents]]"),
+            ("listen = 7000\n", ":1: `listen` must be text in quotes"),
+            ("stop-within = \"2h\"\n", ":1: `stop-within`: 2h is more than an hour"),
+            ("listen = \n", ":1: "),
+        ] {
+            let refused = parse(text).expect_err(text);
+            assert!(refused.starts_with(&format!("/etc/village/village.toml{said}")), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From a component and what it may use to an agent of the village.
+
+use crate::error::Error;
+use crate::event::What;
+use crate::registry::{Note, Registration, Wanted, kept};
+use crate::resident::Resident;
+use crate::ring::millis;
+use crate::village::Village;
+use base::{Budget, Digest};
+use guest::{Grants, Kind, Manifest, Shape, Version};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is to become an agent.
+#[derive(Debug, Clone, Default)]
+pub struct Deployment {
+    /// Its name: the manifest's, or else what the agent calls itself, unless it is said.
+    pub name: Option<String>,
+    /// The digest of a component that was uploaded.
+    pub digest: Option<Digest>,
+    /// The text of an `agent.toml`, and where it lies: what it names is relative to that.
+    pub manifest: Option<(String, PathBuf)>,
+    /// Fields of its budget, over the manifest's.
+    pub budget: Vec<(String, String)>,
+    /// Grants, beside the manifest's.
+    pub grants: Vec<String>,
+    /// The group that it shares a budget with.
+    pub group: Option<String>,
+}
+
+/// A component that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// Its digest.
+    pub digest: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// A component has no more bytes than this.
+pub(crate) const LARGEST: usize = 256 << 20;
+
+impl Village {
+    /// Keeps a component, for an agent that is deployed soon.
+    pub async fn upload(&self, bytes: Vec<u8>) -> Result<Uploaded, Error> {
+        self.open()?;
+        if bytes.len() > LARGEST {
+            let most = base::Size::bytes(LARGEST as u64);
+            return Err(Error::Bad(format!("the component is larger than {most}")));
+        }
+        Shape::read(&bytes).map_err(|error| Error::Load { kind: error.kind(), text: error.to_string() })?;
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        self.spare(digest).await?;
+        self.registry().keep(digest, bytes).await?;
+        Ok(Uploaded { digest: digest.to_string(), size })
+    }
+
+    /// Makes an agent of a component that was uploaded. It is loaded and asked what it is, under its own budget, so that
+    /// what can't serve is refused here; after that it sleeps until a message comes for it.
+    pub async fn deploy(&self, deployment: Deployment) -> Result<Registration, Error> {
+        self.open()?;
+        let Deployment { name, digest, manifest, budget: fields, grants: more, group } = deployment;
+        let manifest = match manifest {
+            Some((text, path)) => {
+                let read = Manifest::parse_over(&text, &path, self.defaults());
+                Some(read.map_err(|error| Error::Bad(error.to_string()))?)
+            }
+            None => None,
+        };
+        let digest = digest.ok_or_else(|| Error::Bad("which component? Name one that was uploaded".into()))?;
+        let mut budget = manifest.as_ref().map_or_else(|| self.defaults(), |manifest| manifest.budget);
+        for (field, text) in &fields {
+            budget.set(field, text)?;
+        }
+        let mut grants = manifest.as_ref().map(|manifest| manifest.grants.clone()).unwrap_or_default();
+        for text in &more {
+            grants.open(text)?;
+        }
+        let version = self.version(digest).await?;
+        let called = self.probe(&version, budget, grants.clone(), group.as_deref()).await?;
+        let name = name.or_else(|| manifest.map(|manifest| manifest.name)).unwrap_or(called);
+        named(&name)?;
+        let row = Registration {
+            name,
+            digest: digest.to_string(),
+            budget: kept(&budget),
+            grants: absolute(grants).texts(),
+            group,
+            wanted: Wanted::Running,
+            deployed: millis(),
+        };
+        self.register(row).await
+    }
+
+    /// Asks it what it is, under the budget that it will have; answers its name.
+    async fn probe(
+        &self,
+        version: &Version,
+        budget: Budget,
+        grants: Grants,
+        group: Option<&str>,
+    ) -> Result<String, Error> {
+        if version.kind() == Kind::Command {
+            let text = "it is a command, which runs once: `village run` runs it; an agent handles messages";
+            return Err(Error::Load { kind: "invalid-component", text: text.into() });
+        }
+        let group = self.group(group)?;
+        let agent = self.host().start(version, budget, grants, group)?;
+        let card = agent.describe().await?;
+        card.map(|card| card.name).map_err(|fault| Error::Load { kind: fault.kind(), text: fault.to_string() })
+    }
+
+    async fn register(&self, row: Registration) -> Result<Registration, Error> {
+        let _changes = self.changes().lock().await;
+        if self.resident(&row.name).is_ok() {
+            return Err(Error::Exists { name: row.name });
+        }
+        self.enrol(&row).await?;
+        let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
+        if let Err(error) = self.registry().put(&row, note).await {
+            self.host().expel(&row.name);
+            return Err(error);
+        }
+        self.settle(Resident::new(&row.name, row.wanted));
+        self.tell_of(&row.name, What::Deployed { digest: row.digest.clone() });
+        Ok(row)
+    }
+
+    /// Removes an agent, in the midst of a turn if need be.
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        let resident = self.resident(name)?;
+        let _changes = self.changes().lock().await;
+        let _changing = resident.changing.lock().await;
+        // Somebody else may have removed it meanwhile, and deployed another.
+        if !Arc::ptr_eq(&self.resident(name)?, &resident) {
+            return Err(Error::Unknown { name: name.into(), nearest: None });
+        }
+        // Nothing may be kept of it any more once what is kept is gone.
+        self.end(&resident).await;
+        let gone = self.registry().remove(name, Note::new("removed", Value::Null), |change| {
+            self.host().forget(name, change);
+        });
+        if let Err(error) = gone.await {
+            // It is there as before.
+            self.enrol(&self.row(name)?).await?;
+            return Err(error);
+        }
+        resident.remove();
+        self.unsettle(name);
+        self.sweep().await?;
+        self.tell_of(name, What::Removed);
+        Ok(())
+    }
+}
+
+/// Checks a name: what can stand in a manifest.
+pub(crate) fn named(name: &str) -> Result<(), Error> {
+    let good = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match good {
+        true => Ok(()),
+        false => Err(Error::Bad(format!("`{name}` is no name: use 1 to 64 letters, digits and hyphens"))),
+    }
+}
+
+/// Folders by paths that mean the same wherever the village is started next time.
+fn absolute(mut grants: Grants) -> Grants {
+    for folder in &mut grants.files {
+        if let Ok(path) = std::path::absolute(&folder.host) {
+            folder.host = path;
+        }
+    }
+    grants
+}

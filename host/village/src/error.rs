@@ -1,0 +1,184 @@
+//! Why the village did not do what it was asked.
+
+use base::Digest;
+use guest::{Failed, Refusal};
+
+/// Why the village did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no agent of that name.
+    #[error("there is no agent `{name}`{}", .nearest.as_ref().map(|near| format!(", did you mean `{near}`?")).unwrap_or_default())]
+    Unknown {
+        /// As it was asked for.
+        name: String,
+        /// The one that was probably meant.
+        nearest: Option<String>,
+    },
+    /// There is an agent of that name.
+    #[error("there is an agent `{name}` already: remove it first, or deploy under another name")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// What was written can't be accepted; the text says why, and what would be right.
+    #[error("{0}")]
+    Bad(String),
+    /// There is no group of that name.
+    #[error("there is no group `{name}`: groups are named in village.toml, as [groups.{name}]")]
+    Group {
+        /// As it was asked for.
+        name: String,
+    },
+    /// No such component is kept here.
+    #[error("no component {digest} is kept here: upload it first")]
+    Component {
+        /// The digest.
+        digest: Digest,
+    },
+    /// The component can't be loaded.
+    #[error("{text}")]
+    Load {
+        /// The word that programs know it by.
+        kind: &'static str,
+        /// The same for people.
+        text: String,
+    },
+    /// The agent was stopped, and takes no messages.
+    #[error("the agent `{name}` is stopped")]
+    Stopped {
+        /// The name.
+        name: String,
+    },
+    /// The agent can't be made.
+    #[error("the agent `{name}` can't be started: {text}")]
+    Asleep {
+        /// The name.
+        name: String,
+        /// The word that programs know the reason by.
+        kind: &'static str,
+        /// The reason.
+        text: String,
+    },
+    /// The message was not accepted.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The message was handled without success.
+    #[error("{}", said(.0))]
+    Failed(#[from] Failed),
+    /// Whoever waited gave up; the message is still handled.
+    #[error("there was no answer within {0:?}; the message is still being handled")]
+    Late(std::time::Duration),
+    /// A message of that key came before, and said something else.
+    #[error("the key `{key}` was used for another message to this agent")]
+    Key {
+        /// The key.
+        key: String,
+    },
+    /// The agent ended before its answer came. The message is kept, and is handled when the agent is there again.
+    #[error("the agent ended before the answer came; the message {id} is kept, and is handled when it is there again")]
+    Postponed {
+        /// The message.
+        id: String,
+    },
+    /// There is no such dead letter.
+    #[error("the agent `{agent}` has no dead letter `{id}`")]
+    Letter {
+        /// The agent.
+        agent: String,
+        /// As it was asked for.
+        id: String,
+    },
+    /// There is no room on the disk. Nothing happened.
+    #[error("the disk is full: nothing of it was kept")]
+    Full,
+    /// The village takes nothing new.
+    #[error("the village is stopping")]
+    Stopping,
+    /// Another village has the data folder.
+    #[error("{folder}: another village is running on this data{}", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Busy {
+        /// The folder.
+        folder: String,
+        /// Its process, if it said so.
+        pid: Option<u32>,
+    },
+    /// What is kept can't be read or written.
+    #[error("{0}")]
+    Kept(String),
+    /// It can't be done on this machine, or now.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// What an agent said, without the kind that it is known by beside that.
+fn said(failed: &Failed) -> String {
+    match failed {
+        Failed::Failed(failure) if !failure.message.is_empty() => failure.message.clone(),
+        Failed::Failed(_) => "the agent did not say why".into(),
+        failed => failed.to_string(),
+    }
+}
+
+impl Error {
+    /// The word that programs know it by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Unknown { .. } => "unknown-agent",
+            Error::Exists { .. } => "exists",
+            Error::Bad(_) => "bad-request",
+            Error::Group { .. } => "unknown-group",
+            Error::Component { .. } => "unknown-component",
+            Error::Load { kind, .. } | Error::Asleep { kind, .. } => kind,
+            Error::Stopped { .. } => "stopped",
+            Error::Refused(Refusal::Full { .. }) => "full",
+            Error::Refused(Refusal::Stopped) => "stopped",
+            Error::Failed(failed) => failed.kind(),
+            Error::Late(_) => "timeout",
+            Error::Key { .. } => "conflict",
+            Error::Postponed { .. } => "postponed",
+            Error::Letter { .. } => "unknown-letter",
+            Error::Full => "disk-full",
+            Error::Stopping => "stopping",
+            Error::Busy { .. } => "busy",
+            Error::Kept(_) => "store",
+            Error::Host(_) => "internal",
+        }
+    }
+}
+
+impl From<guest::Error> for Error {
+    fn from(error: guest::Error) -> Error {
+        Error::Load { kind: error.kind(), text: error.to_string() }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        match error {
+            store::Error::Full => Error::Full,
+            error => Error::Kept(error.to_string()),
+        }
+    }
+}
+
+impl From<guest::Unkept> for Error {
+    fn from(error: guest::Unkept) -> Error {
+        match error {
+            guest::Unkept::Refused(refusal) => refusal.into(),
+            guest::Unkept::Store(error) => error.into(),
+            guest::Unkept::Nowhere => Error::Host(error.to_string()),
+        }
+    }
+}
+
+impl From<base::BudgetError> for Error {
+    fn from(error: base::BudgetError) -> Error {
+        Error::Bad(error.to_string())
+    }
+}
+
+impl From<guest::GrantError> for Error {
+    fn from(error: guest::GrantError) -> Error {
+        Error::Bad(error.to_string())
+    }
+}

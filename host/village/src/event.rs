@@ -1,0 +1,79 @@
+//! What happens in the village, as it happens.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The agent that it happened to. Empty of the village as a whole.
+    pub agent: String,
+    /// What it was.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// The village takes messages.
+    Up {
+        /// Agents that it has.
+        agents: u64,
+    },
+    /// The village takes nothing new, and ends what is under way.
+    Stopping,
+    /// An agent was deployed.
+    Deployed {
+        /// Its component.
+        digest: String,
+    },
+    /// An agent was made, because a message came for it or somebody wanted it started.
+    Woken,
+    /// An agent could not be made.
+    Failed {
+        /// The word that programs know the reason by.
+        kind: String,
+        /// The reason.
+        message: String,
+    },
+    /// A turn broke, and had no effect.
+    Broke {
+        /// The word that programs know the reason by.
+        kind: String,
+        /// The reason.
+        message: String,
+    },
+    /// An agent was stopped.
+    Stopped,
+    /// An agent may run again.
+    Started,
+    /// An agent was removed.
+    Removed,
+    /// An agent's budget was changed.
+    Budget {
+        /// The fields that were, with their new limits.
+        fields: Vec<(String, String)>,
+    },
+    /// What the agents of a group may use together was changed.
+    Group {
+        /// The group.
+        group: String,
+        /// The fields that were, with their new limits.
+        fields: Vec<(String, String)>,
+    },
+}
+
+impl What {
+    /// What it counts as in the memory of the last events.
+    pub(crate) fn bytes(&self) -> usize {
+        64 + match self {
+            What::Deployed { digest } => digest.len(),
+            What::Failed { kind, message } | What::Broke { kind, message } => kind.len() + message.len(),
+            What::Budget { fields } | What::Group { fields, .. } => {
+                fields.iter().map(|(field, limit)| 48 + field.len() + limit.len()).sum()
+            }
+            What::Up { .. } | What::Stopping | What::Woken | What::Stopped | What::Started | What::Removed => 0,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What is done to agents that are there: started, stopped, given another budget.
+
+use crate::error::Error;
+use crate::event::What;
+use crate::registry::{Note, Registration, Wanted, kept};
+use crate::resident::Resident;
+use crate::village::Village;
+use guest::Card;
+use serde_json::Value;
+
+impl Village {
+    /// Lets an agent take messages, and makes it now: what keeps it from being made is said here.
+    pub async fn start_agent(&self, name: &str) -> Result<(), Error> {
+        self.open()?;
+        let resident = self.resident(name)?;
+        if self.want(&resident, Wanted::Running).await? {
+            self.tell_of(name, What::Started);
+        }
+        self.awake(&resident).await.map(drop)
+    }
+
+    /// Stops an agent, in the midst of a turn if need be. It takes no messages until it is started.
+    pub async fn stop_agent(&self, name: &str) -> Result<(), Error> {
+        let resident = self.resident(name)?;
+        if self.want(&resident, Wanted::Stopped).await? {
+            self.tell_of(name, What::Stopped);
+        }
+        Ok(())
+    }
+
+    /// Answers whether that was something new.
+    async fn want(&self, resident: &Resident, wanted: Wanted) -> Result<bool, Error> {
+        let _changing = resident.changing.lock().await;
+        let row = self.row(&resident.name)?;
+        let new = row.wanted != wanted;
+        let row = Registration { wanted, ..row };
+        if new {
+            let what = if wanted == Wanted::Stopped { "stopped" } else { "started" };
+            self.registry().put(&row, Note::new(what, Value::Null)).await?;
+        }
+        resident.want(wanted);
+        match wanted {
+            Wanted::Stopped => self.end(resident).await,
+            Wanted::Running if new => self.enrol(&row).await?,
+            Wanted::Running => {}
+        }
+        Ok(new)
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Result<Registration, Error> {
+        let row = self.registry().row(name)?;
+        row.ok_or_else(|| Error::Unknown { name: name.into(), nearest: None })
+    }
+
+    /// Changes fields of an agent's budget, from now on and after a restart.
+    pub async fn set_budget(&self, name: &str, fields: &[(String, String)]) -> Result<(), Error> {
+        let resident = self.resident(name)?;
+        let _changing = resident.changing.lock().await;
+        let row = self.row(name)?;
+        let mut budget = row.budget()?;
+        for (field, text) in fields {
+            budget.set(field, text)?;
+        }
+        let note = Note::new("budget", fields.iter().cloned().collect());
+        self.registry().put(&Registration { budget: kept(&budget), ..row }, note).await?;
+        self.host().change(name, |enrolment| enrolment.budget = budget);
+        if let Some(agent) = self.present(name) {
+            agent.set_budget(budget);
+        }
+        self.tell_of(name, What::Budget { fields: fields.to_vec() });
+        Ok(())
+    }
+
+    /// Changes what the agents of a group may use together, until the village ends: village.toml says it for the next time.
+    pub fn set_group(&self, name: &str, fields: &[(String, String)]) -> Result<(), Error> {
+        let grouped = self.groups().get(name).ok_or_else(|| Error::Group { name: name.into() })?;
+        let mut budget = *grouped.budget.lock();
+        for (field, text) in fields {
+            budget.set(field, text)?;
+        }
+        grouped.group.set_budget(&budget);
+        *grouped.budget.lock() = budget;
+        self.tell_of("", What::Group { group: name.into(), fields: fields.to_vec() });
+        Ok(())
+    }
+
+    /// Asks an agent what it is. It is made if it isn't there.
+    pub async fn card(&self, name: &str) -> Result<Card, Error> {
+        self.open()?;
+        let resident = self.resident(name)?;
+        let agent = self.awake(&resident).await?;
+        agent.describe().await?.map_err(|fault| Error::Failed(fault.into()))
+    }
+}

@@ -1,0 +1,206 @@
+//! What the village keeps of its agents: a row for each, and the components that they are made of. Whatever is changed
+//! is noted in the journal, in the same change.
+
+use crate::error::Error;
+use crate::ring::millis;
+use agents::{Books, Event};
+use base::{Budget, Digest};
+use guest::Grants;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use store::{Change, Hash, Table};
+
+/// The agents, by name.
+const AGENTS: Table<String, Registration> = Table::new("agents");
+
+/// The components, by digest.
+const COMPONENTS: Table<String, Component> = Table::new("components");
+
+/// An agent, as it was deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// Its name.
+    pub name: String,
+    /// Its component.
+    pub digest: String,
+    /// What it may use, field by field, to the last digit.
+    pub budget: Vec<(String, String)>,
+    /// What it may reach, as grants are written on a command line.
+    pub grants: Vec<String>,
+    /// The group that it shares a budget with.
+    pub group: Option<String>,
+    /// Whether it is to take messages.
+    pub wanted: Wanted,
+    /// When it was deployed, in Unix milliseconds.
+    pub deployed: u64,
+}
+
+/// Whether an agent is to take messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// It is.
+    Running,
+    /// It is not, until somebody starts it.
+    Stopped,
+}
+
+/// A component that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Component {
+    /// What its bytes are found by.
+    blob: [u8; 32],
+    size: u64,
+}
+
+impl Registration {
+    /// What it may use.
+    pub(crate) fn budget(&self) -> Result<Budget, Error> {
+        let mut budget = Budget::default();
+        for (field, text) in &self.budget {
+            budget.set(field, text)?;
+        }
+        Ok(budget)
+    }
+
+    /// What it may reach. Folders must be there, and variables set.
+    pub(crate) fn grants(&self) -> Result<Grants, Error> {
+        let mut grants = Grants::default();
+        for text in &self.grants {
+            grants.open(text)?;
+        }
+        Ok(grants)
+    }
+
+    pub(crate) fn digest(&self) -> Result<Digest, Error> {
+        self.digest.parse().map_err(|bad: base::Bad| Error::Kept(format!("the agent `{}`: {bad}", self.name)))
+    }
+}
+
+/// A budget as it is kept.
+pub(crate) fn kept(budget: &Budget) -> Vec<(String, String)> {
+    budget.exact().into_iter().map(|(field, text)| (field.to_string(), text)).collect()
+}
+
+/// What is done to an agent, for the journal.
+pub(crate) struct Note {
+    /// In a word.
+    pub(crate) what: &'static str,
+    /// More, as JSON.
+    pub(crate) details: serde_json::Value,
+}
+
+impl Note {
+    pub(crate) fn new(what: &'static str, details: serde_json::Value) -> Note {
+        Note { what, details }
+    }
+
+    /// Adds it to a change.
+    pub(crate) fn write(self, agent: &str, change: &mut Change) {
+        let details = if self.details.is_null() { String::new() } else { self.details.to_string() };
+        let noted = Event::Noted { what: self.what.into(), agent: agent.into(), by: OPERATOR.into(), details };
+        change.record(millis(), &noted);
+    }
+}
+
+/// Whoever has the token.
+const OPERATOR: &str = "operator";
+
+/// The rows and the components.
+pub(crate) struct Registry {
+    books: Arc<Books>,
+}
+
+impl Registry {
+    pub(crate) fn new(books: Arc<Books>) -> Registry {
+        Registry { books }
+    }
+
+    pub(crate) fn books(&self) -> &Arc<Books> {
+        &self.books
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Result<Option<Registration>, Error> {
+        Ok(self.books.store().read().get(&AGENTS, name)?)
+    }
+
+    /// Those whose names come after `after`, in order.
+    pub(crate) fn rows(&self, after: &str, most: usize) -> Result<Vec<Registration>, Error> {
+        let rows = self.books.store().read().scan(AGENTS.all(), Some(after), most)?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    pub(crate) async fn put(&self, row: &Registration, note: Note) -> Result<(), Error> {
+        let mut change = Change::new();
+        change.put(&AGENTS, &row.name, row);
+        note.write(&row.name, &mut change);
+        self.books.store().commit(change).await?;
+        Ok(())
+    }
+
+    /// Removes a row; `more` adds what goes with it.
+    pub(crate) async fn remove(&self, name: &str, note: Note, more: impl FnOnce(&mut Change)) -> Result<(), Error> {
+        let mut change = Change::new();
+        change.delete(&AGENTS, name);
+        more(&mut change);
+        note.write(name, &mut change);
+        self.books.store().commit(change).await?;
+        Ok(())
+    }
+
+    pub(crate) fn has(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.books.store().read().contains(&COMPONENTS, &digest.to_string())?)
+    }
+
+    /// A component's bytes.
+    pub(crate) async fn component(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let Some(component) = self.books.store().read().get(&COMPONENTS, &digest.to_string())? else {
+            return Ok(None);
+        };
+        let blobs = self.books.store().blobs().clone();
+        let bytes = apart(move || blobs.get(&Hash::from_bytes(component.blob))).await?;
+        bytes.map(Some).ok_or_else(|| Error::Kept(format!("the component {digest} is gone from the data folder")))
+    }
+
+    /// Keeps a component: its bytes before the row that names them.
+    pub(crate) async fn keep(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), Error> {
+        let size = bytes.len() as u64;
+        let blobs = self.books.store().blobs().clone();
+        let blob = apart(move || blobs.put(&bytes)).await?;
+        let mut change = Change::new();
+        change.put(&COMPONENTS, &digest.to_string(), &Component { blob: *blob.as_bytes(), size });
+        self.books.store().commit(change).await?;
+        Ok(())
+    }
+
+    /// Lets components go that no agent is made of, but for these.
+    pub(crate) async fn sweep(&self, spare: &[Digest]) -> Result<(), Error> {
+        let read = self.books.store().read();
+        let components = read.scan(COMPONENTS.all(), None, usize::MAX)?;
+        let rows = read.scan(AGENTS.all(), None, usize::MAX)?;
+        drop(read);
+        let named: std::collections::HashSet<_> = rows.iter().map(|(_, row)| row.digest.as_str()).collect();
+        let spared: std::collections::HashSet<_> = spare.iter().map(Digest::to_string).collect();
+        for (digest, component) in components {
+            if named.contains(digest.as_str()) || spared.contains(&digest) {
+                continue;
+            }
+            // The row before the bytes that it names.
+            let mut change = Change::new();
+            change.delete(&COMPONENTS, &digest);
+            self.books.store().commit(change).await?;
+            let blobs = self.books.store().blobs().clone();
+            apart(move || blobs.remove(&Hash::from_bytes(component.blob))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Does what blocks on a thread for that.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(Error::Host(error.to_string())),
+    }
+}

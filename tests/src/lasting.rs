@@ -1,0 +1,95 @@
+//! Hosts whose agents keep what they do: made, dropped, and made again over the same folder.
+
+use crate::{budget, builder, grants, guest, message};
+use guest::{Agent, Answer, Books, Enrolment, Failed, Host, Retry};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Options, Store};
+
+/// A host over a folder, with agents that run the guest `clerk`.
+pub struct Lasting {
+    /// The host.
+    pub host: Host,
+    /// What it keeps.
+    pub books: Arc<Books>,
+    clerk: guest::Version,
+}
+
+/// Fails often, and is tried again soon.
+pub const EAGER: Retry =
+    Retry { attempts: 4, backoff: Duration::from_millis(4), longest: Duration::from_millis(50), ordered: true };
+
+const LIMITS: &str = "deadline=5s,memory=12MiB,messages=10000/s,children=3,mailbox=20000,mailbox-bytes=64MiB";
+
+impl Lasting {
+    /// Opens what is kept in a folder.
+    pub async fn open(folder: &Path) -> Lasting {
+        let store = Store::open(folder, Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        Lasting::over(store).await
+    }
+
+    /// A host over a store.
+    pub async fn over(store: Store) -> Lasting {
+        let books = Books::open(store).await.unwrap_or_else(|error| panic!("{error}"));
+        let host = builder(64).books(books.clone()).build().unwrap_or_else(|error| panic!("{error}"));
+        let clerk = host.load(guest("clerk")).await.unwrap_or_else(|error| panic!("{error}"));
+        Lasting { host, books, clerk }
+    }
+
+    /// Enrols clerks who may do everything with each other.
+    pub fn clerks(self, names: &[&str]) -> Lasting {
+        names.iter().for_each(|name| self.clerk(name, EAGER));
+        self
+    }
+
+    /// Enrols a clerk.
+    pub fn clerk(&self, name: &str, retry: Retry) {
+        let grants = Arc::new(grants(&["state", "agents=*", "spawn"]));
+        let version = self.clerk.clone();
+        let enrolment = Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true };
+        self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    /// An agent, awake.
+    pub fn agent(&self, name: &str) -> Arc<Agent> {
+        let agent = self.host.wake(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        agent.unwrap_or_else(|| panic!("there is no `{name}`"))
+    }
+
+    /// What comes of a message that is kept.
+    pub async fn post(&self, name: &str, skill: &str, body: &str) -> Result<String, Failed> {
+        let agent = self.agent(name);
+        let posted = agent.post(message(skill, body)).await;
+        let (_, answer) = posted.unwrap_or_else(|error| panic!("{name} {skill}: {error}"));
+        text(answer.await.unwrap_or_else(|error| panic!("{name} {skill}: {error}")))
+    }
+
+    /// What comes of a message that is not kept.
+    pub async fn fast(&self, name: &str, skill: &str, body: &str) -> Result<String, Failed> {
+        text(self.agent(name).ask(message(skill, body)).await.unwrap_or_else(|error| panic!("{name} {skill}: {error}")))
+    }
+
+    /// The lines that a clerk has kept.
+    pub async fn lines(&self, name: &str) -> Vec<String> {
+        let lines = self.fast(name, "lines", "null").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let inner = lines.trim_matches(['[', ']']);
+        inner.split(',').filter(|line| !line.is_empty()).map(|line| line.trim_matches('"').into()).collect()
+    }
+
+    /// The lines that a clerk has kept, once there are so many, or after a while.
+    pub async fn lines_when(&self, name: &str, count: usize) -> Vec<String> {
+        let begun = std::time::Instant::now();
+        loop {
+            let lines = self.lines(name).await;
+            if lines.len() >= count || begun.elapsed() > Duration::from_secs(10) {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn text(answer: Answer) -> Result<String, Failed> {
+    answer.outcome.map(|reply| String::from_utf8(reply.payload.body).expect("clerks write text"))
+}
