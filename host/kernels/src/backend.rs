@@ -12,7 +12,7 @@ pub(crate) use cpu::magnitudes::{difference_bits, scan};
 pub(crate) use cpu::tasks::masked;
 pub(crate) use cpu::{TILE, part, read};
 #[cfg(feature = "gpu")]
-pub use gpu::Gpu;
+pub use gpu::{Gpu, Ring};
 
 use crate::random::Counter;
 use crate::{Format, Result, Scheme};

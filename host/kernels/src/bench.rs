@@ -1,5 +1,6 @@
 //! How fast the kernels are, next to copying the same bytes. Whoever calls brings the clock.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -168,24 +169,43 @@ fn ties(bench: &mut Bench<'_>, cpu: &Cpu, bytes: &[&[u8]], out: &mut [u8]) -> Re
     bench.add("ties: fused pass 3 f32", count * 16, count * 4, || cpu.tasks(&job, Format::F32.into(), out))
 }
 
-/// Host to host on any back end, by the wall, next to `memcpy`: with the way to a device and back.
-pub fn host_to_host(backend: &dyn Backend, wall: Clock<'_>) -> Result<Vec<Figure>> {
-    let count = backend.chunk();
-    let singles: Vec<Vec<f32>> = (0..4).map(|seed| weights(count, seed)).collect();
-    let bytes: Vec<&[u8]> = singles.iter().map(|s| bytemuck::cast_slice(s)).collect();
-    let (from, to) = (bytes[0].to_vec(), vec![1; count * 4]);
+/// Host to host on any back end, by the wall, next to one thread's `memcpy`: with the way to a device and back. `count`
+/// elements a tensor, in the back end's own chunks.
+pub fn host_to_host(backend: &dyn Backend, pool: &dyn Pool, count: usize, wall: Clock<'_>) -> Result<Vec<Figure>> {
+    let chunk = backend.chunk();
+    let count = count.next_multiple_of(chunk);
+    let singles: Vec<Vec<f32>> = (0..3).map(|seed| weights(count, seed)).collect();
+    let (from, to) = (vec![1; count * 4], vec![1; count * 4]);
     let mut bench = Bench { clock: wall, wanted: &|_| true, from, to, figures: Vec::new() };
     let mut out = vec![1u8; count * 4];
-    let inputs = bytes[..3].iter().map(|bytes| Stretch { format: Format::F32, bytes }).collect();
-    let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
-    bench.add("linear 3 f32", count * 12, count * 4, || backend.linear(&job, Format::F32.into(), &mut out))?;
+    let linear = |i: usize, out: &mut [u8]| {
+        let inputs = singles
+            .iter()
+            .map(|values| Stretch { format: Format::F32, bytes: bytemuck::cast_slice(&values[i * chunk..][..chunk]) })
+            .collect();
+        let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
+        backend.linear(&job, Format::F32.into(), out)
+    };
+    bench.add("linear 3 f32", count * 12, count * 4, || in_chunks(pool, &mut out, chunk * 4, &linear))?;
     for format in [Format::Q8_0, Format::Q4_0, Format::Tq2_0, Format::Q4K] {
         let (elements, size) = format.block();
-        let size = count / elements as usize * size as usize;
-        let run = || backend.quantize(&singles[0], format.into(), &mut out[..size]);
-        bench.add(format.name(), count * 4, size, run)?;
+        let bytes = |count: usize| count / elements as usize * size as usize;
+        let quantize =
+            |i: usize, out: &mut [u8]| backend.quantize(&singles[0][i * chunk..][..chunk], format.into(), out);
+        let out = &mut out[..bytes(count)];
+        bench.add(format.name(), count * 4, out.len(), || in_chunks(pool, out, bytes(chunk), &quantize))?;
     }
     Ok(bench.figures)
+}
+
+fn in_chunks(
+    pool: &dyn Pool,
+    out: &mut [u8],
+    size: usize,
+    job: &(dyn Fn(usize, &mut [u8]) -> Result<()> + Sync),
+) -> Result<()> {
+    let parts: Vec<_> = out.chunks_mut(size).map(Mutex::new).collect();
+    crate::pool::try_each(pool, parts.len(), |i| job(i, &mut parts[i].lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Many threads against one, by the wall: a kernel bound by arithmetic, and one bound by memory.

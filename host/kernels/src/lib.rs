@@ -25,7 +25,7 @@ mod types;
 pub mod weights;
 
 #[cfg(feature = "gpu")]
-pub use backend::Gpu;
+pub use backend::{Gpu, Ring};
 pub use backend::{Backend, Cpu};
 pub use error::{Error, Fault, Misfit, Result};
 pub use format::{Format, NF4_BLOCK, Part, VQ_CODES, VQ_DIM};

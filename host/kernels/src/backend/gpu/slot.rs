@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::inputs::room;
 use crate::{Error, Result};
 
 /// A call that takes longer than this has hung: the device is lost.
@@ -10,11 +11,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a call computes.
 pub(super) struct Work<'a> {
-    /// The inputs, in their order; each begins at a whole word.
+    /// The inputs, in their order.
     pub(super) arena: &'a [Cow<'a, [u8]>],
     pub(super) params: &'a [u32],
     /// Kernels and how many groups of each.
-    pub(super) kernels: &'a [(&'a wgpu::ComputePipeline, u32)],
+    pub(super) kernels: &'a [(wgpu::ComputePipeline, u32)],
     pub(super) count: usize,
     /// The arena is the numbers: no kernel makes them.
     pub(super) direct: bool,
@@ -84,15 +85,15 @@ impl Slot {
         out: &mut [u8],
     ) -> Result<()> {
         let words = |bytes: usize| bytes.next_multiple_of(4) as u64;
-        let input: u64 = work.arena.iter().map(|bytes| words(bytes.len())).sum();
+        let input = work.arena.iter().map(|bytes| room(bytes.len())).sum::<usize>() as u64;
         let params = words(work.params.len() * 4);
-        let numbers = words(work.count * 4);
-        // Whole invocations write whole words: two blocks of the largest pair more than asked for.
+        let numbers = room(work.count * 4) as u64;
         let output = words(out.len());
         grow(device, &mut self.staging, input + params);
         grow(device, &mut self.arena, input);
         grow(device, &mut self.values, numbers);
-        grow(device, &mut self.result, output + 256);
+        // Invocations write the whole of their vectors.
+        grow(device, &mut self.result, room(out.len()) as u64);
         grow(device, &mut self.readback, output);
         self.fill(device, work, params)?;
 
@@ -120,7 +121,7 @@ impl Slot {
     }
 
     fn fill(&self, device: &wgpu::Device, work: &Work<'_>, params: u64) -> Result<()> {
-        let size = params + work.arena.iter().map(|bytes| bytes.len().next_multiple_of(4) as u64).sum::<u64>();
+        let size = params + work.arena.iter().map(|bytes| room(bytes.len())).sum::<usize>() as u64;
         map(device, &self.staging, size, wgpu::MapMode::Write, None)?;
         {
             let mut view = self.staging.get_mapped_range_mut(..size).map_err(|e| Error::Gpu(e.to_string()))?;
@@ -128,7 +129,7 @@ impl Slot {
             let mut at = params as usize;
             for bytes in work.arena {
                 view.slice(at..at + bytes.len()).copy_from_slice(bytes);
-                at += bytes.len().next_multiple_of(4);
+                at += room(bytes.len());
             }
         }
         self.staging.unmap();
@@ -147,7 +148,7 @@ impl Slot {
 }
 
 /// Makes a buffer's bytes reachable, after a submission if one is given.
-fn map(
+pub(super) fn map(
     device: &wgpu::Device,
     buffer: &wgpu::Buffer,
     size: u64,
