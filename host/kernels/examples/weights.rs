@@ -74,6 +74,8 @@ fn gpu(pool: &Threads, ring: Option<(usize, usize)>) -> Result<()> {
         show("to and fro", &gpu.link(&wall)?);
         show("the CPU, as many threads", &kernels::bench::host_to_host(&Cpu::default(), pool, count, &wall)?);
         show("resident", &gpu.resident(&wall)?);
+        let mixed = kernels::Mixed::measure(pool, &wall);
+        println!("auto: {}", mixed.map_or_else(|| "cpu".to_owned(), |mixed| mixed.memo()));
     }
     Ok(())
 }

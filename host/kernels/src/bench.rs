@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, Cut, Keep, Linear, Stretch, Task, Tasks};
+use crate::backend::{Backend, Cut, Keep, Kind, Linear, Stretch, Task, Tasks};
 use crate::level::Level;
 use crate::merge::{Ask, Method, prepare};
 use crate::random::Counter;
@@ -172,20 +172,13 @@ fn ties(bench: &mut Bench<'_>, cpu: &Cpu, bytes: &[&[u8]], out: &mut [u8]) -> Re
 /// Host to host on any back end, by the wall, next to one thread's `memcpy`: with the way to a device and back. `count`
 /// elements a tensor, in the back end's own chunks.
 pub fn host_to_host(backend: &dyn Backend, pool: &dyn Pool, count: usize, wall: Clock<'_>) -> Result<Vec<Figure>> {
-    let chunk = backend.chunk();
+    let chunk = backend.chunk(Kind::Search);
     let count = count.next_multiple_of(chunk);
     let singles: Vec<Vec<f32>> = (0..3).map(|seed| weights(count, seed)).collect();
     let (from, to) = (vec![1; count * 4], vec![1; count * 4]);
     let mut bench = Bench { clock: wall, wanted: &|_| true, from, to, figures: Vec::new() };
     let mut out = vec![1u8; count * 4];
-    let linear = |i: usize, out: &mut [u8]| {
-        let inputs = singles
-            .iter()
-            .map(|values| Stretch { format: Format::F32, bytes: bytemuck::cast_slice(&values[i * chunk..][..chunk]) })
-            .collect();
-        let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
-        backend.linear(&job, Format::F32.into(), out)
-    };
+    let linear = |i: usize, out: &mut [u8]| merge_chunk(backend, &singles, i * chunk, out);
     bench.add("linear 3 f32", count * 12, count * 4, || in_chunks(pool, &mut out, chunk * 4, &linear))?;
     for format in [Format::Q8_0, Format::Q4_0, Format::Tq2_0, Format::Q4K] {
         let (elements, size) = format.block();
@@ -232,21 +225,53 @@ pub fn threads(wall: Clock<'_>, pool: &dyn Pool, count: usize) -> Result<Vec<(St
     Ok(ratios)
 }
 
-/// Seconds that a back end takes for some of each kind of work, host to host: the smaller, the better it is to use.
-pub fn trial(backend: &dyn Backend, wall: Clock<'_>) -> Result<f64> {
-    let count = backend.chunk().min(1 << 20);
-    let values = weights(count, 3);
+/// What a back end takes for each kind of work, and what came of it.
+#[cfg(feature = "gpu")]
+pub(crate) struct Trial {
+    /// Seconds an element.
+    pub(crate) stream: f64,
+    pub(crate) search: f64,
+    /// Of all bytes that were made.
+    pub(crate) digest: u64,
+}
+
+/// A short look at a back end: merges, a format that is found in a pass, and one that is searched for, host to host.
+#[cfg(feature = "gpu")]
+pub(crate) fn trial(backend: &dyn Backend, pool: &dyn Pool, wall: Clock<'_>) -> Result<Trial> {
+    use std::hash::{Hash, Hasher};
+    // As many elements for all: the bytes are compared.
+    const COUNT: usize = 1 << 23;
+    let singles: Vec<Vec<f32>> = (0..3).map(|seed| weights(COUNT, seed)).collect();
     let bench = Bench { clock: wall, wanted: &|_| true, from: Vec::new(), to: Vec::new(), figures: Vec::new() };
-    let bytes: &[u8] = bytemuck::cast_slice(&values);
-    let input = Stretch { format: Format::F32, bytes };
-    let job = Linear { inputs: vec![input; 3], weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
-    let mut out = vec![0; count * 4];
-    let linear = bench.best(|| backend.linear(&job, Format::F32.into(), &mut out))?;
-    let mut seconds = linear;
-    for format in [Format::Q8_0, Format::Q4K] {
+    let mut digest = std::hash::DefaultHasher::new();
+    let mut merged = vec![0u8; COUNT * 4];
+    let chunk = backend.chunk(Kind::Stream);
+    let linear = |i: usize, out: &mut [u8]| merge_chunk(backend, &singles, i * chunk, out);
+    let mut stream = bench.best(|| in_chunks(pool, &mut merged, chunk * 4, &linear))?;
+    merged.hash(&mut digest);
+    let mut search = 0.0;
+    for (format, seconds) in [(Format::Q8_0, &mut stream), (Format::Q4K, &mut search)] {
         let (elements, size) = format.block();
-        let mut out = vec![0; count / elements as usize * size as usize];
-        seconds += bench.best(|| backend.quantize(&values, format.into(), &mut out))?;
+        let bytes = |count: usize| count / elements as usize * size as usize;
+        let chunk = backend.chunk(Kind::of(format.into()));
+        let quantize = |i: usize, out: &mut [u8]| {
+            let count = out.len() / size as usize * elements as usize;
+            backend.quantize(&singles[0][i * chunk..][..count], format.into(), out)
+        };
+        let mut out = vec![0u8; bytes(COUNT)];
+        *seconds += bench.best(|| in_chunks(pool, &mut out, bytes(chunk), &quantize))?;
+        out.hash(&mut digest);
     }
-    Ok(seconds / count as f64)
+    let each = |seconds: f64| seconds / COUNT as f64;
+    Ok(Trial { stream: each(stream), search: each(search), digest: digest.finish() })
+}
+
+/// Three models' elements from a place on, summed.
+fn merge_chunk(backend: &dyn Backend, singles: &[Vec<f32>], from: usize, out: &mut [u8]) -> Result<()> {
+    let inputs = singles
+        .iter()
+        .map(|values| Stretch { format: Format::F32, bytes: bytemuck::cast_slice(&values[from..from + out.len() / 4]) })
+        .collect();
+    let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
+    backend.linear(&job, Format::F32.into(), out)
 }

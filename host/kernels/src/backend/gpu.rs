@@ -8,12 +8,12 @@ mod slot;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::{Backend, Cpu, Keep, Linear, Stretch, Tasks};
+use super::{Backend, Cpu, Keep, Kind, Linear, Stretch, Task, Tasks};
 use crate::{Error, Format, Result, Scheme};
 use inputs::Inputs;
 use kernels::{Kernel, Kernels};
 pub use open::Ring;
-use slot::{Slot, Work};
+use slot::{Means, Slot, Work};
 
 /// Models of one call; more go to the CPU.
 const MODELS: usize = 16;
@@ -29,6 +29,7 @@ pub struct Gpu {
     /// What is free; a call that finds nothing waits for one that ends.
     slots: Mutex<Vec<Slot>>,
     free: Condvar,
+    waiting: Mutex<()>,
     /// The first error that no call was told of.
     trouble: Arc<Mutex<Option<String>>>,
     cpu: Cpu,
@@ -55,37 +56,56 @@ impl Gpu {
         }
     }
 
-    fn run(&self, work: &Work<'_>, out: &mut [u8]) -> Result<()> {
+    fn run(&self, work: &Work<'_>, out: &mut [u8]) -> Result<Vec<usize>> {
         let mut slot = self.take();
-        let done = slot.run(&self.device, &self.queue, &self.layout, work, out);
+        let Self { device, queue, layout, waiting, .. } = self;
+        let means = Means { device, queue, layout, waiting };
+        let done = slot.run(&means, work, out);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
         self.free.notify_one();
         self.check()?;
         done
     }
 
-    /// Numbers by `first` (or those of the arena), then a format out of them.
-    fn chain(&self, first: Option<Kernel>, mut inputs: Inputs<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
+    /// Numbers by `first` (or those of the arena), then a format out of them. What a device could get wrong, `redo` does:
+    /// elements from a place on, as many as its bytes hold.
+    fn chain(
+        &self,
+        first: Option<Kernel>,
+        mut inputs: Inputs<'_>,
+        (scheme, out): (Scheme, &mut [u8]),
+        redo: &dyn Fn(usize, Scheme, &mut [u8]) -> Result<()>,
+    ) -> Result<()> {
         let count = inputs.count;
+        let pack = Kernel::pack(scheme);
+        if pack.is_none() && scheme.format != Format::F32 {
+            let mut values = vec![0.0f32; count];
+            self.chain(first, inputs, (Format::F32.into(), bytemuck::cast_slice_mut(&mut values)), redo)?;
+            return self.cpu.quantize(&values, scheme, out);
+        }
         inputs.keep_as(scheme.format);
         let short = matches!(scheme.format, Format::Bf16 | Format::F16);
         // Sixteen bits are written by the kernel that has the numbers at hand.
-        let pack = Kernel::pack(scheme).filter(|_| !(short && first.is_some()));
-        let wanted = first.into_iter().chain(pack);
-        let kernels: Vec<_> = wanted
-            .map(|kernel| (self.kernels.take(&self.device, kernel), (count as u32).div_ceil(kernel.covers())))
-            .collect();
+        let wanted = first.into_iter().chain(pack.filter(|_| !(short && first.is_some())));
+        let groups = count.div_ceil(slot::TILE) as u32;
+        let kernels: Vec<_> = wanted.map(|kernel| (self.kernels.take(&self.device, kernel), groups)).collect();
         let Inputs { arena, params, .. } = inputs;
-        let direct = first.is_none();
-        let packed = pack.is_some() || short;
-        let work = Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed };
-        if packed || scheme.format == Format::F32 {
-            return self.run(&work, out);
+        let (direct, packed) = (first.is_none(), pack.is_some());
+        let marked =
+            self.run(&Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed }, out)?;
+        let (elements, size) = scheme.format.block();
+        let tile = slot::TILE / elements as usize * size as usize;
+        for number in marked {
+            let end = out.len().min((number + 1) * tile);
+            redo(number * slot::TILE, scheme, &mut out[number * tile..end])?;
         }
-        let mut values = vec![0.0f32; count];
-        self.run(&work, bytemuck::cast_slice_mut(&mut values))?;
-        self.cpu.quantize(&values, scheme, out)
+        Ok(())
     }
+}
+
+/// Elements from a place on.
+fn sub(input: Stretch<'_>, from: usize, count: usize) -> Stretch<'_> {
+    Stretch { bytes: super::part(input, from, count), ..input }
 }
 
 fn elements(scheme: Scheme, out: &[u8]) -> usize {
@@ -98,13 +118,21 @@ impl Backend for Gpu {
         format!("{} ({:?}, {:?})", self.info.name, self.info.backend, self.info.device_type)
     }
 
-    fn chunk(&self) -> usize {
+    fn chunk(&self, _: Kind) -> usize {
         self.chunk
+    }
+
+    /// What it has no kernel for is still its own to arrange.
+    fn has(&self, _: Kind) -> bool {
+        true
     }
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let count = elements(scheme, out);
-        if count == 0 || job.fused || job.inputs.len() > MODELS || job.inputs.is_empty() || count > self.chunk() {
+        // What the kernel says of small numbers holds for such weights.
+        let even = job.weights.iter().all(|weight| *weight == 0.0 || weight.abs() >= 2.0f32.powi(-30));
+        if count == 0 || job.fused || !even || job.inputs.len() > MODELS || job.inputs.is_empty() || count > self.chunk
+        {
             return self.cpu.linear(job, scheme, out);
         }
         let mut inputs = Inputs::new(count);
@@ -114,12 +142,18 @@ impl Backend for Gpu {
             let [place, format] = inputs.add(*input, &self.cpu)?;
             inputs.model(m, &[place, format, weight.to_bits()]);
         }
-        self.chain(Some(Kernel::linear(job.inputs.len())), inputs, scheme, out)
+        let redo = |from: usize, scheme: Scheme, out: &mut [u8]| {
+            let inputs = job.inputs.iter().map(|input| sub(*input, from, elements(scheme, out))).collect();
+            self.cpu.linear(&Linear { inputs, ..job.clone() }, scheme, out)
+        };
+        self.chain(Some(Kernel::linear(job.inputs.len())), inputs, (scheme, out), &redo)
     }
 
     fn tasks(&self, job: &Tasks<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let count = elements(scheme, out);
-        if count == 0 || job.tasks.len() > MODELS || job.tasks.is_empty() || count > self.chunk() {
+        let even = |factor: f32| factor == 0.0 || (2.0f32.powi(-8)..=2.0f32.powi(8)).contains(&factor.abs());
+        let even = even(job.lambda) && job.tasks.iter().all(|task| even(task.weight) && even(task.rescale));
+        if count == 0 || !even || job.tasks.len() > MODELS || job.tasks.is_empty() || count > self.chunk {
             return self.cpu.tasks(job, scheme, out);
         }
         let mut inputs = Inputs::new(count);
@@ -153,20 +187,29 @@ impl Backend for Gpu {
             }
             inputs.model(m, &words);
         }
-        self.chain(Some(Kernel::tasks(job.tasks.len())), inputs, scheme, out)
+        let redo = |from: usize, scheme: Scheme, out: &mut [u8]| {
+            let count = elements(scheme, out);
+            let tasks = job.tasks.iter().map(|task| Task { input: sub(task.input, from, count), ..*task }).collect();
+            let job = Tasks { base: sub(job.base, from, count), tasks, from: job.from + from as u64, ..*job };
+            self.cpu.tasks(&job, scheme, out)
+        };
+        self.chain(Some(Kernel::tasks(job.tasks.len())), inputs, (scheme, out), &redo)
     }
 
     fn quantize(&self, values: &[f32], scheme: Scheme, out: &mut [u8]) -> Result<()> {
         if values.is_empty()
             || Kernel::pack(scheme).is_none()
-            || values.len() > self.chunk()
+            || values.len() > self.chunk
             || elements(scheme, out) != values.len()
         {
             return self.cpu.quantize(values, scheme, out);
         }
         let mut inputs = Inputs::new(values.len());
         inputs.arena.push(bytemuck::cast_slice(values).into());
-        self.chain(None, inputs, scheme, out)
+        let redo = |from: usize, scheme: Scheme, out: &mut [u8]| {
+            self.cpu.quantize(&values[from..from + elements(scheme, out)], scheme, out)
+        };
+        self.chain(None, inputs, (scheme, out), &redo)
     }
 
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()> {

@@ -21,7 +21,8 @@ impl Ring {
         match kind {
             // It shares the processor's own caches.
             wgpu::DeviceType::Cpu => Self { chunk: 1 << 18, slots: 3 },
-            _ => Self { chunk: 1 << 20, slots: 3 },
+            // Below, what a call costs shows; above, little is gained, and an agent has to have room for it.
+            _ => Self { chunk: 1 << 21, slots: 6 },
         }
     }
 }
@@ -85,6 +86,7 @@ impl Gpu {
             chunk: ring.chunk.next_multiple_of(256),
             slots: Mutex::new(slots),
             free: Condvar::new(),
+            waiting: Mutex::new(()),
             trouble,
             cpu: Cpu::default(),
         };

@@ -9,6 +9,9 @@
 // Numbers between two kernels.
 @group(0) @binding(2) var<storage, read_write> values: array<vec4<u32>>;
 // Binding 3, `result`, is what the host reads back; each kernel says how wide it writes it.
+// Tiles of 2 048 elements, one to a group, that the CPU must compute: a device may take numbers below 2⁻¹²⁶ for zeros,
+// so what could come near them is not trusted.
+@group(0) @binding(4) var<storage, read_write> marks: array<atomic<u32>>;
 
 const MODEL: u32 = 12u;
 // Flags of word 4.
@@ -16,6 +19,19 @@ const VOTE: u32 = 1u;
 const NORMALIZE: u32 = 2u;
 const TO_BF16: u32 = 4u;
 const TO_F16: u32 = 8u;
+
+fn mark(tile: u32) {
+    atomicStore(&marks[tile], 1u);
+}
+
+// Whether a magnitude, given as its bits less one, is not zero and below a limit. A zero's is the largest there is.
+fn is_below(bits_less_one: u32, limit: u32) -> bool {
+    return bits_less_one < limit - 1u;
+}
+
+// 2⁻¹⁰⁰ and 2¹²⁰: between them a block's scale and its inverse are far from what a device may flush or exceed.
+const LEAST_PEAK: u32 = 0x0d800000u;
+const MOST_PEAK: u32 = 0x7b800000u;
 
 fn number(at: u32) -> f32 {
     return bitcast<f32>(params[at]);
@@ -157,11 +173,35 @@ fn bfloat_bits(bits: u32) -> u32 {
 
 // The value of a half's bits.
 fn from_half(bits: u32) -> f32 {
-    return unpack2x16float(bits).x;
+    let sign = (bits & 0x8000u) << 16u;
+    let body = bits & 0x7fffu;
+    if body < 0x400u {
+        return bitcast<f32>(sign | bitcast<u32>(f32(body) * 5.9604644775390625e-8));
+    }
+    return bitcast<f32>(sign | select((body << 13u) + 0x38000000u, (body << 13u) | 0x7f800000u, body >= 0x7c00u));
 }
 
-// 1 / scale; 0 where that is not a number to multiply with.
-fn inverse(scale: f32) -> f32 {
-    let inverse = divide(1.0, scale);
-    return select(inverse, 0.0, (bitcast<u32>(inverse) & 0x7f800000u) == 0x7f800000u);
+// 1 / d, rounded once, where both are far from the ends of what a single can be.
+fn reciprocal(d: f32) -> f32 {
+    let bits = bitcast<u32>(d);
+    let sign = bits & 0x80000000u;
+    let exponent = (bits >> 23u) & 255u;
+    let by = (bits & 0x7fffffu) | 0x800000u;
+    if by == 0x800000u {
+        return bitcast<f32>(sign | ((254u - exponent) << 23u));
+    }
+    // As in `divide`: 2⁴⁸ is nothing in 32 bits.
+    var quotient = u32(1.0 / f32(by) * 281474976710656.0);
+    var rest = bitcast<i32>(0u - quotient * by);
+    while rest < 0 {
+        quotient -= 1u;
+        rest += i32(by);
+    }
+    while rest >= i32(by) {
+        quotient += 1u;
+        rest -= i32(by);
+    }
+    let kept = quotient >> 1u;
+    let up = (quotient & 1u) == 1u && (rest != 0 || (kept & 1u) == 1u);
+    return bitcast<f32>(sign | (((252u - exponent) << 23u) + kept + select(0u, 1u, up)));
 }

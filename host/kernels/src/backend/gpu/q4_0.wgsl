@@ -4,12 +4,8 @@ fn larger(a: u32, b: u32) -> u32 {
 }
 
 fn pack(x: vec4<u32>, block: u32) -> u32 {
-    let id = inverses[block];
-    // Without a usable scale 0 is written; but for a block of zeros, the middle code.
-    let d = scales[block];
-    let middle = select(8.5, 0.0, id == 0.0 && (d >> 16u) != 0u);
-    let code = clamp(seal4(bitcast<vec4<f32>>(x) * id) + vec4<f32>(middle), vec4<f32>(0.0), vec4<f32>(15.0));
-    return bytes(vec4<u32>(code));
+    let scaled = seal4(bitcast<vec4<f32>>(x) * inverses[block]);
+    return bytes(vec4<u32>(clamp(scaled + vec4<f32>(8.5), vec4<f32>(0.0), vec4<f32>(15.0))));
 }
 
 fn nibbles(block: u32, k: u32) -> u32 {
@@ -21,7 +17,7 @@ fn word(w: u32) -> u32 {
     let even = (w / 9u) * 2u;
     let r = w % 9u;
     if r == 0u {
-        return (scales[even] & 0xffffu) | (nibbles(even, 0u) << 16u);
+        return scales[even] | (nibbles(even, 0u) << 16u);
     }
     if r < 4u {
         return (nibbles(even, r - 1u) >> 16u) | (nibbles(even, r) << 16u);
@@ -45,10 +41,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var j = 0u; j < 8u; j++) {
             largest = larger(largest, peaks[local * 9u + j]);
         }
-        let d = divide(bitcast<f32>(largest), -8.0);
-        // Beside the half's bits, whether the scale is a zero.
-        scales[local] = half_bits(d) | select(0u, 0x10000u, d != 0.0);
-        inverses[local] = inverse(d);
+        judge(largest & 0x7fffffffu, group.x);
+        // A block of zeros has the scale -0.
+        var d = bitcast<f32>(0x80000000u);
+        var id = 0.0;
+        if largest != 0u {
+            d = bitcast<f32>((largest ^ 0x80000000u) - 0x01800000u);
+            id = reciprocal(d);
+        }
+        scales[local] = half_bits(d);
+        inverses[local] = id;
     }
     workgroupBarrier();
     codes[local] = pack(x, local / 8u);

@@ -4,6 +4,11 @@
 
 const TOP: i32 = 15;
 const STEPS: u32 = 21u;
+// 2⁻²⁸, and 2⁻¹⁶ and 2⁸ for a sub-block's largest: between them everything that the search computes is a zero or far
+// above 2⁻¹²⁶.
+const LEAST: u32 = 0x31800000u;
+const LEAST_TOP: u32 = 0x37800000u;
+const MOST_TOP: u32 = 0x43800000u;
 
 // The numbers; 33 places for 32, so that columns fall on different banks.
 var<workgroup> xs: array<f32, 2112>;
@@ -107,6 +112,23 @@ fn search(at: u32) -> vec4<f32> {
     return vec4<f32>(scale, -low, best_by, best_low);
 }
 
+// Whether a sub-block's numbers are ones that a device could fail with.
+fn is_hard(at: u32) -> bool {
+    var smallest = 0xffffffffu;
+    var largest = 0u;
+    for (var i = 0u; i < 32u; i++) {
+        let size = bitcast<u32>(xs[at + i]) & 0x7fffffffu;
+        smallest = min(smallest, size - 1u);
+        largest = max(largest, size);
+    }
+    return is_below(smallest, LEAST) || is_below(largest - 1u, LEAST_TOP) || largest > MOST_TOP;
+}
+
+// Whether a scale or minimum is not zero, and too small.
+fn is_faint(x: f32) -> bool {
+    return is_below((bitcast<u32>(x) & 0x7fffffffu) - 1u, LEAST_PEAK);
+}
+
 fn six(by: f32, v: f32) -> u32 {
     return min(bitcast<u32>(nearest(seal(by * v))) & 255u, 63u);
 }
@@ -166,6 +188,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let found = search(at);
     scales[local] = found.x;
     mins[local] = found.y;
+    if is_hard(at) || is_faint(found.x) || is_faint(found.y) {
+        mark(group.x);
+    }
     workgroupBarrier();
 
     let first = local & 56u;

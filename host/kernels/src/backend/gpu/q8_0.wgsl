@@ -1,3 +1,18 @@
+// The 127th part of a number far from the smallest, rounded once.
+fn of_127(bits: u32) -> f32 {
+    let exponent = bits >> 23u;
+    let top = ((bits & 0x7fffffu) | 0x800000u) << 8u;
+    let quotient = top / 127u;
+    let rest = top - quotient * 127u;
+    // One or two bits more than are kept.
+    let long = quotient >= 0x2000000u;
+    let kept = quotient >> select(1u, 2u, long);
+    let lost = quotient & select(1u, 3u, long);
+    let half = select(1u, 2u, long);
+    let up = lost > half || (lost == half && (rest != 0u || (kept & 1u) == 1u));
+    return bitcast<f32>(((exponent - select(8u, 7u, long)) << 23u) + kept + select(0u, 1u, up));
+}
+
 fn pack(x: vec4<u32>, id: f32) -> u32 {
     let scaled = bitcast<vec4<u32>>(seal4(bitcast<vec4<f32>>(x) * id));
     // Half away from zero: adding the largest number below a half and truncating never rounds twice.
@@ -35,9 +50,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var j = 0u; j < 8u; j++) {
             largest = max(largest, peaks[local * 9u + j]);
         }
-        let d = divide(bitcast<f32>(largest), 127.0);
+        judge(largest, group.x);
+        var d = 0.0;
+        var id = 0.0;
+        if largest != 0u {
+            d = of_127(largest);
+            id = reciprocal(d);
+        }
         scales[local] = half_bits(d);
-        inverses[local] = inverse(d);
+        inverses[local] = id;
     }
     workgroupBarrier();
     codes[local] = pack(x, inverses[local / 8u]);

@@ -34,6 +34,13 @@ fn peak(x: vec4<u32>) -> u32 {
     return max(max(size.x, size.y), max(size.z, size.w));
 }
 
+// Marks the tile if a block's largest magnitude is one that a device could fail with.
+fn judge(largest: u32, tile: u32) {
+    if is_below(largest - 1u, LEAST_PEAK) || largest >= MOST_PEAK {
+        mark(tile);
+    }
+}
+
 fn bytes(x: vec4<u32>) -> u32 {
     return x.x | (x.y << 8u) | (x.z << 16u) | (x.w << 24u);
 }

@@ -49,9 +49,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var j = 0u; j < 8u; j++) {
             largest = max(largest, eighths[local * 8u + j]);
         }
+        judge(largest, group.x);
         let d = bitcast<f32>(largest);
         scales[local] = half_bits(d);
-        inverses[local] = inverse(d);
+        var id = 0.0;
+        if largest != 0u {
+            id = reciprocal(d);
+        }
+        inverses[local] = id;
     }
     workgroupBarrier();
     codes[local] = pack(x, inverses[local / 64u]);

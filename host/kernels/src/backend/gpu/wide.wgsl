@@ -5,6 +5,14 @@ struct Eight {
     b: vec4<f32>,
 }
 
+// The smallest magnitude that was read, as `is_below` has it.
+var<private> smallest: u32 = 0xffffffffu;
+
+fn note(x: vec4<f32>) {
+    let size = (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) - vec4<u32>(1u);
+    smallest = min(smallest, min(min(size.x, size.y), min(size.z, size.w)));
+}
+
 fn seal4(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4<u32>(params[2]));
 }
@@ -20,7 +28,7 @@ fn widen(words: vec2<u32>, format: u32) -> vec4<f32> {
         let high = words & vec2<u32>(0xffff0000u);
         return bitcast<vec4<f32>>(vec4<u32>(low.x, high.x, low.y, high.y));
     }
-    return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
+    return vec4<f32>(from_half(words.x & 0xffffu), from_half(words.x >> 16u), from_half(words.y & 0xffffu), from_half(words.y >> 16u));
 }
 
 // Elements 8 i to 8 i + 7 of what begins at word `place`: singles (0) or narrower.
