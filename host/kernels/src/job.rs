@@ -13,7 +13,7 @@ use report::Noise;
 pub use report::{Line, Report};
 pub use room::{convert_room, merge_room};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Kind};
 use crate::level::Level;
 use crate::merge::{self, Plan};
 use crate::pool::{self, Pool};
@@ -230,7 +230,7 @@ fn tensor(
         return whole(&job, shape, to, sink, means, share);
     }
     let (elements, size) = to.format.block();
-    let chunk = means.backend.chunk();
+    let chunk = means.backend.chunk(Kind::of(to));
     let parts = pool::map(means.pool, job.count().div_ceil(chunk), |i| {
         let from = i * chunk;
         let count = chunk.min(job.count() - from);
@@ -312,7 +312,7 @@ fn whole(
     means: Means<'_>,
     share: impl Fn(usize) -> u64,
 ) -> Result<Option<f64>> {
-    let chunk = means.backend.chunk();
+    let chunk = means.backend.chunk(Kind::of(to));
     let parts = pool::map(means.pool, job.count().div_ceil(chunk), |i| {
         let from = i * chunk;
         let mut values = vec![0.0f32; chunk.min(job.count() - from)];
