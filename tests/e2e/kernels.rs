@@ -416,8 +416,12 @@ impl Backend for Slow {
         "slow".into()
     }
 
-    fn chunk(&self) -> usize {
+    fn chunk(&self, _kind: kernels::Kind) -> usize {
         1 << 18
+    }
+
+    fn has(&self, _kind: kernels::Kind) -> bool {
+        true
     }
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> kernels::Result<()> {

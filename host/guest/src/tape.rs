@@ -20,6 +20,13 @@ pub struct Record {
     pub(crate) cut: bool,
 }
 
+impl Record {
+    /// A record as the journal keeps it; none if nothing was recorded.
+    pub fn read(bytes: &[u8]) -> Option<Record> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
 /// Bytes, as one piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bytes(#[serde(with = "raw")] pub(crate) Vec<u8>);
