@@ -42,12 +42,12 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Changes a second that are durable when `waiting` share one sync, and the CPU time of one, on a base of 100 000.
+/// Changes a second that are durable when `waiting` share one sync, and the CPU time of one, on a base of 20 000.
 fn appends(engine: &str, folder: &Path, waiting: usize) -> Outcome<(f64, Duration)> {
     fs::create_dir_all(folder)?;
     let mut store = open(engine, folder)?;
     let mut load = Load::new(7);
-    for _ in 0..100 {
+    for _ in 0..20 {
         group(&mut *store, &mut load, 1000)?;
     }
     let (begun, cpu, first) = (Instant::now(), cpu(), load.seq());
