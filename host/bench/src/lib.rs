@@ -16,6 +16,7 @@ mod program;
 mod report;
 mod shares;
 mod spawn;
+mod swap;
 mod turns;
 mod village;
 mod weights;
@@ -40,7 +41,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 12] = [
+pub const GROUPS: [&str; 13] = [
     "spawn",
     "turn",
     "durable",
@@ -49,6 +50,7 @@ pub const GROUPS: [&str; 12] = [
     "fairness",
     "deadline",
     "density",
+    "swap",
     "http",
     "kernels",
     "program",
@@ -71,6 +73,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "fairness" => fairness::measure(plan)?,
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
+            "swap" => swap::measure(plan)?,
             "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
             "program" => program::measure(plan)?,
