@@ -51,7 +51,8 @@ impl Keeping {
         let mut grants = Grants { state: true, budget: true, ..Grants::default() };
         grants.open("agents=*")?;
         let grants = Arc::new(grants);
-        let enrolment = Enrolment { version: version.clone(), budget, grants, group: None, retry: Retry::default(), record: false };
+        let enrolment =
+            Enrolment { version: version.clone(), budget, grants, group: None, retry: Retry::default(), record: false };
         Ok(self.host.enrol(name, enrolment)?)
     }
 

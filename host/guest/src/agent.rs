@@ -73,7 +73,8 @@ impl Agent {
         let row = Arc::new(Row::default());
         let place = row.add(house.seats.clone().take(version.0.room())?);
         let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
-        let (books, Lasts { retry, record, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let (books, Lasts { retry, record, before }) =
+            lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
         let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
         let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record));

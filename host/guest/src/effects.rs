@@ -127,9 +127,8 @@ impl Effects {
 
     /// What it told, in order: to whom, the skill, what.
     pub(crate) fn told(&self) -> Vec<(String, String, Bytes)> {
-        let parts = |to: &String, message: &Message| {
-            (to.clone(), message.skill.clone(), Bytes(message.payload.body.clone()))
-        };
+        let parts =
+            |to: &String, message: &Message| (to.clone(), message.skill.clone(), Bytes(message.payload.body.clone()));
         let now = self.told.iter().map(|told| parts(&told.to, &told.message));
         let later = self.later.iter().map(|later| parts(&later.to, &later.message));
         now.chain(later).chain(self.pretended.iter().cloned()).collect()

@@ -82,7 +82,8 @@ impl Agent {
         let grants = rehearsed(&self.standing.grants);
         let accounts = Accounts::new(self.budget(), &grants, Above::Apart(&agent), house, None)?;
         let name = self.standing.name.clone();
-        let standing = Standing::new(name, Arc::new(grants), accounts.clone(), house.clone(), (None, Retry::NEVER, false));
+        let standing =
+            Standing::new(name, Arc::new(grants), accounts.clone(), house.clone(), (None, Retry::NEVER, false));
         let (copied, counted, explaining, cleaning) =
             (accounts.clone(), accounts.clone(), accounts.clone(), accounts.clone());
         Ok(Apart {

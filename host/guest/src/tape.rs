@@ -87,7 +87,11 @@ impl Tape {
     }
 
     /// In a turn that is run again: the first thing on the record that is `wanted`. The outer `None` is a turn of its own.
-    pub(crate) fn find<T>(&mut self, what: impl FnOnce() -> String, wanted: impl Fn(&Seen) -> Option<T>) -> Option<Option<T>> {
+    pub(crate) fn find<T>(
+        &mut self,
+        what: impl FnOnce() -> String,
+        wanted: impl Fn(&Seen) -> Option<T>,
+    ) -> Option<Option<T>> {
         let Tape::Playing(playing) = self else { return None };
         let found = playing.reads.iter().enumerate().find_map(|(at, seen)| Some((at, wanted(seen)?)));
         match found {

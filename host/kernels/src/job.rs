@@ -92,6 +92,17 @@ pub fn merge_sharded(
 
 /// Turns one model into others types.
 pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadata, means: Means<'_>) -> Result<Report> {
+    convert_sharded(weights, types, (path, u64::MAX), metadata, means)
+}
+
+/// The same, into safetensors files that hold so many bytes of tensors each, with an index, if one file would hold more.
+pub fn convert_sharded(
+    weights: &Weights,
+    types: &Types,
+    (path, most): (&Path, u64),
+    metadata: &Metadata,
+    means: Means<'_>,
+) -> Result<Report> {
     let infos = weights.infos();
     let pieces = infos
         .iter()
@@ -102,7 +113,7 @@ pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadat
             to: types.of(&info.name, &info.shape, info.format),
         })
         .collect();
-    write(pieces, &types.tell(metadata), (path, u64::MAX), means, |i, make| {
+    write(pieces, &types.tell(metadata), (path, most), means, |i, make| {
         make(&merge::Ask::copy(weights.view(&infos[i])))?;
         weights.forget(&infos[i]);
         Ok(())

@@ -100,7 +100,9 @@ impl Ctx {
     /// In a turn that is run again: what such a scan found.
     fn found(&mut self, prefix: &str, after: Option<&str>, most: u32) -> Option<Result<Vec<Entry>, Error>> {
         let wanted = |seen: &Seen| match seen {
-            Seen::Scan { prefix: p, after: a, most: m, found } if p == prefix && a.as_deref() == after && *m == most => {
+            Seen::Scan { prefix: p, after: a, most: m, found }
+                if p == prefix && a.as_deref() == after && *m == most =>
+            {
                 Some(found.clone())
             }
             _ => None,
