@@ -25,6 +25,9 @@ const TOGETHER: u64 = 1000;
 /// How long a message waits when the store could not keep what came of it. That is no failure of the message's.
 const STORE: Duration = Duration::from_secs(1);
 
+/// Whoever hands over a message that was kept just before a life began does so within this time.
+const LATE: Duration = Duration::from_secs(5);
+
 /// How often a life looks whether the one before it has ended.
 const ENDING: Duration = Duration::from_millis(1);
 
@@ -73,6 +76,7 @@ impl<T: Lasting> Life<T> {
             }
         }
         self.found.last = last;
+        self.found.until = now + LATE.as_nanos() as u64;
         Ok(())
     }
 
@@ -158,9 +162,9 @@ impl<T: Lasting> Life<T> {
                 if let Some(instance) = &mut self.instance {
                     instance.data().commit();
                 }
-                let Handed { message, place, desk, .. } = *handed;
+                let Handed { message, place, desk, origin } = *handed;
                 drop((message, place));
-                desk.deliver(answer);
+                self.deliver(desk, origin, answer);
             }
             Err(error) => self.lost(handed, answer, error),
         }
@@ -221,7 +225,7 @@ impl<T: Lasting> Life<T> {
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
-            Ok(_) if dead => handed.desk.deliver(answer),
+            Ok(_) if dead => self.deliver(handed.desk, handed.origin, answer),
             Err(store::Error::Conflict { .. }) => {}
             Ok(_) => {
                 handed.message.attempt += 1;

@@ -52,7 +52,7 @@ impl Keeping {
         grants.open("agents=*")?;
         let grants = Arc::new(grants);
         let enrolment =
-            Enrolment { version: version.clone(), budget, grants, group: None, retry: Retry::default(), record: false };
+            Enrolment { version: version.clone(), budget, grants, group: None, retry: Retry::default(), record: false, care: agents::Care::default() };
         Ok(self.host.enrol(name, enrolment)?)
     }
 

@@ -5,7 +5,7 @@ use crate::agent::{Agent, Lasts};
 use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::house::House;
-use agents::{Door, Retry};
+use agents::{Care, Door, Retry};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::Task;
@@ -28,6 +28,8 @@ pub struct Enrolment {
     pub retry: Retry,
     /// Whether what its turns read is kept, so that they can be run again.
     pub record: bool,
+    /// How it is looked after.
+    pub care: Care,
 }
 
 /// The agents that a host keeps by name.
@@ -112,9 +114,9 @@ impl Roll {
         if let Some(agent) = now.agent.as_ref().filter(|agent| !agent.door().shut()) {
             return Ok(Some(agent.clone()));
         }
-        let Enrolment { version, budget, grants, group, retry, record } = now.enrolment.clone();
+        let Enrolment { version, budget, grants, group, retry, record, care } = now.enrolment.clone();
         let before = now.agent.take().map(|agent| agent.task().clone()).or_else(|| now.before.take());
-        let lasts = Lasts { retry, record, before };
+        let lasts = Lasts { retry, record, care, before };
         let above = group.as_ref().map_or(Above::Nobody, Above::Group);
         let agent = Agent::start(house, name.into(), &version, budget, grants, above, Some(lasts))?;
         if let Some(group) = &group {
