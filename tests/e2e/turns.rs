@@ -51,7 +51,7 @@ async fn what_a_turn_kept_is_there_after_the_host_has_gone() {
     assert_eq!(second.lines("bob").await, ["two"]);
     assert_eq!(second.post("ada", "note", "three").await.expect("it goes on"), "3");
     assert!(settled(&second), "nothing waits any more");
-    // second.books.store().verify().expect("the chain of the journal holds");
+    second.books.store().read().verify().expect("the chain of the journal holds");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,11 @@ impl Lasting {
 
     /// A host over a store.
     pub async fn over(store: Store) -> Lasting {
-        let books = Books::open(store).await.unwrap_or_else(|error| panic!("{error}"));
+        Lasting::with(Books::open(store).await.unwrap_or_else(|error| panic!("{error}"))).await
+    }
+
+    /// A host that goes on with what is kept.
+    pub async fn with(books: Arc<Books>) -> Lasting {
         let host = builder(64).books(books.clone()).build().unwrap_or_else(|error| panic!("{error}"));
         let clerk = host.load(guest("clerk")).await.unwrap_or_else(|error| panic!("{error}"));
         Lasting { host, books, clerk, care: Care::default() }
@@ -54,7 +58,8 @@ impl Lasting {
     /// Enrols an agent.
     pub fn enrol(&self, name: &str, version: guest::Version, retry: Retry) {
         let grants = Arc::new(grants(&["state", "agents=*", "spawn"]));
-        let enrolment = Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true, care: self.care };
+        let enrolment =
+            Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true, care: self.care };
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

@@ -145,7 +145,8 @@ impl Door {
 
     /// Sends a message into a place that was kept for it.
     pub fn send(&self, place: Place, message: Message, desk: Desk, origin: Origin) -> Result<(), Refusal> {
-        self.put(Work::Handle(Box::new(Handed { message, place, desk, origin })))
+        let again = matches!(origin, Origin::Ask { again: true, .. });
+        self.put(Work::Handle(Box::new(Handed { message, place, desk, origin, again })))
     }
 
     /// Keeps a message from outside for the agent `to`, which this is the door of, and sends it when it is kept. `kept` is

@@ -17,8 +17,8 @@ mod settle;
 pub mod swap;
 
 pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
-pub use care::Care;
 pub use books::{Books, Strays, question};
+pub use care::Care;
 pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};
 pub use mail::raw;

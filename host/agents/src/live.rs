@@ -1,8 +1,8 @@
 //! An agent's life: one message after the other.
 
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
-use crate::door::{Desk, Origin, Place};
 use crate::care::{Breaker, Pulse, PutAway};
+use crate::door::{Desk, Origin, Place};
 use crate::queue::Queue;
 use crate::settle::Tally;
 use crate::swap::Orders;
@@ -31,6 +31,8 @@ pub(crate) struct Handed {
     pub(crate) place: Place,
     pub(crate) desk: Desk,
     pub(crate) origin: Origin,
+    /// Whether it may have been tried before, in this life or in one that was cut off.
+    pub(crate) again: bool,
 }
 
 /// Handles what arrives, until nobody can send any more or the agent is stopped.
@@ -207,7 +209,9 @@ impl<T: Lasting> Life<T> {
     }
 
     /// The guest's part of a turn. What it did is not yet done.
-    pub(crate) async fn handle(&mut self, message: &Message, desk: &mut Desk, lasts: bool) -> Answer {
+    pub(crate) async fn handle(&mut self, handed: &mut Handed) -> Answer {
+        let Handed { message, desk, origin, again, .. } = handed;
+        let (lasts, again) = (*origin != Origin::Memory, *again);
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (memory, before) = (self.spec.memory.clone(), self.used());
         memory.take_peak();
@@ -215,7 +219,7 @@ impl<T: Lasting> Life<T> {
         let asleep = &mut self.asleep;
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec, asleep).await?;
-            instance.data().begin(Begin { message: lasts.then_some(message), until, chunks });
+            instance.data().begin(Begin { message: lasts.then_some(&*message), again, until, chunks });
             instance.handle(message).await?.map_err(Error::Failed)
         })
         .await;
@@ -269,7 +273,7 @@ impl<T: Lasting> Life<T> {
         let (instance, spec, asleep) = (&mut self.instance, &self.spec, &mut self.asleep);
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec, asleep).await?;
-            instance.data().begin(Begin { message: None, until, chunks: None });
+            instance.data().begin(Begin { message: None, again: false, until, chunks: None });
             work(instance).await
         })
         .await;

@@ -65,7 +65,8 @@ impl<T: Lasting> Life<T> {
             // It had room when it was accepted, and keeps it if there is less now.
             let place =
                 Place { message: mailbox.messages.hold(1).ok(), _bytes: mailbox.bytes.hold(size(&message)).ok() };
-            let handed = Box::new(Handed { message, place, desk: Desk::nobody(), origin: Origin::Kept(number) });
+            let handed =
+                Box::new(Handed { message, place, desk: Desk::nobody(), origin: Origin::Kept(number), again: true });
             match due.saturating_sub(unix) {
                 0 => self.queue.push(handed),
                 // A clock that was set back makes nobody wait longer than the longest back-off.
@@ -89,8 +90,7 @@ impl<T: Lasting> Life<T> {
             let Handed { desk, .. } = *handed;
             return desk.deliver(Answer { outcome: Ok(reply), receipt: Default::default(), held: None });
         }
-        let lasts = handed.origin != Origin::Memory;
-        let answer = self.handle(&handed.message, &mut handed.desk, lasts).await;
+        let answer = self.handle(&mut handed).await;
         match &answer.outcome {
             Ok(_) => self.keep(&books, handed, answer).await,
             Err(_) => self.fail(&books, handed, answer).await,
@@ -100,9 +100,9 @@ impl<T: Lasting> Life<T> {
         }
     }
 
-    async fn deal_in_memory(&mut self, handed: Handed) {
-        let Handed { message, place, mut desk, .. } = handed;
-        let answer = self.handle(&message, &mut desk, false).await;
+    async fn deal_in_memory(&mut self, mut handed: Handed) {
+        let answer = self.handle(&mut handed).await;
+        let Handed { message, place, desk, .. } = handed;
         match (&answer.outcome, &mut self.instance) {
             (Ok(_), Some(instance)) => {
                 instance.data().commit();
@@ -141,7 +141,7 @@ impl<T: Lasting> Life<T> {
                 let key = (&*self.spec.name, *number);
                 // Another life of this agent may have handled it meanwhile.
                 change.require(&MAIL, key).delete(&MAIL, key);
-                if did.asked > 0 || handed.message.attempt > 1 {
+                if did.asked > 0 || handed.again {
                     change.clear(REPLIES.starting(&answers_of(&handed.message)));
                 }
             }
@@ -162,7 +162,7 @@ impl<T: Lasting> Life<T> {
                 if let Some(instance) = &mut self.instance {
                     instance.data().commit();
                 }
-                let Handed { message, place, desk, origin } = *handed;
+                let Handed { message, place, desk, origin, .. } = *handed;
                 drop((message, place));
                 self.deliver(desk, origin, answer);
             }
@@ -171,12 +171,13 @@ impl<T: Lasting> Life<T> {
     }
 
     /// What a turn did could not be kept, so it did not happen.
-    fn lost(&mut self, handed: Box<Handed>, answer: Answer, error: store::Error) {
+    fn lost(&mut self, mut handed: Box<Handed>, answer: Answer, error: store::Error) {
         self.instance = None;
         match (handed.origin, &error) {
             // Somebody else did it, and has answered.
             (Origin::Kept(_), store::Error::Conflict { .. }) => {}
             (Origin::Kept(_), _) => {
+                handed.again = true;
                 let due = clock::now() + STORE.as_nanos() as u64;
                 self.queue.rest(handed, due, self.spec.retry.ordered);
             }
@@ -198,6 +199,7 @@ impl<T: Lasting> Life<T> {
         if matches!(error, Error::Broke(runtime::Fault::Stopped)) {
             return handed.desk.deliver(answer);
         }
+        handed.again = true;
         let retry = self.spec.retry;
         let dead = event::is_final(error) || handed.message.attempt >= retry.attempts;
         let wait = retry.wait(handed.message.attempt, clock::now());

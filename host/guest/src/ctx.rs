@@ -57,7 +57,8 @@ pub struct Ctx {
 /// A turn whose message is tried again if it fails.
 pub(crate) struct Turn {
     pub(crate) id: String,
-    pub(crate) attempt: u32,
+    /// Whether it may have been tried before.
+    pub(crate) again: bool,
 }
 
 /// What a command is given beside its grants.
@@ -148,7 +149,7 @@ impl Guest for Ctx {
 
     fn begin(&mut self, turn: Begin<'_>) {
         self.until = turn.until;
-        self.turn = turn.message.map(|message| Turn { id: message.id.clone(), attempt: message.attempt });
+        self.turn = turn.message.map(|message| Turn { id: message.id.clone(), again: turn.again });
         if !self.tape.is_playing() {
             let wanted = self.standing.record && turn.message.is_some();
             self.tape = if wanted { Tape::Recording(Box::default()) } else { Tape::Off };

@@ -50,6 +50,8 @@ pub trait Guest: Send + 'static {
 pub struct Begin<'a> {
     /// The message that it handles, if that is tried again when it fails.
     pub message: Option<&'a Message>,
+    /// Whether it may have been tried before, in this life of the host or in one that was cut off.
+    pub again: bool,
     /// Its deadline, by [`clock::now`](crate::clock::now).
     pub until: u64,
     /// Where provisional chunks of the reply go; none if nobody waits for them.

@@ -102,7 +102,7 @@ impl<T: Guest> Rehearsal<T> {
                 *instance = Some(Instance::start(version, (apart.data)(version)?).await?);
             }
             let instance = instance.as_mut().expect("it was made if there was none");
-            instance.data().begin(Begin { message: None, until, chunks: None });
+            instance.data().begin(Begin { message: None, again: false, until, chunks: None });
             work(instance).await
         })
         .await;

@@ -126,7 +126,7 @@ impl Ctx {
     /// The id of the next question of this turn, and whether it may have been asked before; none if nobody keeps replies.
     fn next_question(&mut self) -> (String, Option<bool>) {
         let Some(turn) = &self.turn else { return (self.standing.house.message(), None) };
-        let (id, again) = (turn.id.clone(), turn.attempt > 1);
+        let (id, again) = (turn.id.clone(), turn.again);
         let effects = self.effects();
         effects.asked += 1;
         (format!("{id}.{}", effects.asked), Some(again))
