@@ -140,8 +140,9 @@ impl<T: Lasting> Life<T> {
     }
 
     fn take_in(&mut self, handed: Box<Handed>) {
-        if !self.found.has(handed.origin) {
-            self.queue.push(handed);
+        match self.found.has(handed.origin) {
+            true => self.queue.attend(*handed),
+            false => self.queue.push(handed),
         }
     }
 

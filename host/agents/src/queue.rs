@@ -60,6 +60,15 @@ impl Queue {
         self.resting.insert((due, self.rests), Resting { lane, waiting: VecDeque::from([handed]), holds });
     }
 
+    /// Somebody waits for what comes of a message that was found in the store, and that waits here.
+    pub(crate) fn attend(&mut self, handed: Handed) {
+        let resting = self.resting.values_mut().flat_map(|resting| &mut resting.waiting);
+        let mut all = self.lanes.iter_mut().flatten().chain(resting);
+        if let Some(waiting) = all.find(|waiting| waiting.origin == handed.origin) {
+            waiting.desk = handed.desk;
+        }
+    }
+
     /// When the next message that failed is tried again.
     pub(crate) fn due(&self) -> Option<u64> {
         self.resting.first_key_value().map(|((due, _), _)| *due)

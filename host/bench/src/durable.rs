@@ -15,8 +15,7 @@ const RELAY: &[u8] = include_bytes!("../guests/relay.wasm");
 
 /// Agents in the ring, and messages that go round it at once.
 const AGENTS: usize = 1000;
-const LIMITS: [(&str, &str); 4] =
-    [("cpu", "100%"), ("burst", "10s"), ("messages", "1000000/s"), ("memory", "8MiB")];
+const LIMITS: [(&str, &str); 4] = [("cpu", "100%"), ("burst", "10s"), ("messages", "1000000/s"), ("memory", "8MiB")];
 
 pub(crate) fn measure(plan: &Plan) -> Rows {
     let (rounds, hops) = if plan.quick { (2, 10) } else { (5, 60) };

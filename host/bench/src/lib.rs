@@ -14,6 +14,7 @@ mod native;
 mod plain;
 mod program;
 mod report;
+mod running;
 mod shares;
 mod spawn;
 mod turns;
@@ -40,7 +41,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 12] = [
+pub const GROUPS: [&str; 13] = [
     "spawn",
     "turn",
     "durable",
@@ -52,6 +53,7 @@ pub const GROUPS: [&str; 12] = [
     "http",
     "kernels",
     "program",
+    "village",
     "authoring",
 ];
 
@@ -74,6 +76,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
             "program" => program::measure(plan)?,
+            "village" => running::measure(plan)?,
             _ => authoring::measure(plan)?,
         };
         for row in rows {

@@ -159,6 +159,8 @@ fn ended(left: u64, json: bool) {
     match (json, left) {
         (true, _) => print::json(&json!({ "stopped": true, "left": left })),
         (false, 0) => print::err("village: stopped"),
-        (false, _) => print::err(&format!("village: stopped, with {left} messages under way; what is kept of them goes on next time")),
+        (false, _) => print::err(&format!(
+            "village: stopped, with {left} messages under way; what is kept of them goes on next time"
+        )),
     }
 }
