@@ -1,7 +1,8 @@
 //! The other side: asks a running village.
 
 use crate::wire::{
-    Accepted, Agents, BackupTo, Card, DeadLetters, Failure, Groups, Log, ManifestText, Message, NewAgent, Reason, Reply,
+    Accepted, Agents, BackupTo, Cancelled, Card, DeadLetters, Failure, Groups, Log, ManifestText, Message, NewAgent,
+    NewVersion, Reason, Reply, Versions,
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use village::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Uploaded, Verified};
+use village::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Step, Uploaded, Verified};
 
 /// A running village, as its clients see it.
 pub struct Client {
@@ -196,6 +197,27 @@ impl Client {
         self.stream(Method::GET, &format!("/v1/events{since}"), None, Full::default()).await
     }
 
+    /// Lets another component take over; its steps come as pieces `step`.
+    pub async fn swap(&self, name: &str, version: &NewVersion) -> Answer<Pieces> {
+        let (kind, body) = json(version);
+        self.stream(Method::POST, &of(name, "/swap"), kind, body).await
+    }
+
+    /// Calls off the swap that is under way.
+    pub async fn cancel_swap(&self, name: &str) -> Answer<Cancelled> {
+        self.bare(Method::DELETE, &of(name, "/swap")).await
+    }
+
+    /// Lets the version before take over again.
+    pub async fn rollback(&self, name: &str) -> Answer<Pieces> {
+        self.stream(Method::POST, &of(name, "/rollback"), None, Full::default()).await
+    }
+
+    /// The versions that an agent had.
+    pub async fn versions(&self, name: &str) -> Answer<Versions> {
+        self.get(&of(name, "/versions")).await
+    }
+
     /// Messages that were given up: one agent's, or all.
     pub async fn dead_letters(&self, agent: Option<&str>) -> Answer<DeadLetters> {
         let agent = agent.map(|agent| format!("&agent={}", escaped(agent))).unwrap_or_default();
@@ -364,6 +386,11 @@ impl Pieces {
 
     /// The next line of a log that is followed; what else the stream says is skipped.
     pub async fn line(&mut self) -> Answer<Option<Stamped<Spoken>>> {
+        self.kind().await
+    }
+
+    /// The next step of a swap.
+    pub async fn step(&mut self) -> Answer<Option<Step>> {
         self.kind().await
     }
 

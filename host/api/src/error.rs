@@ -69,7 +69,8 @@ fn status(wrong: &Wrong) -> StatusCode {
             StatusCode::NOT_FOUND
         }
         Wrong::Exists { .. } | Wrong::Stopped { .. } | Wrong::Key { .. } | Wrong::Busy { .. } => StatusCode::CONFLICT,
-        Wrong::Bad(_) => StatusCode::BAD_REQUEST,
+        Wrong::Bad(_) | Wrong::Swap(guest::Refused::Plan { .. }) => StatusCode::BAD_REQUEST,
+        Wrong::Swap(_) => StatusCode::CONFLICT,
         Wrong::Load { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Wrong::Refused(guest::Refusal::Full { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,

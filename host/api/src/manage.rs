@@ -2,7 +2,7 @@
 
 use crate::error::{Error, bad};
 use crate::routes::{App, Bytes, Json, Letter, Name};
-use crate::wire::{BackupTo, Groups, NewAgent};
+use crate::wire::{BackupTo, Cancelled, Groups, NewAgent};
 use axum::extract::State;
 use http::StatusCode;
 use std::collections::BTreeMap;
@@ -85,6 +85,10 @@ pub(crate) async fn discard(State(app): State<App>, letter: Letter) -> Result<St
 pub(crate) async fn backup(State(app): State<App>, Json(to): Json<BackupTo>) -> Made<Backup> {
     let backup = finished(async move { app.village.backup(to.folder.into()).await }).await?;
     Ok((StatusCode::CREATED, axum::Json(backup)))
+}
+
+pub(crate) async fn cancel_swap(State(app): State<App>, Name(name): Name) -> Result<axum::Json<Cancelled>, Error> {
+    Ok(axum::Json(Cancelled { cancelled: app.village.cancel_swap(&name)? }))
 }
 
 /// Does something to its end, whoever waits for it.

@@ -3,7 +3,7 @@
 use crate::document;
 use crate::error::Error;
 use crate::routes::{App, Name, Query};
-use crate::wire::{Agents, Card, DeadLetters, Groups, Log};
+use crate::wire::{Agents, Card, DeadLetters, Groups, Log, Versions};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -113,4 +113,8 @@ pub(crate) async fn audit(State(app): State<App>, Query(span): Query<Span>) -> R
 
 pub(crate) async fn verify(State(app): State<App>) -> Result<Json<Verified>, Error> {
     Ok(Json(app.village.verify().await?))
+}
+
+pub(crate) async fn versions(State(app): State<App>, Name(name): Name) -> Result<Json<Versions>, Error> {
+    Ok(Json(Versions { versions: app.village.versions(&name)? }))
 }

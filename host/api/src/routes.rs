@@ -261,6 +261,42 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
         ),
         (
             Route {
+                body: Some("NewVersion"),
+                ..json(
+                    &[(200, Shape::Events)],
+                    route(
+                        "post",
+                        "/v1/agents/{name}/swap",
+                        "swap",
+                        "Let another component take over: an event `step` for each step, the last of them live, refused or back",
+                    ),
+                )
+            },
+            post(streams::swap),
+        ),
+        (
+            json(
+                &[(200, Shape::Json("Cancelled"))],
+                route("delete", "/v1/agents/{name}/swap", "cancel-swap", "Call off the swap that is under way"),
+            ),
+            delete(manage::cancel_swap),
+        ),
+        (
+            json(
+                &[(200, Shape::Events)],
+                route("post", "/v1/agents/{name}/rollback", "rollback", "Let the version before take over again"),
+            ),
+            post(streams::rollback),
+        ),
+        (
+            json(
+                &[(200, Shape::Json("Versions"))],
+                route("get", "/v1/agents/{name}/versions", "versions", "The versions that an agent had"),
+            ),
+            get(read::versions),
+        ),
+        (
+            Route {
                 query: LETTERS,
                 ..json(
                     &[(200, Shape::Json("DeadLetters"))],

@@ -220,6 +220,33 @@ fn village() -> Vec<(&'static str, Value)> {
         ),
         ("Groups", whole(json!({ "groups": list(of("Group")) }))),
         (
+            "NewVersion",
+            given(
+                &["digest"],
+                json!({
+                    "digest": text(),
+                    "shadow": count(),
+                    "canary": text(),
+                    "window": count(),
+                    "max-failures": text(),
+                    "max-p99": text(),
+                    "within": text(),
+                    "memory": { "enum": ["carried", "carried-or-cold", "cold"] },
+                    "fewer-skills": { "type": "boolean" },
+                }),
+            ),
+        ),
+        (
+            "Version",
+            whole(json!({
+                "digest": text(),
+                "place": { "enum": ["coming", "live", "before"] },
+                "time": maybe("integer"),
+            })),
+        ),
+        ("Versions", whole(json!({ "versions": list(of("Version")) }))),
+        ("Cancelled", whole(json!({ "cancelled": { "type": "boolean" } }))),
+        (
             "DeadLetter",
             whole(json!({
                 "agent": text(),
@@ -406,7 +433,22 @@ mod tests {
         };
         holds("DeadLetter", &letter);
         holds("DeadLetters", &wire::DeadLetters { letters: vec![letter] });
-        let held = 29;
+        let plan = wire::NewVersion {
+            shadow: Some(1),
+            canary: word(),
+            window: Some(1),
+            max_failures: word(),
+            max_p99: word(),
+            within: word(),
+            memory: word(),
+            ..Default::default()
+        };
+        holds("NewVersion", &plan);
+        let version = village::VersionFigures { digest: String::new(), place: String::new(), time: None };
+        holds("Version", &version);
+        holds("Versions", &wire::Versions { versions: vec![version] });
+        holds("Cancelled", &wire::Cancelled { cancelled: true });
+        let held = 33;
         assert_eq!(all().len(), held + 2, "and `Component` and `Fields`, which are of no type: hold a new one too");
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::routes::{App, Json, Name, Query};
-use crate::wire::{Body, Message, Reply};
+use crate::wire::{Body, Message, NewVersion, Reply};
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use village::{Since, Village};
+use village::{Since, Steps, Village};
 
 type Stream = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
 
@@ -180,6 +180,37 @@ async fn listen(
         let _ = events.send(Ok(event("lost", &json!({ "lost": lost })))).await;
     }
     Reply::try_from(came)
+}
+
+pub(crate) async fn swap(
+    State(app): State<App>,
+    Name(name): Name,
+    Json(version): Json<NewVersion>,
+) -> Result<Stream, Error> {
+    let seat = seat(&app)?;
+    let plan = version.plan()?;
+    let digest =
+        version.digest.parse().map_err(|problem: base::Bad| crate::error::bad(format!("`digest`: {problem}")))?;
+    Ok(steps(seat, app.village.swap(&name, digest, plan).await?))
+}
+
+pub(crate) async fn rollback(State(app): State<App>, Name(name): Name) -> Result<Stream, Error> {
+    let seat = seat(&app)?;
+    Ok(steps(seat, app.village.rollback(&name).await?))
+}
+
+/// The steps of a swap, as they come. It goes on also when nobody reads them.
+fn steps(seat: OwnedSemaphorePermit, mut steps: Steps) -> Stream {
+    let (events, waiting) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        let _seat = seat;
+        while let Some(step) = steps.next().await {
+            if events.send(Ok(event("step", &json!(step)))).await.is_err() {
+                return;
+            }
+        }
+    });
+    Sse::new(ReceiverStream::new(waiting)).keep_alive(KeepAlive::new().interval(ALIVE))
 }
 
 fn event(name: &str, data: &Value) -> Event {

@@ -3,12 +3,12 @@
 use crate::error::{Error, bad};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use guest::{Payload, Priority, Receipt};
+use guest::{Memory, Payload, Plan, Priority, Receipt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use village::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped};
+use village::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped, VersionFigures};
 
 /// An agent to be deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,6 +295,83 @@ impl From<guest::Card> for Card {
         });
         Card { name, version, role, description, skills: skills.collect(), tags }
     }
+}
+
+/// Another component for an agent, and what it has to show first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NewVersion {
+    /// The digest that an upload answered.
+    pub digest: String,
+    /// So many messages it handles too, without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<u32>,
+    /// The part of senders whose messages it handles alone then, such as `10%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
+    /// So many messages the canary is judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u32>,
+    /// The part of messages that may go without a reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<String>,
+    /// What 99 of 100 turns may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_p99: Option<String>,
+    /// Shadow and canary are over within this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+    /// What becomes of memory: `carried`, `carried-or-cold` or `cold`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Whether it may lack a skill that the old one has.
+    #[serde(default)]
+    pub fewer_skills: bool,
+}
+
+impl NewVersion {
+    /// The same as the host takes it.
+    pub(crate) fn plan(&self) -> Result<Plan, Error> {
+        let part =
+            |field: &str, text: &str| text.parse().map_err(|problem: base::Bad| bad(format!("`{field}`: {problem}")));
+        let span = |field: &str, text: &str| base::span(text).map_err(|problem| bad(format!("`{field}`: {problem}")));
+        let mut plan = Plan { fewer_skills: self.fewer_skills, ..Plan::default() };
+        plan.shadow = self.shadow.unwrap_or(plan.shadow);
+        plan.window = self.window.unwrap_or(plan.window);
+        if let Some(text) = &self.canary {
+            plan.canary = part("canary", text)?;
+        }
+        if let Some(text) = &self.max_failures {
+            plan.max_failures = part("max-failures", text)?;
+        }
+        if let Some(text) = &self.max_p99 {
+            plan.max_p99 = span("max-p99", text)?;
+        }
+        if let Some(text) = &self.within {
+            plan.within = span("within", text)?;
+        }
+        plan.memory = match self.memory.as_deref() {
+            None | Some("carried") => Memory::Carried,
+            Some("carried-or-cold") => Memory::CarriedOrCold,
+            Some("cold") => Memory::Cold,
+            Some(other) => return Err(bad(format!("`memory`: `{other}` is none of carried, carried-or-cold, cold"))),
+        };
+        Ok(plan)
+    }
+}
+
+/// An agent's versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The one to come, the one that serves, and those before, the newest first.
+    pub versions: Vec<VersionFigures>,
+}
+
+/// Whether a swap that was under way is called off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// Whether there was one.
+    pub cancelled: bool,
 }
 
 /// Messages that were given up.

@@ -14,6 +14,7 @@ mod native;
 mod plain;
 mod program;
 mod report;
+mod running;
 mod shares;
 mod spawn;
 mod swap;
@@ -54,6 +55,7 @@ pub const GROUPS: [&str; 13] = [
     "http",
     "kernels",
     "program",
+    "village",
     "authoring",
 ];
 
@@ -77,6 +79,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
             "program" => program::measure(plan)?,
+            "village" => running::measure(plan)?,
             _ => authoring::measure(plan)?,
         };
         for row in rows {

@@ -3,7 +3,8 @@
 mod running;
 
 pub(crate) use running::{
-    Audit, Backup, Budget, DeadLetters, Deploy, Events, Logs, Named, Ps, Reach, Restore, Send, Top, Up, Urgency,
+    Audit, Backup, Budget, DeadLetters, Deploy, Dev, Events, Logs, MemoryWish, Named, Ps, Reach, Restore, Rollback,
+    Send, Swap, Top, Up, Urgency, Versions,
 };
 
 use crate::help;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Build(Build),
     /// Run an agent's own cases, in the sandbox and under its own budget and grants
     Test(Test),
+    /// Build an agent, run it, and swap in each change that builds
+    Dev(Dev),
     /// Say what a component is: imports, exports, the grants that it may need, size, digest
     Inspect(Inspect),
     /// Hand one message to an agent, or run a command, held to a budget
@@ -60,6 +63,12 @@ pub(crate) enum Command {
     Rm(Named),
     /// Show what an agent may use, or change it while it runs
     Budget(Budget),
+    /// Let another version of an agent take over while it runs
+    Swap(Swap),
+    /// Let the version before take over again
+    Rollback(Rollback),
+    /// List the versions that an agent had
+    Versions(Versions),
     /// Show the journal: who did what, when, and what came of it
     Audit(Audit),
     /// Show messages that were given up; try them again, or drop them

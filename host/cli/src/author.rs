@@ -5,6 +5,7 @@ mod build;
 mod cases;
 mod check;
 mod compare;
+mod dev;
 mod new;
 mod project;
 mod reader;
@@ -14,6 +15,7 @@ mod test;
 
 pub(crate) use advice::{misfit, uncompiled};
 pub(crate) use build::build;
+pub(crate) use dev::dev;
 pub(crate) use new::new;
 pub(crate) use project::{newer_source, to_build};
 pub(crate) use test::test;

@@ -84,6 +84,26 @@ Examples:
   village budget my-agent cpu=10% memory=32MiB  from now on, and after a restart
   village budget --group workers cpu=80%        until the village ends; village.toml says it for the next time";
 
+pub(crate) const SWAP: &str = "\
+Examples:
+  village swap my-agent next.wasm
+  village swap my-agent . --shadow 100 --canary 10% --for 1000 --max-failures 1% --max-p99 50ms
+  village rollback my-agent
+  village swap my-agent --cancel
+
+The new version is loaded, started apart and asked what it is before anything is torn down. It shadows and is tried if that
+is wanted; then it takes over between two turns, with the memory that the old one hands it. Whatever goes wrong, the old
+one serves on, and the exit code is 1. Budget, grants, mailbox and state stay the agent's. Each step is in the journal.";
+
+pub(crate) const DEV: &str = "\
+Examples:
+  village dev                                      the agent in this folder
+  village dev my-agent --skill greet --input '{\"name\": \"Ada\"}'
+
+The agent lives in a village of its own, which ends with this command, and what it keeps with it. Each save is built first
+and then swapped in: state stays, and memory too if the agent restores it. While something does not compile, the version
+before serves. A line on the standard input is a message: the skill, a space, and what it is given.";
+
 pub(crate) const AUDIT: &str = "\
 Examples:
   village audit                      the last entries of the journal
@@ -346,7 +366,7 @@ pub(crate) fn quantize() -> String {
 }
 
 pub(crate) const BENCH: &str = "\
-Measurements: spawn, turn, metering, shares, fairness, deadline, density, http, kernels, program, authoring.
+Measurements: spawn, turn, durable, metering, shares, fairness, deadline, density, http, kernels, program, village, authoring.
 
 Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
 marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.

@@ -8,7 +8,8 @@ mod manage;
 mod ps;
 mod reach;
 mod send;
-mod signals;
+pub(crate) mod signals;
+pub(crate) mod swap;
 mod top;
 mod up;
 
@@ -19,5 +20,6 @@ pub(crate) use letters::dead_letters;
 pub(crate) use manage::{budget, rm, start, stop};
 pub(crate) use ps::ps;
 pub(crate) use send::send;
+pub(crate) use swap::{rollback, swap, versions};
 pub(crate) use top::top;
 pub(crate) use up::up;

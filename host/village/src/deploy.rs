@@ -90,6 +90,8 @@ impl Village {
             group,
             wanted: Wanted::Running,
             deployed: millis(),
+            since: millis(),
+            before: Vec::new(),
         };
         self.register(row).await
     }

@@ -43,6 +43,9 @@ pub enum Error {
         /// The same for people.
         text: String,
     },
+    /// A swap can't begin. Nothing has changed.
+    #[error("{0}")]
+    Swap(guest::Refused),
     /// The agent was stopped, and takes no messages.
     #[error("the agent `{name}` is stopped")]
     Stopped {
@@ -129,6 +132,7 @@ impl Error {
             Error::Group { .. } => "unknown-group",
             Error::Component { .. } => "unknown-component",
             Error::Load { kind, .. } | Error::Asleep { kind, .. } => kind,
+            Error::Swap(refused) => refused.kind(),
             Error::Stopped { .. } => "stopped",
             Error::Refused(Refusal::Full { .. }) => "full",
             Error::Refused(Refusal::Stopped) => "stopped",
@@ -148,7 +152,10 @@ impl Error {
 
 impl From<guest::Error> for Error {
     fn from(error: guest::Error) -> Error {
-        Error::Load { kind: error.kind(), text: error.to_string() }
+        match error {
+            guest::Error::Swap(refused) => Error::Swap(refused),
+            error => Error::Load { kind: error.kind(), text: error.to_string() },
+        }
     }
 }
 

@@ -55,6 +55,13 @@ pub enum What {
         /// The fields that were, with their new limits.
         fields: Vec<(String, String)>,
     },
+    /// A step of a swap.
+    Swap {
+        /// Which.
+        step: String,
+        /// What is known of it.
+        details: serde_json::Value,
+    },
     /// What the agents of a group may use together was changed.
     Group {
         /// The group.
@@ -73,6 +80,7 @@ impl What {
             What::Budget { fields } | What::Group { fields, .. } => {
                 fields.iter().map(|(field, limit)| 48 + field.len() + limit.len()).sum()
             }
+            What::Swap { step, details } => step.len() + details.to_string().len(),
             What::Up { .. } | What::Stopping | What::Woken | What::Stopped | What::Started | What::Removed => 0,
         }
     }

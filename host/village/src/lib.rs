@@ -19,6 +19,7 @@ mod registry;
 mod resident;
 mod ring;
 mod send;
+mod swap;
 mod village;
 mod window;
 
@@ -32,7 +33,8 @@ pub use event::{Event, What};
 pub use figures::{Details, Figures, GroupFigures, Health, Sends, State, Used};
 pub use folder::private;
 pub use letter::{Came, Letter};
-pub use registry::{Registration, Wanted};
+pub use registry::{Before, Registration, Wanted};
 pub use resident::Spoken;
 pub use ring::{Since, Stamped};
+pub use swap::{Step, Steps, VersionFigures};
 pub use village::{Options, Village};

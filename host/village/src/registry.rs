@@ -7,6 +7,7 @@ use agents::{Books, Event};
 use base::{Budget, Digest};
 use guest::Grants;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 use store::{Change, Hash, Table};
 
@@ -33,6 +34,19 @@ pub struct Registration {
     pub wanted: Wanted,
     /// When it was deployed, in Unix milliseconds.
     pub deployed: u64,
+    /// Since when this component serves.
+    pub since: u64,
+    /// Components that served before, the oldest first.
+    pub before: Vec<Before>,
+}
+
+/// A component that an agent was made of before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Its digest.
+    pub digest: String,
+    /// Until when it served, in Unix milliseconds.
+    pub until: u64,
 }
 
 /// Whether an agent is to take messages.
@@ -84,20 +98,25 @@ pub(crate) fn kept(budget: &Budget) -> Vec<(String, String)> {
 /// What is done to an agent, for the journal.
 pub(crate) struct Note {
     /// In a word.
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     /// More, as JSON.
     pub(crate) details: serde_json::Value,
 }
 
 impl Note {
-    pub(crate) fn new(what: &'static str, details: serde_json::Value) -> Note {
-        Note { what, details }
+    pub(crate) fn new(what: &str, details: serde_json::Value) -> Note {
+        Note { what: what.into(), details }
+    }
+
+    /// A step of a swap.
+    pub(crate) fn swap(step: &str, details: serde_json::Value) -> Note {
+        Note { what: format!("swap-{step}"), details }
     }
 
     /// Adds it to a change.
     pub(crate) fn write(self, agent: &str, change: &mut Change) {
         let details = if self.details.is_null() { String::new() } else { self.details.to_string() };
-        let noted = Event::Noted { what: self.what.into(), agent: agent.into(), by: OPERATOR.into(), details };
+        let noted = Event::Noted { what: self.what, agent: agent.into(), by: OPERATOR.into(), details };
         change.record(millis(), &noted);
     }
 }
@@ -133,6 +152,14 @@ impl Registry {
         let mut change = Change::new();
         change.put(&AGENTS, &row.name, row);
         note.write(&row.name, &mut change);
+        self.books.store().commit(change).await?;
+        Ok(())
+    }
+
+    /// Writes something into the journal.
+    pub(crate) async fn note(&self, name: &str, note: Note) -> Result<(), Error> {
+        let mut change = Change::new();
+        note.write(name, &mut change);
         self.books.store().commit(change).await?;
         Ok(())
     }
@@ -178,8 +205,9 @@ impl Registry {
         let components = read.scan(COMPONENTS.all(), None, usize::MAX)?;
         let rows = read.scan(AGENTS.all(), None, usize::MAX)?;
         drop(read);
-        let named: std::collections::HashSet<_> = rows.iter().map(|(_, row)| row.digest.as_str()).collect();
-        let spared: std::collections::HashSet<_> = spare.iter().map(Digest::to_string).collect();
+        let before = rows.iter().flat_map(|(_, row)| &row.before).map(|before| before.digest.as_str());
+        let named: HashSet<_> = rows.iter().map(|(_, row)| row.digest.as_str()).chain(before).collect();
+        let spared: HashSet<_> = spare.iter().map(Digest::to_string).collect();
         for (digest, component) in components {
             if named.contains(digest.as_str()) || spared.contains(&digest) {
                 continue;

@@ -227,3 +227,82 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemoryWish {
+    /// The new version restores it, or there is no swap
+    Carried,
+    /// The new version restores it, or begins without
+    CarriedOrCold,
+    /// The new version begins without
+    Cold,
+}
+
+#[derive(Args)]
+#[command(after_help = help::SWAP)]
+pub(crate) struct Swap {
+    /// The agent
+    pub(crate) agent: String,
+    /// The new version: a component, an agent.toml, a folder with one, or the name of an agent inside the program
+    #[arg(required_unless_present = "cancel")]
+    pub(crate) file: Option<PathBuf>,
+    /// So many messages it handles too, without effect, before it is trusted with any
+    #[arg(long, value_name = "N")]
+    pub(crate) shadow: Option<u32>,
+    /// The part of senders whose messages it handles alone then, such as 10%
+    #[arg(long, value_name = "PART")]
+    pub(crate) canary: Option<String>,
+    /// So many messages the canary is judged by; 1000, unless it is said
+    #[arg(long = "for", value_name = "N")]
+    pub(crate) window: Option<u32>,
+    /// The part of messages that may go without a reply; 1%, unless it is said
+    #[arg(long, value_name = "PART")]
+    pub(crate) max_failures: Option<String>,
+    /// What 99 of 100 turns may take
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_p99: Option<String>,
+    /// Shadow and canary are over within this, or undone; an hour, unless it is said
+    #[arg(long, value_name = "TIME")]
+    pub(crate) within: Option<String>,
+    /// What becomes of what the agent has in memory
+    #[arg(long, value_enum)]
+    pub(crate) memory: Option<MemoryWish>,
+    /// It may lack a skill that the old one has
+    #[arg(long)]
+    pub(crate) fewer_skills: bool,
+    /// Call off the swap that is under way
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) cancel: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Args)]
+pub(crate) struct Rollback {
+    /// The agent
+    pub(crate) agent: String,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Args)]
+pub(crate) struct Versions {
+    /// The agent
+    pub(crate) agent: String,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+#[derive(Args)]
+#[command(after_help = help::DEV)]
+pub(crate) struct Dev {
+    /// A folder with an agent.toml, or one below it
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Ask for this skill after each build
+    #[arg(long, value_name = "NAME")]
+    pub(crate) skill: Option<String>,
+    /// With this: TEXT as it is, @FILE for what is in a file
+    #[arg(long, value_name = "TEXT|@FILE", allow_negative_numbers = true)]
+    pub(crate) input: Option<String>,
+}

@@ -429,3 +429,6 @@ mod wire;
 
 #[path = "running/kept.rs"]
 mod kept;
+
+#[path = "running/swapped.rs"]
+mod swapped;
