@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::{self, Work};
-use super::{Kind, for_model, open, suits, types, with_patterns};
+use super::{Kind, for_model, hardest, open, suits, types, with_patterns};
 use crate::arguments::Quantize;
 use crate::problem::Problem;
 use crate::{print, source};
@@ -33,12 +33,11 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
         None => choose(options, &weights, llama.as_ref())?,
     };
 
-    let work = Work::new(&options.means, weights.infos().iter().map(kernels::Info::bytes).sum())?;
+    let bytes = weights.infos().iter().map(kernels::Info::bytes).sum();
+    let work = Work::new(&options.means, bytes, hardest(Some(&types), &weights))?;
     let draft = Draft::begin(&options.out, json)?;
     let report = match &llama {
-        Some(llama) => {
-            work.run(&draft, |means| job::convert_llama(&weights, llama, &types, draft.path(), means))?
-        }
+        Some(llama) => work.run(&draft, |means| job::convert_llama(&weights, llama, &types, draft.path(), means))?,
         None => {
             // GGUF says in its own words what safetensors leaves to the files beside it.
             let plain = Metadata::Safetensors(Vec::new());
@@ -65,9 +64,8 @@ fn kind(options: &Quantize) -> Result<Kind, Problem> {
     match (Kind::of_path(&options.out), options.shard_size) {
         (None, Some(_)) => Ok(Kind::Safetensors),
         (Some(_), Some(_)) => Err(Problem::usage(format!("--shard-size makes several files: {out} must be a folder"))),
-        (kind, None) => kind.ok_or_else(|| {
-            Problem::usage(format!("{out} must end in .gguf or .safetensors, which says what it is"))
-        }),
+        (kind, None) => kind
+            .ok_or_else(|| Problem::usage(format!("{out} must end in .gguf or .safetensors, which says what it is"))),
     }
 }
 

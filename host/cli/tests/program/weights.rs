@@ -310,7 +310,10 @@ fn a_model_is_quantized_to_files_of_a_size_with_what_lies_beside_it() {
     let all = ["config.json", files[0].as_str(), &files[1], "model.safetensors.index.json"];
     assert_eq!(names(Path::new(&out)), all);
     let listed = village(["tensors", &out, "--json"]).json();
-    assert_eq!((listed["tensors"].as_array().map(Vec::len), &listed["tensors"][0]["format"]), (Some(3), &json!("bf16")));
+    assert_eq!(
+        (listed["tensors"].as_array().map(Vec::len), &listed["tensors"][0]["format"]),
+        (Some(3), &json!("bf16"))
+    );
     for name in ["x.safetensors", "x.gguf"] {
         let arguments = ["quantize", &from, &path(&folder, name), "--type", "bf16", "--shard-size", "1MiB"];
         refused(&folder, &arguments, 2, "usage", &["folder"]);
