@@ -345,6 +345,24 @@ async fn work_that_is_dropped_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn work_that_is_under_way_ends_with_whoever_wanted_it() {
+    let host = host();
+    // Slow enough that it is still far from its end when the agent's is seen.
+    let place = Place::new(&host, "cpu=5%,burst=10ms,memory=64MiB,deadline=60s").await;
+    let idle = used(&place.agent, "memory");
+    write(&place.path("w/large.safetensors"), &[("t", &[4096u64, 1024][..], numbers(4 << 20, 3))]);
+    let (one, whole) = receipt(&place.agent, "convert", "/w/large.safetensors:t q5_k").await;
+    one.expect("it converts");
+    let before = place.agent.cpu();
+    place.ask("keep", "/w/large.safetensors:t q5_k").await;
+    eventually("its being under way", || place.agent.cpu() > before + whole.cpu / 20).await;
+    place.agent.stop();
+    eventually("all memory being given back", || used(&place.agent, "memory") <= idle).await;
+    let spent = place.agent.cpu() - before;
+    assert!(spent < whole.cpu / 2, "{spent:?} of {:?}", whole.cpu);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_names_a_tensor_of_somebody_else() {
     let host = host();
     let place = Place::new(&host, "memory=16MiB,cpu=100%").await;

@@ -20,7 +20,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A host for a guest and those that it may create or talk to. It is there soon: a little room, and one thread.
 pub(crate) fn small(agents: usize) -> Builder {
     let room = u32::try_from(agents).unwrap_or(u32::MAX).saturating_add(4);
-    Host::builder().pool(Pool::Slots(room)).workers(NonZeroUsize::MIN).device(crate::weights::choice::device)
+    Host::builder()
+        .pool(Pool::Slots(room))
+        .workers(NonZeroUsize::MIN)
+        .device(|| crate::weights::choice::device(kernels::Kind::Search))
 }
 
 pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {

@@ -97,3 +97,12 @@ fn suits(name: &str, kind: Kind) -> Result<(), Problem> {
 fn for_model(types: Types, weights: &Weights) -> Types {
     types.for_model(weights.infos().iter().map(|info| info.name.as_str()))
 }
+
+/// The hardest kind of work there is in making a model's tensors of such types.
+fn hardest(types: Option<&Types>, weights: &Weights) -> kernels::Kind {
+    let searched = |types: &Types| {
+        let made = weights.infos().iter().map(|info| types.of(&info.name, &info.shape, info.format));
+        made.map(kernels::Kind::of).any(|kind| kind == kernels::Kind::Search)
+    };
+    if types.is_some_and(searched) { kernels::Kind::Search } else { kernels::Kind::Stream }
+}

@@ -122,7 +122,7 @@ pub struct Tasks<'a> {
 pub enum Kind {
     /// Memory, and the way to a device: merges, and formats that are found in a pass.
     Stream,
-    /// Arithmetic: formats whose scales are searched for.
+    /// Arithmetic: a format whose scales are searched for, by a kernel that devices have too.
     Search,
 }
 
@@ -130,7 +130,7 @@ impl Kind {
     /// What making a format out of numbers is.
     pub fn of(scheme: Scheme) -> Self {
         match scheme.format {
-            Format::Q2K | Format::Q3K | Format::Q4K | Format::Q5K | Format::Q6K => Self::Search,
+            Format::Q4K => Self::Search,
             _ => Self::Stream,
         }
     }

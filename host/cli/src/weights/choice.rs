@@ -1,8 +1,8 @@
 //! Which back end `auto` means: measured once, and remembered in the folder where compiled components are.
 
-use kernels::Backend;
 #[cfg(feature = "gpu")]
 use kernels::Mixed;
+use kernels::{Backend, Kind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The file's name. A version of the program measures for itself.
 const NAME: &str = concat!("backends-", env!("CARGO_PKG_VERSION"));
 
-/// A graphics processor for what it was faster at when that was measured, and the CPU for the rest; none means the CPU.
+/// A graphics processor for what it was faster at when that was measured, and the CPU for the rest; none means the CPU,
+/// as it does for work of a kind that the device was not faster at: opening one takes longer than much work.
 #[cfg(feature = "gpu")]
-pub(crate) fn device() -> Option<Box<dyn Backend + Send>> {
+pub(crate) fn device(kind: Kind) -> Option<Box<dyn Backend + Send>> {
     let boxed = |mixed: Mixed| -> Box<dyn Backend + Send> { Box::new(mixed) };
     let memory = memory();
     match memory.as_deref().and_then(recall) {
-        Some(word) if word == CPU => return None,
+        Some(word) if !Mixed::suits(&word, kind) => return None,
         Some(word) => {
             if let Some(mixed) = Mixed::recall(&word) {
                 return Some(boxed(mixed));
@@ -32,11 +33,11 @@ pub(crate) fn device() -> Option<Box<dyn Backend + Send>> {
     if let Some(memory) = &memory {
         remember(memory, &mixed.as_ref().map_or_else(|| CPU.to_owned(), Mixed::memo));
     }
-    mixed.map(boxed)
+    mixed.filter(|mixed| Mixed::suits(&mixed.memo(), kind)).map(boxed)
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn device() -> Option<Box<dyn Backend + Send>> {
+pub(crate) fn device(_: Kind) -> Option<Box<dyn Backend + Send>> {
     None
 }
 

@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::{self, Work};
-use super::{Kind, for_model, open, suits, types, with_patterns};
+use super::{Kind, for_model, hardest, open, suits, types, with_patterns};
 use crate::arguments::{Merge, Wish};
 use crate::problem::Problem;
 use crate::{print, source};
@@ -45,7 +45,7 @@ pub(crate) fn merge(options: &Merge, json: bool) -> Result<ExitCode, Problem> {
         means.backend = Wish::Cpu;
     }
     let bytes = models.iter().flat_map(Weights::infos).map(kernels::Info::bytes).sum();
-    let work = Work::new(&means, bytes)?;
+    let work = Work::new(&means, bytes, hardest(named.as_ref(), first))?;
     let draft = Draft::begin(&options.out, json)?;
     let report = make(&draft, &work, &plan, named.as_ref(), folder.then_some(shard))?;
     draft.finish(options.force)?;

@@ -2,7 +2,7 @@
 
 use super::draft::{self, Draft};
 use super::work::{self, Work};
-use super::{Kind, for_model, open, suits, types, with_patterns};
+use super::{Kind, for_model, hardest, open, suits, types, with_patterns};
 use crate::arguments::Quantize;
 use crate::problem::Problem;
 use crate::{print, source};
@@ -33,7 +33,8 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
         None => choose(options, &weights, llama.as_ref())?,
     };
 
-    let work = Work::new(&options.means, weights.infos().iter().map(kernels::Info::bytes).sum())?;
+    let bytes = weights.infos().iter().map(kernels::Info::bytes).sum();
+    let work = Work::new(&options.means, bytes, hardest(Some(&types), &weights))?;
     let draft = Draft::begin(&options.out, json)?;
     let report = match &llama {
         Some(llama) => work.run(&draft, |means| job::convert_llama(&weights, llama, &types, draft.path(), means))?,

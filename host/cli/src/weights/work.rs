@@ -6,7 +6,7 @@ use crate::arguments::{Means, Wish};
 use crate::problem::Problem;
 use indicatif::{ProgressBar, ProgressStyle};
 use kernels::job::{Report, Watch};
-use kernels::{Backend, Cpu, Format, Threads};
+use kernels::{Backend, Cpu, Format, Kind, Threads};
 use serde_json::{Map, Value, json};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -25,11 +25,11 @@ pub(super) struct Work {
 const SMALL: u64 = 256 << 20;
 
 impl Work {
-    /// `bytes` are all that will be read.
-    pub(super) fn new(means: &Means, bytes: u64) -> Result<Work, Problem> {
+    /// `bytes` are all that will be read, and `kind` the hardest of the work.
+    pub(super) fn new(means: &Means, bytes: u64, kind: Kind) -> Result<Work, Problem> {
         let since = Instant::now();
         let backend: Box<dyn Backend + Send> = match means.backend {
-            Wish::Auto if bytes >= SMALL => choice::device().unwrap_or_else(|| Box::new(Cpu::default())),
+            Wish::Auto if bytes >= SMALL => choice::device(kind).unwrap_or_else(|| Box::new(Cpu::default())),
             Wish::Auto | Wish::Cpu => Box::new(Cpu::default()),
             Wish::Gpu => gpu()?,
         };

@@ -74,7 +74,7 @@ impl Gpu {
         first: Option<Kernel>,
         mut inputs: Inputs<'_>,
         (scheme, out): (Scheme, &mut [u8]),
-        redo: &dyn Fn(usize, Scheme, &mut [u8]) -> Result<()>,
+        redo: Redo<'_>,
     ) -> Result<()> {
         let count = inputs.count;
         let pack = Kernel::pack(scheme);
@@ -102,6 +102,9 @@ impl Gpu {
         Ok(())
     }
 }
+
+/// Computes elements from a place on, as many as the bytes hold.
+type Redo<'r> = &'r dyn Fn(usize, Scheme, &mut [u8]) -> Result<()>;
 
 /// Elements from a place on.
 fn sub(input: Stretch<'_>, from: usize, count: usize) -> Stretch<'_> {

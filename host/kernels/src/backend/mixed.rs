@@ -46,6 +46,13 @@ impl Mixed {
         format!("{}{}{}", self.gpu.name(), kind(self.stream, STREAM), kind(self.search, SEARCH))
     }
 
+    /// Whether what was measured has the device do any of work of a kind.
+    pub fn suits(memo: &str, kind: Kind) -> bool {
+        let (rest, search) = memo.strip_suffix(SEARCH).map_or((memo, false), |rest| (rest, true));
+        // What is searched for was read, and maybe merged, before.
+        rest.ends_with(STREAM) || (search && kind == Kind::Search)
+    }
+
     /// The device that was measured, if it is still the one of this machine.
     pub fn recall(memo: &str) -> Option<Self> {
         let (rest, search) = memo.strip_suffix(SEARCH).map_or((memo, false), |rest| (rest, true));
@@ -113,5 +120,22 @@ impl Backend for Mixed {
 
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()> {
         self.cpu.dequantize(input, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memo_says_what_the_device_is_for() {
+        for (memo, stream, search) in [
+            ("Card (Vulkan, DiscreteGpu) for streams for searches", true, true),
+            ("Card (Vulkan, DiscreteGpu) for searches", false, true),
+            ("Card (Vulkan, DiscreteGpu) for streams", true, true),
+            ("Card (Vulkan, DiscreteGpu)", false, false),
+        ] {
+            assert_eq!([Kind::Stream, Kind::Search].map(|kind| Mixed::suits(memo, kind)), [stream, search], "{memo}");
+        }
     }
 }
