@@ -4,7 +4,7 @@ use guest::Agent;
 use kernels::backend::{Linear, Stretch, Tasks};
 use kernels::job::{Means, convert_tensor, merge_tensor};
 use kernels::merge::{Ask, Method};
-use kernels::{Backend, Counter, Cpu, Format, Inline, Metadata, Output, Scheme, View};
+use kernels::{Backend, Counter, Cpu, Format, Inline, Kind, Metadata, Output, Scheme, View};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -402,8 +402,8 @@ async fn join<O>(futures: Vec<impl Future<Output = O>>) -> Vec<O> {
     done
 }
 
-/// A device that takes its time, and computes as the CPU does.
-struct Slow;
+/// A device that takes its time, and computes as the CPU does: all that there is, or searches alone.
+struct Slow(bool);
 
 impl Slow {
     fn take(&self) {
@@ -416,8 +416,12 @@ impl Backend for Slow {
         "slow".into()
     }
 
-    fn chunk(&self) -> usize {
+    fn chunk(&self, _: Kind) -> usize {
         1 << 18
+    }
+
+    fn has(&self, kind: Kind) -> bool {
+        self.0 || kind == Kind::Search
     }
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> kernels::Result<()> {
@@ -479,7 +483,7 @@ async fn share(host: Village, call: Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_twentieth_of_a_device_is_a_twentieth_while_another_gets_the_rest() {
     let _quiet = quiet().await;
-    share(host_with(Slow), Duration::from_millis(10)).await;
+    share(host_with(Slow(true)), Duration::from_millis(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -493,13 +497,25 @@ async fn so_it_is_on_a_real_device_if_there_is_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turns_receipt_has_the_time_of_the_device() {
-    let host = host_with(Slow);
+    let host = host_with(Slow(true));
     let agent = host.agent("kernels", "gpu=50%,cpu=100%,memory=32MiB", &["kernels"]).await;
     let (done, receipt) = receipt(&agent, "grind", "524288 q8_0 3").await;
     assert_eq!(done.as_deref(), Ok("3"));
     // Two stretches each, of two kernels.
     assert!(receipt.gpu >= Duration::from_millis(12), "{receipt:?}");
     assert!(receipt.gpu <= receipt.wall && receipt.cpu > Duration::ZERO, "{receipt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_device_leaves_to_the_processor_takes_none_of_its_time() {
+    let host = host_with(Slow(false));
+    let agent = host.agent("kernels", "gpu=50%,cpu=100%,memory=32MiB", &["kernels"]).await;
+    let (done, streamed) = receipt(&agent, "grind", "524288 q8_0 2").await;
+    assert_eq!((done.as_deref(), streamed.gpu), (Ok("2"), Duration::ZERO));
+    // Two stretches that are searched, and no more than those.
+    let (done, searched) = receipt(&agent, "grind", "524288 q4_k 1").await;
+    assert_eq!(done.as_deref(), Ok("1"));
+    assert!(searched.gpu >= Duration::from_millis(4) && searched.gpu <= searched.wall, "{searched:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

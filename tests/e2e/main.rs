@@ -12,6 +12,7 @@ mod kernels;
 mod load;
 mod log;
 mod memory;
+mod replay;
 mod sdk;
 mod secrets;
 mod serve;

@@ -1,6 +1,6 @@
 //! Turns as transactions: what a message does is kept with its end, all of it or nothing, and exactly once.
 
-use agents::{DEAD, Event, MAIL, Outcome, REPLIES, TIMERS, Then};
+use agents::{Care, DEAD, Event, MAIL, Outcome, REPLIES, TIMERS, Then};
 use guest::{Failed, Retry};
 use std::path::Path;
 use std::time::Duration;
@@ -254,4 +254,59 @@ async fn nothing_is_lost_or_doubled_while_an_agent_is_let_go_again_and_again() {
     let lines = village.lines_when("bob", 300).await;
     assert_eq!(lines, (0..300).map(|number| number.to_string()).collect::<Vec<_>>());
     eventually("an empty mailbox", || settled(&village)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_keeps_breaking_is_left_alone_for_a_while_and_what_waits_is_not_lost() {
+    let folder = folder();
+    let mut village = Lasting::open(folder.path()).await;
+    village.care = Care { faults: 3, pause: Duration::from_millis(700), ..Care::default() };
+    let village = village.clerks(&["ada"]);
+    let agent = village.agent("ada");
+    let (_, broken) = agent.post(message("trap", "null")).await.expect("it is kept");
+    eventually("a pause", || agent.left_alone().is_some()).await;
+    let told = village.fast("ada", "note", "not now").await;
+    assert!(matches!(told, Err(Failed::Failed(failure)) if failure.message.contains("left alone")));
+    let (_, waits) = agent.post(message("note", "waits")).await.expect("it is kept");
+    assert!(broken.await.expect("the agent lives").outcome.is_err(), "the fourth try breaks as well");
+    waits.await.expect("the agent lives").outcome.expect("then it is the next one's turn");
+    assert_eq!(village.lines("ada").await, ["waits"]);
+    assert_eq!(agent.faults(), u64::from(EAGER.attempts));
+    assert!(agent.left_alone().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_many_turns_a_new_instance_goes_on_with_what_the_old_one_kept() {
+    let folder = folder();
+    let mut village = Lasting::open(folder.path()).await;
+    village.care = Care { recycle: 3, ..Care::default() };
+    let village = village.clerks(&["ada"]);
+    for _ in 0..3 {
+        village.fast("ada", "note", "x").await.expect("it is handled");
+    }
+    assert_eq!(village.fast("ada", "seen", "null").await.expect("it is handled"), "0", "it keeps nothing in memory");
+    let echo = village.host.load(tests::guest("echo")).await.expect("it loads");
+    village.enrol("echo", echo, EAGER);
+    for number in 1..=10 {
+        assert_eq!(village.fast("echo", "count", "").await.expect("it is handled"), number.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_nothing_to_do_puts_its_instance_away_and_wakes_with_what_it_kept() {
+    let folder = folder();
+    let mut village = Lasting::open(folder.path()).await;
+    village.care = Care { idle: Duration::from_millis(100), ..Care::default() };
+    let echo = village.host.load(tests::guest("echo")).await.expect("it loads");
+    village.enrol("echo", echo, EAGER);
+    assert_eq!(village.fast("echo", "count", "").await.expect("it is handled"), "1");
+    let agent = village.agent("echo");
+    assert!(agent.has_instance());
+    let held = |agent: &guest::Agent| {
+        agent.usage().into_iter().find(|usage| usage.field == "memory").expect("it has memory").used_units
+    };
+    let awake = held(&agent);
+    eventually("sleep", || !agent.has_instance()).await;
+    assert!(held(&agent) < awake / 10, "{} of {awake} bytes are held", held(&agent));
+    assert_eq!(village.fast("echo", "count", "").await.expect("it is handled"), "2", "it goes on where it was");
 }

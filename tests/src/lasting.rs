@@ -1,6 +1,7 @@
 //! Hosts whose agents keep what they do: made, dropped, and made again over the same folder.
 
 use crate::{budget, builder, grants, guest, message};
+use agents::Care;
 use guest::{Agent, Answer, Books, Enrolment, Failed, Host, Retry};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub struct Lasting {
     /// What it keeps.
     pub books: Arc<Books>,
     clerk: guest::Version,
+    /// How its clerks are looked after.
+    pub care: Care,
 }
 
 /// Fails often, and is tried again soon.
@@ -34,7 +37,7 @@ impl Lasting {
         let books = Books::open(store).await.unwrap_or_else(|error| panic!("{error}"));
         let host = builder(64).books(books.clone()).build().unwrap_or_else(|error| panic!("{error}"));
         let clerk = host.load(guest("clerk")).await.unwrap_or_else(|error| panic!("{error}"));
-        Lasting { host, books, clerk }
+        Lasting { host, books, clerk, care: Care::default() }
     }
 
     /// Enrols clerks who may do everything with each other.
@@ -45,9 +48,13 @@ impl Lasting {
 
     /// Enrols a clerk.
     pub fn clerk(&self, name: &str, retry: Retry) {
+        self.enrol(name, self.clerk.clone(), retry);
+    }
+
+    /// Enrols an agent.
+    pub fn enrol(&self, name: &str, version: guest::Version, retry: Retry) {
         let grants = Arc::new(grants(&["state", "agents=*", "spawn"]));
-        let version = self.clerk.clone();
-        let enrolment = Enrolment { version, budget: budget(LIMITS), grants, group: None, retry };
+        let enrolment = Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true, care: self.care };
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

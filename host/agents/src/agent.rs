@@ -1,13 +1,14 @@
 //! An agent, as those who send to it see it.
 
 use crate::books::Books;
+use crate::care::{Care, Pulse};
 use crate::door::{Desk, Door, Mailbox, Origin, Refusal};
 use crate::event::Did;
 use crate::live::{self, Work};
 use crate::retry::Retry;
 use crate::swap::{Orders, Versions};
 use base::Budget;
-use runtime::{Card, Chunk, Cpu, Failure, Fault, Guest, Held, Message, Quota, Reply, Spawner, Task, Version};
+use runtime::{Card, Chunk, Cpu, Failure, Fault, Guest, Held, Message, Quota, Reply, Spawner, Task, Version, clock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -19,6 +20,9 @@ pub trait Lasting: Guest {
     /// Adds to `change` what the turn under way has done, and answers what that is. It takes effect for others with
     /// [`Guest::commit`], once the change is kept.
     fn record(&mut self, change: &mut Change) -> Did;
+
+    /// What the turn under way has read, if that is kept, with what came of it. Empty if it isn't.
+    fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &Error>) -> Vec<u8>;
 }
 
 /// What an agent is made of.
@@ -31,6 +35,8 @@ pub struct Spec<T: Guest> {
     pub before: Option<Arc<Task>>,
     /// How often a message that is kept is tried.
     pub retry: Retry,
+    /// How it is looked after.
+    pub care: Care,
     /// The version that handles its messages.
     pub version: Arc<Version<T>>,
     /// What it may use.
@@ -61,6 +67,8 @@ pub struct Agent {
     task: Arc<Task>,
     /// Nanoseconds.
     deadline: Arc<AtomicU64>,
+    pulse: Arc<Pulse>,
+    idle: Duration,
 }
 
 /// What came of a message, and what that used.
@@ -142,10 +150,12 @@ impl Agent {
         let (helm, orders) = Orders::new();
         let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
         let (limit, mailbox, version) = (deadline.clone(), spec.mailbox.clone(), spec.version.clone());
-        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders));
+        let (pulse, idle) = (Arc::<Pulse>::default(), spec.care.idle);
+        let beats = pulse.clone();
+        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders, beats));
         let waiting = mailbox.messages.clone();
         let versions = Versions::new(helm, task.clone(), workers.clone(), waiting, deadline.clone(), version);
-        (Agent { door: Door::new(work, task.clone(), mailbox), task, deadline }, versions)
+        (Agent { door: Door::new(work, task.clone(), mailbox), task, deadline, pulse, idle }, versions)
     }
 
     /// The way to it.
@@ -194,6 +204,31 @@ impl Agent {
         let (done, waiting) = oneshot::channel();
         self.door.put(Work::Describe(done))?;
         waiting.await.map_err(|_| Refusal::Stopped)
+    }
+
+    /// Puts its instance away if it has had nothing to do for long. It is made again for the next message.
+    pub fn rest_if_idle(&self) {
+        let quiet = clock::now().saturating_sub(self.pulse.last.load(Relaxed));
+        if self.pulse.awake.load(Relaxed) && quiet > nanos(self.idle) {
+            // It may have ended.
+            let _ = self.door.put(Work::Rest);
+        }
+    }
+
+    /// Whether it has an instance.
+    pub fn awake(&self) -> bool {
+        self.pulse.awake.load(Relaxed)
+    }
+
+    /// How long it is left alone, having broken too often; none if it isn't.
+    pub fn left_alone(&self) -> Option<Duration> {
+        let left = self.pulse.paused.load(Relaxed).saturating_sub(clock::now());
+        (left > 0).then(|| Duration::from_nanos(left))
+    }
+
+    /// How often it broke.
+    pub fn faults(&self) -> u64 {
+        self.pulse.faults.load(Relaxed)
     }
 
     /// Changes how long a turn may take, from the next one on.

@@ -99,6 +99,11 @@ impl Desk {
         Desk { memory: Some(memory), ..self }
     }
 
+    /// Whether nobody waits for the answer.
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.answer.is_none()
+    }
+
     /// Hands over the answer. Nobody may be waiting for it any more.
     pub(crate) fn deliver(self, mut answer: Answer) {
         if let (Some(memory), Ok(reply)) = (&self.memory, &answer.outcome) {

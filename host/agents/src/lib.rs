@@ -6,6 +6,7 @@
 
 mod agent;
 mod books;
+mod care;
 mod door;
 mod event;
 mod live;
@@ -16,6 +17,7 @@ mod settle;
 pub mod swap;
 
 pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
+pub use care::Care;
 pub use books::{Books, Strays, question};
 pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};

@@ -2,10 +2,12 @@
 
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
 use crate::door::{Desk, Origin, Place};
+use crate::care::{Breaker, Pulse, PutAway};
 use crate::queue::Queue;
 use crate::settle::Tally;
 use crate::swap::Orders;
 use runtime::{Begin, Card, Fault, Instance, Interrupted, Message, Reply, Task, clock, turn};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::time::Duration;
@@ -19,6 +21,8 @@ pub(crate) enum Work {
     Describe(oneshot::Sender<Result<Card, Fault>>),
     /// Something was ordered that goes before all that waits.
     Obey,
+    /// It has had nothing to do for long.
+    Rest,
 }
 
 /// A message that was accepted.
@@ -36,6 +40,7 @@ pub(crate) async fn live<T: Lasting>(
     deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::UnboundedReceiver<Work>,
     orders: Orders<T>,
+    pulse: Arc<Pulse>,
 ) {
     let mut life = Life {
         orders,
@@ -47,6 +52,10 @@ pub(crate) async fn live<T: Lasting>(
         queue: Queue::default(),
         found: Found::default(),
         tally: Tally::default(),
+        breaker: Breaker::default(),
+        asleep: None,
+        turns: 0,
+        pulse,
     };
     if !life.find().await {
         return;
@@ -57,7 +66,11 @@ pub(crate) async fn live<T: Lasting>(
             Work::Handle(handed) => life.dispatch(handed).await,
             Work::Warm(done) => drop(done.send(life.warm().await)),
             Work::Describe(done) => drop(done.send(life.describe().await)),
-            Work::Obey => life.obey().await,
+            Work::Obey => {
+                life.rouse().await;
+                life.obey().await;
+            }
+            Work::Rest => life.put_away().await,
         }
         life.task.give_way(life.ended).await;
     }
@@ -76,19 +89,29 @@ pub(crate) struct Life<T: Lasting> {
     pub(crate) queue: Queue,
     pub(crate) found: Found,
     pub(crate) tally: Tally,
+    pub(crate) breaker: Breaker,
+    /// What the instance kept when it was put away.
+    pub(crate) asleep: Option<PutAway>,
+    /// Turns that this instance has had.
+    pub(crate) turns: u32,
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// The messages that waited in the store when this life began. They may come through the door as well.
 #[derive(Default)]
 pub(crate) struct Found {
-    pub(crate) numbers: std::collections::HashSet<u64>,
+    pub(crate) numbers: HashSet<u64>,
     /// None of them is above.
     pub(crate) last: u64,
+    /// What came of those that were handled before they came through the door, with whoever waits for that.
+    pub(crate) answers: HashMap<u64, Answer>,
+    /// Until when somebody may still come through the door with one of them.
+    pub(crate) until: u64,
 }
 
 impl Found {
     /// Whether a message that comes through the door was found before.
-    fn has(&mut self, origin: Origin) -> bool {
+    fn has(&self, origin: Origin) -> bool {
         match origin {
             Origin::Kept(number) if number <= self.last => self.numbers.contains(&number),
             // Numbers that are above were given later, so that no more of those that were found will come.
@@ -114,8 +137,14 @@ impl<T: Lasting> Life<T> {
                     Err(TryRecvError::Disconnected) => break true,
                 }
             };
-            let due = self.queue.due();
-            if let Some(handed) = self.queue.pop(due.map_or(0, |_| clock::now())) {
+            let alone = self.left_alone();
+            let due = match (self.queue.due(), alone) {
+                (Some(due), Some(until)) => Some(due.max(until)),
+                (due, until) => due.or(until),
+            };
+            if alone.is_none()
+                && let Some(handed) = self.queue.pop(due.map_or(0, |_| clock::now()))
+            {
                 return Some(Work::Handle(handed));
             }
             match (wait(&self.task, self.orders.flag(), mailbox, due).await, gone) {
@@ -137,12 +166,43 @@ impl<T: Lasting> Life<T> {
         if second {
             self.exchange();
         }
+        self.recycle().await;
     }
 
     fn take_in(&mut self, handed: Box<Handed>) {
-        match self.found.has(handed.origin) {
-            true => self.queue.attend(*handed),
-            false => self.queue.push(handed),
+        if self.found.has(handed.origin) {
+            return self.found_again(*handed);
+        }
+        let handed = match self.breaker.shut() {
+            Some(until) => self.turn_away(handed, until),
+            None => Some(handed),
+        };
+        if let Some(handed) = handed {
+            self.queue.push(handed);
+        }
+    }
+
+    /// A message that was found in the store comes through the door as well, with whoever waits for what comes of it.
+    fn found_again(&mut self, handed: Handed) {
+        let Origin::Kept(number) = handed.origin else { return };
+        if let Some(waiting) = self.queue.find(number) {
+            (waiting.desk, waiting.place) = (handed.desk, handed.place);
+        } else if let Some(answer) = self.found.answers.remove(&number) {
+            handed.desk.deliver(answer);
+        }
+    }
+
+    /// Hands over an answer, or keeps it for a moment where whoever waits for it has still to come.
+    pub(crate) fn deliver(&mut self, desk: Desk, origin: Origin, answer: Answer) {
+        match origin {
+            Origin::Kept(number) if self.found.has(origin) && desk.is_nobody() => {
+                if clock::now() < self.found.until {
+                    self.found.answers.insert(number, answer);
+                } else {
+                    self.found.answers.clear();
+                }
+            }
+            _ => desk.deliver(answer),
         }
     }
 
@@ -152,8 +212,9 @@ impl<T: Lasting> Life<T> {
         let (memory, before) = (self.spec.memory.clone(), self.used());
         memory.take_peak();
         let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.clone());
+        let asleep = &mut self.asleep;
         let turn = turn(&self.task, limit, self.ended, async |until| {
-            let instance = ready(instance, spec).await?;
+            let instance = ready(instance, spec, asleep).await?;
             instance.data().begin(Begin { message: lasts.then_some(message), until, chunks });
             instance.handle(message).await?.map_err(Error::Failed)
         })
@@ -172,6 +233,8 @@ impl<T: Lasting> Life<T> {
         self.ended = ended;
         let answer = Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None };
         self.orders.saw(&answer);
+        self.pulse.awake.store(true, Relaxed);
+        self.watch(&answer);
         answer
     }
 
@@ -179,6 +242,14 @@ impl<T: Lasting> Life<T> {
     fn used(&self) -> [u64; 3] {
         let cpu = self.task.cpu();
         [cpu.used(), cpu.beside(), self.spec.gpu.used()]
+    }
+
+    /// Makes the instance again that was put away: what is ordered may be about what it keeps.
+    async fn rouse(&mut self) {
+        if self.asleep.is_some() {
+            // One that can't be made is like one that kept nothing.
+            drop(self.warm().await);
+        }
     }
 
     pub(crate) async fn warm(&mut self) -> Result<(), Fault> {
@@ -195,9 +266,9 @@ impl<T: Lasting> Life<T> {
         work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>,
     ) -> Result<O, Fault> {
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
-        let (instance, spec) = (&mut self.instance, &self.spec);
+        let (instance, spec, asleep) = (&mut self.instance, &self.spec, &mut self.asleep);
         let turn = turn(&self.task, limit, self.ended, async |until| {
-            let instance = ready(instance, spec).await?;
+            let instance = ready(instance, spec, asleep).await?;
             instance.data().begin(Begin { message: None, until, chunks: None });
             work(instance).await
         })
@@ -243,8 +314,16 @@ async fn wait(
 async fn ready<'a, T: Lasting>(
     instance: &'a mut Option<Instance<T>>,
     spec: &Spec<T>,
+    asleep: &mut Option<PutAway>,
 ) -> Result<&'a mut Instance<T>, Fault> {
     if instance.is_none() {
+        if let Some(kept) = asleep.take() {
+            let mut woken = Instance::start(&spec.version, (spec.data)(&spec.memory)?).await?;
+            // One that does not take it begins cold: memory is a cache.
+            if let Ok(Ok(())) = woken.restore(&kept.state, &kept.version).await {
+                return Ok(instance.insert(woken));
+            }
+        }
         *instance = Some(Instance::start(&spec.version, (spec.data)(&spec.memory)?).await?);
     }
     Ok(instance.as_mut().expect("it was made if there was none"))

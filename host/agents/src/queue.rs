@@ -3,6 +3,7 @@
 //! A more urgent message goes first; within one priority the order of arrival holds. A message that failed waits until
 //! it is tried again, and holds back what its sender sent after it, unless the agent lets that pass.
 
+use crate::door::Origin;
 use crate::live::Handed;
 use runtime::{Priority, Sender};
 use std::collections::{BTreeMap, VecDeque};
@@ -60,18 +61,16 @@ impl Queue {
         self.resting.insert((due, self.rests), Resting { lane, waiting: VecDeque::from([handed]), holds });
     }
 
-    /// Somebody waits for what comes of a message that was found in the store, and that waits here.
-    pub(crate) fn attend(&mut self, handed: Handed) {
-        let resting = self.resting.values_mut().flat_map(|resting| &mut resting.waiting);
-        let mut all = self.lanes.iter_mut().flatten().chain(resting);
-        if let Some(waiting) = all.find(|waiting| waiting.origin == handed.origin) {
-            waiting.desk = handed.desk;
-        }
-    }
-
     /// When the next message that failed is tried again.
     pub(crate) fn due(&self) -> Option<u64> {
         self.resting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// The message that is kept under `number`, if it waits here.
+    pub(crate) fn find(&mut self, number: u64) -> Option<&mut Handed> {
+        let resting = self.resting.values_mut().map(|resting| &mut resting.waiting);
+        let all = self.lanes.iter_mut().chain(resting).flatten();
+        all.map(|handed| &mut **handed).find(|handed| handed.origin == Origin::Kept(number))
     }
 
     /// The next message, if one may be handled at the time `now`.

@@ -25,6 +25,9 @@ const TOGETHER: u64 = 1000;
 /// How long a message waits when the store could not keep what came of it. That is no failure of the message's.
 const STORE: Duration = Duration::from_secs(1);
 
+/// Whoever hands over a message that was kept just before a life began does so within this time.
+const LATE: Duration = Duration::from_secs(5);
+
 /// How often a life looks whether the one before it has ended.
 const ENDING: Duration = Duration::from_millis(1);
 
@@ -73,6 +76,7 @@ impl<T: Lasting> Life<T> {
             }
         }
         self.found.last = last;
+        self.found.until = now + LATE.as_nanos() as u64;
         Ok(())
     }
 
@@ -131,6 +135,7 @@ impl<T: Lasting> Life<T> {
             return handed.desk.deliver(answer);
         }
         let Ok(reply) = &answer.outcome else { return };
+        let record = instance.data().recorded(&handed.message, Ok(reply));
         match &handed.origin {
             Origin::Kept(number) => {
                 let key = (&*self.spec.name, *number);
@@ -149,7 +154,7 @@ impl<T: Lasting> Life<T> {
             Origin::Memory => {}
         }
         let outcome = Outcome::Replied(reply.payload.body.len() as u64);
-        let entry = self.entry(&handed.message, outcome, &answer, did);
+        let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, did) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
@@ -157,9 +162,9 @@ impl<T: Lasting> Life<T> {
                 if let Some(instance) = &mut self.instance {
                     instance.data().commit();
                 }
-                let Handed { message, place, desk, .. } = *handed;
+                let Handed { message, place, desk, origin } = *handed;
                 drop((message, place));
-                desk.deliver(answer);
+                self.deliver(desk, origin, answer);
             }
             Err(error) => self.lost(handed, answer, error),
         }
@@ -181,9 +186,10 @@ impl<T: Lasting> Life<T> {
 
     /// A turn that failed: nothing of it happened. Its message is tried again, or given up.
     async fn fail(&mut self, books: &Books, mut handed: Box<Handed>, answer: Answer) {
+        let Err(error) = &answer.outcome else { return };
+        let record = self.instance.as_mut().map(|instance| instance.data().recorded(&handed.message, Err(error)));
         // Memory is a cache: what a failed turn left there is not to be trusted.
         self.instance = None;
-        let Err(error) = &answer.outcome else { return };
         let Origin::Kept(number) = handed.origin else {
             self.count(books, &answer);
             return handed.desk.deliver(answer);
@@ -214,11 +220,12 @@ impl<T: Lasting> Life<T> {
         }
         let then = if dead { Then::Dead } else { Then::Again };
         let outcome = Outcome::failed(error, then);
-        let entry = self.entry(&handed.message, outcome, &answer, Did::default());
+        let record = record.unwrap_or_default();
+        let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
-            Ok(_) if dead => handed.desk.deliver(answer),
+            Ok(_) if dead => self.deliver(handed.desk, handed.origin, answer),
             Err(store::Error::Conflict { .. }) => {}
             Ok(_) => {
                 handed.message.attempt += 1;

@@ -51,7 +51,8 @@ impl Keeping {
         let mut grants = Grants { state: true, budget: true, ..Grants::default() };
         grants.open("agents=*")?;
         let grants = Arc::new(grants);
-        let enrolment = Enrolment { version: version.clone(), budget, grants, group: None, retry: Retry::default() };
+        let enrolment =
+            Enrolment { version: version.clone(), budget, grants, group: None, retry: Retry::default(), record: false, care: agents::Care::default() };
         Ok(self.host.enrol(name, enrolment)?)
     }
 

@@ -17,6 +17,7 @@ mod report;
 mod running;
 mod shares;
 mod spawn;
+mod swap;
 mod turns;
 mod village;
 mod weights;
@@ -50,6 +51,7 @@ pub const GROUPS: [&str; 13] = [
     "fairness",
     "deadline",
     "density",
+    "swap",
     "http",
     "kernels",
     "program",
@@ -73,6 +75,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "fairness" => fairness::measure(plan)?,
             "deadline" => deadline::measure(plan)?,
             "density" => density::measure(plan)?,
+            "swap" => swap::measure(plan)?,
             "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
             "program" => program::measure(plan)?,

@@ -81,7 +81,7 @@ fn cores(plan: &Plan) -> Rows {
     Ok(ratios.into_iter().map(row).collect())
 }
 
-/// The graphics processor that is there: the CPU's bytes, and how near it comes to its own copying.
+/// The graphics processor that is there: the CPU's bytes, how near it comes to its own copying, and what it is used for.
 #[cfg(feature = "gpu")]
 fn device(plan: &Plan) -> Rows {
     use kernels::Backend;
@@ -93,21 +93,49 @@ fn device(plan: &Plan) -> Rows {
         return Ok(rows);
     }
     let start = Instant::now();
-    for figure in gpu.resident(&|| start.elapsed())? {
-        let (name, bar) = match figure.name.as_str() {
-            "copy" => continue,
-            "linear 3 f32" | "q8_0" => (figure.name.clone(), Bar::AtLeast(0.70)),
-            _ => (figure.name.clone(), Bar::Stated),
+    let wall = || start.elapsed();
+    let core = kernels::bench::core(&thread_time, &|name| name == "q4_k", 1 << 22)?;
+    let core = core.iter().find(|f| f.name == "q4_k").ok_or("q4_k was not measured")?.input_rate();
+    for figure in gpu.resident(&wall)? {
+        let name = format!("kernels: {}, resident on the device", figure.name);
+        let (bar, rate) = match figure.name.as_str() {
+            "linear 3 f32" | "q8_0" => (Bar::AtLeast(0.70), figure.rate()),
+            _ => (Bar::Stated, figure.rate()),
         };
-        let baseline = format!("its own copying; {:.0} GB/s", figure.rate());
-        rows.push(Row::judged(format!("kernels: {name}, resident on the device"), "×", figure.ratio, baseline, bar));
-        if name == "q4_k" {
-            let core = kernels::bench::core(&thread_time, &|name| name == "q4_k", 1 << 22)?;
-            let core = core.iter().find(|f| f.name == "q4_k").ok_or("q4_k was not measured")?;
-            let ratio = figure.input_rate() / core.input_rate();
-            rows.push(Row::judged("kernels: q4_k, resident on the device", "×", ratio, "one core", Bar::AtLeast(50.0)));
+        let what = format!("its own copying, the faster of two ways; {rate:.0} GB/s");
+        rows.push(Row::judged(name, "×", figure.ratio, what, bar));
+        if figure.name == "q4_k" {
+            let (name, ratio) = ("kernels: q4_k, resident on the device, of one core", figure.input_rate() / core);
+            rows.push(Row::judged(name, "×", ratio, format!("one core's {core:.2} GB/s"), Bar::AtLeast(50.0)));
         }
     }
+    rows.extend(ways(&gpu, plan)?);
+    Ok(rows)
+}
+
+/// The way to the device and back, beside the CPU with all its cores.
+#[cfg(feature = "gpu")]
+fn ways(gpu: &kernels::Gpu, plan: &Plan) -> Rows {
+    let start = Instant::now();
+    let wall = || start.elapsed();
+    let mut rows = Vec::new();
+    for figure in gpu.link(&wall)? {
+        let what = format!("memcpy; {:.1} GB/s go that way", figure.input_rate());
+        rows.push(Row::judged(format!("kernels: {}", figure.name), "×", figure.ratio, what, Bar::Stated));
+    }
+    let threads = Threads(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let count = if plan.quick { 1 << 22 } else { 1 << 25 };
+    let theirs = kernels::bench::host_to_host(gpu, &threads, count, &wall)?;
+    let ours = kernels::bench::host_to_host(&cpu(), &threads, count, &wall)?;
+    for (theirs, ours) in theirs.iter().zip(&ours) {
+        let name = format!("kernels: {}, by the device, from host to host", theirs.name);
+        let (rate, beside) = (theirs.input_rate(), ours.input_rate());
+        let what = format!("the CPU's {} threads, {beside:.1} GB/s; the device {rate:.1}", threads.0);
+        rows.push(Row::judged(name, "×", rate / beside, what, Bar::Stated));
+    }
+    let mixed = kernels::Mixed::measure(&threads, &wall);
+    let word = mixed.map_or_else(|| "the CPU for everything".to_owned(), |mixed| mixed.memo());
+    rows.push(Row::judged("kernels: what `auto` takes", "", 1.0, word, Bar::Stated));
     Ok(rows)
 }
 

@@ -273,7 +273,7 @@ pub(crate) struct Quantize {
     /// A .safetensors, a .gguf, a sharded model's index, or a folder with one model
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
-    /// A .gguf or a .safetensors
+    /// A .gguf or a .safetensors; with --shard-size a new folder
     pub(crate) out: PathBuf,
     /// What the weights become
     #[arg(long, value_name = "TYPE", required_unless_present_any = ["target_size", "fits"])]
@@ -287,6 +287,9 @@ pub(crate) struct Quantize {
     /// The best types with which the tensors fit so much memory
     #[arg(long, value_name = "SIZE", conflicts_with = "type")]
     pub(crate) fits: Option<Size>,
+    /// Safetensors in several files, none larger than this, such as 5GB; OUT must be a folder
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["target_size", "fits"])]
+    pub(crate) shard_size: Option<Size>,
     /// Replace a file that is there
     #[arg(long)]
     pub(crate) force: bool,

@@ -10,7 +10,7 @@ use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
 use agents::swap::Versions;
-use agents::{Answer, Desk, Door, Error, Refusal, Retry, Spec};
+use agents::{Answer, Care, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::{Card, Fault, Message, Quota};
@@ -49,12 +49,25 @@ pub enum Unkept {
 /// How what an agent does is kept.
 pub(crate) struct Lasts {
     pub(crate) retry: Retry,
+    /// Whether what its turns read is kept.
+    pub(crate) record: bool,
+    pub(crate) care: Care,
     /// Its life before this one, which may still have to end.
     pub(crate) before: Option<Arc<runtime::Task>>,
 }
 
+/// Nothing looks after an agent that nobody keeps.
+const CARE: Care = Care {
+    faults: u32::MAX,
+    within: Duration::ZERO,
+    pause: Duration::ZERO,
+    longest: Duration::ZERO,
+    recycle: u32::MAX,
+    idle: Duration::MAX,
+};
+
 impl Lasts {
-    const NOT: Lasts = Lasts { retry: Retry::NEVER, before: None };
+    const NOT: Lasts = Lasts { retry: Retry::NEVER, record: false, care: CARE, before: None };
 }
 
 impl Agent {
@@ -71,10 +84,11 @@ impl Agent {
         let row = Arc::new(Row::default());
         let place = row.add(house.seats.clone().take(version.0.room())?);
         let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
-        let (books, Lasts { retry, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let (books, Lasts { retry, record, care, before }) =
+            lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
         let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
-        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry));
+        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record, care));
         let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
         let (behind, first) = (standing.clone(), version.clone());
         let spec = Spec {
@@ -82,6 +96,7 @@ impl Agent {
             books,
             retry,
             before,
+            care,
             version: version.0.clone(),
             budget,
             cpu: accounts.cpu.clone(),
@@ -188,6 +203,26 @@ impl Agent {
     /// Every field of its budget, with what is used of it.
     pub fn usage(&self) -> Vec<Usage> {
         self.standing.accounts.usage(Duration::ZERO)
+    }
+
+    /// Puts its instance away if it has had nothing to do for long. It is made again for the next message.
+    pub(crate) fn rest_if_idle(&self) {
+        self.inner.rest_if_idle();
+    }
+
+    /// Whether it has an instance.
+    pub fn has_instance(&self) -> bool {
+        self.inner.awake()
+    }
+
+    /// How long it is left alone, having broken too often; none if it isn't.
+    pub fn left_alone(&self) -> Option<Duration> {
+        self.inner.left_alone()
+    }
+
+    /// How often it broke.
+    pub fn faults(&self) -> u64 {
+        self.inner.faults()
     }
 
     /// CPU time that it has used.

@@ -216,7 +216,7 @@ impl Works {
 
     /// Elements that a stretch may have of work on so many bytes: on the CPU, and where it would rather be done.
     pub(crate) fn chunks(&self, bytes: u64) -> [usize; 2] {
-        let cpu = kernels::Cpu::default().chunk();
+        let cpu = kernels::Cpu::default().chunk(kernels::Kind::Stream);
         [cpu, self.compute.device.chunk(bytes).unwrap_or(cpu)]
     }
 

@@ -9,7 +9,8 @@ use crate::imports::streams::{Input, Output};
 use crate::service;
 use crate::standing::Standing;
 use crate::state::Writes;
-use agents::{Did, Lasting};
+use crate::tape::{Bytes, Record, Tape};
+use agents::{Did, Lasting, Mail};
 use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Quota, Reply};
 use std::sync::Arc;
 use store::Change;
@@ -34,6 +35,8 @@ pub struct Ctx {
     effects: Option<Box<Effects>>,
     /// The message that it handles, where what it is answered must be kept.
     pub(crate) turn: Option<Turn>,
+    /// Where what it reads is written down, or read from.
+    pub(crate) tape: Tape,
     /// Where parts of its reply go.
     pub(crate) chunks: Option<UnboundedSender<Chunk>>,
     /// When the turn under way must have ended.
@@ -90,6 +93,7 @@ impl Ctx {
             version,
             effects: None,
             turn: None,
+            tape: Tape::Off,
             chunks: None,
             deleted: 0,
             open: 0,
@@ -145,6 +149,10 @@ impl Guest for Ctx {
     fn begin(&mut self, turn: Begin<'_>) {
         self.until = turn.until;
         self.turn = turn.message.map(|message| Turn { id: message.id.clone(), attempt: message.attempt });
+        if !self.tape.is_playing() {
+            let wanted = self.standing.record && turn.message.is_some();
+            self.tape = if wanted { Tape::Recording(Box::default()) } else { Tape::Off };
+        }
         self.chunks = turn.chunks;
         self.effects = None;
         self.accounts.state.discard(&mut self.writes);
@@ -184,6 +192,24 @@ impl Lasting for Ctx {
     fn record(&mut self, change: &mut Change) -> Did {
         let did = self.effects.as_mut().map(|effects| effects.record(change)).unwrap_or_default();
         Did { wrote: self.accounts.state.record(&self.writes, change), ..did }
+    }
+
+    fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &agents::Error>) -> Vec<u8> {
+        let Tape::Recording(recording) = std::mem::take(&mut self.tape) else { return Vec::new() };
+        let record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
+        postcard::to_allocvec(&record).unwrap_or_default()
+    }
+}
+
+impl Ctx {
+    /// Adds what the turn has done to what it read.
+    pub(crate) fn done(&self, record: Record, outcome: Result<&Reply, &agents::Error>) -> Record {
+        let told = self.effects.as_ref().map(|effects| effects.told()).unwrap_or_default();
+        let outcome = match outcome {
+            Ok(reply) => Ok(Bytes(reply.payload.body.clone())),
+            Err(error) => Err(error.kind().to_owned()),
+        };
+        Record { wrote: self.writes.list(), told, outcome: Some(outcome), ..record }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::house::millis;
 use crate::standing::{CHILDREN, Child, Later, Standing};
+use crate::tape::Bytes;
 use agents::{Desk, Did, Door, MAIL, Mail, Origin, Place, TIMERS, Timer};
 use runtime::{Held, Message};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub(crate) struct Effects {
     recalled: Vec<Later>,
     born: Vec<(String, Child)>,
     retired: Vec<String>,
+    /// In a turn that is run again: what it would have told.
+    pub(crate) pretended: Vec<(String, String, Bytes)>,
     /// How many agents the turn has asked.
     pub(crate) asked: u32,
 }
@@ -34,7 +37,7 @@ pub(crate) struct Told {
 impl Effects {
     pub(crate) fn new(standing: Arc<Standing>) -> Effects {
         let (told, later, recalled, born, retired) = Default::default();
-        Effects { standing, told, later, recalled, born, retired, asked: 0 }
+        Effects { standing, told, later, recalled, born, retired, pretended: Vec::new(), asked: 0 }
     }
 
     pub(crate) fn tell(&mut self, told: Told) {
@@ -120,6 +123,15 @@ impl Effects {
             retired: self.retired.clone(),
             asked: self.asked,
         }
+    }
+
+    /// What it told, in order: to whom, the skill, what.
+    pub(crate) fn told(&self) -> Vec<(String, String, Bytes)> {
+        let parts =
+            |to: &String, message: &Message| (to.clone(), message.skill.clone(), Bytes(message.payload.body.clone()));
+        let now = self.told.iter().map(|told| parts(&told.to, &told.message));
+        let later = self.later.iter().map(|later| parts(&later.to, &later.message));
+        now.chain(later).chain(self.pretended.iter().cloned()).collect()
     }
 
     /// The turn has ended well.

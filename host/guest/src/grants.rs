@@ -167,7 +167,8 @@ impl Grants {
             ("kernels", self.kernels),
             ("spawn", self.spawn),
         ];
-        let mut texts: Vec<String> = switches.iter().filter(|(_, open)| *open).map(|(name, _)| (*name).into()).collect();
+        let mut texts: Vec<String> =
+            switches.iter().filter(|(_, open)| *open).map(|(name, _)| (*name).into()).collect();
         texts.extend(self.agents.iter().map(|pattern| format!("agents={pattern}")));
         texts.extend(self.env.iter().map(|(name, _)| format!("env={name}")));
         texts.extend(self.files.iter().map(|folder| {

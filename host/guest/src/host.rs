@@ -182,6 +182,7 @@ impl Builder {
         let network = Arc::new(Network::new(self.roots, self.secrets));
         let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books);
         house.look_after_strays();
+        house.look_after_idlers();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
 }
@@ -322,7 +323,7 @@ impl Host {
     pub(crate) fn alone(&self, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
         let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house, None)?;
         let name = format!("agent-{}", self.house.number());
-        let lasts = (None, agents::Retry::NEVER);
+        let lasts = (None, agents::Retry::NEVER, false, agents::Care::default());
         Ok(Standing::new(name, Arc::new(grants), accounts, self.house.clone(), lasts))
     }
 

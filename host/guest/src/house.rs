@@ -14,7 +14,7 @@ use runtime::{Fault, Message, Room, Spawner};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::Change;
 use tokio::runtime::Handle;
 
@@ -40,6 +40,9 @@ pub(crate) struct House {
 /// There is an agent of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Taken;
+
+/// How often somebody looks who has nothing to do.
+const IDLERS: Duration = Duration::from_millis(500);
 
 impl House {
     pub(crate) fn new(
@@ -133,6 +136,20 @@ impl House {
             while let Some((name, number)) = strays.recv().await {
                 let Some(house) = house.upgrade() else { return };
                 house.again(&name, number);
+            }
+        });
+    }
+
+    /// Has agents put their instances away that have nothing to do, for as long as this host is there.
+    pub(crate) fn look_after_idlers(self: &Arc<House>) {
+        let house = Arc::downgrade(self);
+        self.io.spawn(async move {
+            loop {
+                tokio::time::sleep(IDLERS).await;
+                let Some(house) = house.upgrade() else { return };
+                for (_, agent) in house.roll.all_awake() {
+                    agent.rest_if_idle();
+                }
             }
         });
     }

@@ -20,6 +20,7 @@ mod network;
 mod outgoing;
 mod rate;
 mod redact;
+mod replay;
 mod roll;
 mod secrets;
 mod serve;
@@ -28,6 +29,7 @@ mod site;
 mod standing;
 mod state;
 mod swap;
+mod tape;
 mod tensors;
 
 pub use accounts::{Parent as Group, Usage};
@@ -43,6 +45,7 @@ pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
 pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest};
+pub use replay::Replayed;
 pub use roll::Enrolment;
 pub use runtime::compiler::enter;
 pub use runtime::{
@@ -51,3 +54,4 @@ pub use runtime::{
 pub use secrets::{Error as SecretError, Place, Secrets};
 pub use serve::{Exchange, Server, address as listen_address};
 pub use site::{Key, Site};
+pub use tape::Record;

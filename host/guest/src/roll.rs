@@ -5,7 +5,7 @@ use crate::agent::{Agent, Lasts};
 use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::house::House;
-use agents::{Door, Retry};
+use agents::{Care, Door, Retry};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::Task;
@@ -26,6 +26,10 @@ pub struct Enrolment {
     pub group: Option<Parent>,
     /// How often a message is tried.
     pub retry: Retry,
+    /// Whether what its turns read is kept, so that they can be run again.
+    pub record: bool,
+    /// How it is looked after.
+    pub care: Care,
 }
 
 /// The agents that a host keeps by name.
@@ -110,9 +114,9 @@ impl Roll {
         if let Some(agent) = now.agent.as_ref().filter(|agent| !agent.door().shut()) {
             return Ok(Some(agent.clone()));
         }
-        let Enrolment { version, budget, grants, group, retry } = now.enrolment.clone();
+        let Enrolment { version, budget, grants, group, retry, record, care } = now.enrolment.clone();
         let before = now.agent.take().map(|agent| agent.task().clone()).or_else(|| now.before.take());
-        let lasts = Lasts { retry, before };
+        let lasts = Lasts { retry, record, care, before };
         let above = group.as_ref().map_or(Above::Nobody, Above::Group);
         let agent = Agent::start(house, name.into(), &version, budget, grants, above, Some(lasts))?;
         if let Some(group) = &group {

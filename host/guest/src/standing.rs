@@ -6,7 +6,7 @@ use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Taken, millis};
 use crate::narrow;
-use agents::{Books, Desk, Door, MAIL, Mail, Origin, Place, Refusal, Retry, TIMERS, Timer};
+use agents::{Books, Care, Desk, Door, MAIL, Mail, Origin, Place, Refusal, Retry, TIMERS, Timer};
 use parking_lot::Mutex;
 use runtime::{Held, Message};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub(crate) struct Standing {
     /// Where its turns are kept; none if they go with the host.
     pub(crate) books: Option<Arc<Books>>,
     pub(crate) retry: Retry,
+    /// Whether what its turns read is kept.
+    pub(crate) record: bool,
+    pub(crate) care: Care,
     /// Whether others find it by its name.
     listed: AtomicBool,
     children: Mutex<HashMap<String, Child>>,
@@ -111,10 +114,10 @@ impl Standing {
         grants: Arc<Grants>,
         accounts: Arc<Accounts>,
         house: Arc<House>,
-        (books, retry): (Option<Arc<Books>>, Retry),
+        (books, retry, record, care): (Option<Arc<Books>>, Retry, bool, Care),
     ) -> Arc<Standing> {
         let (children, posted, listed) = (Mutex::default(), Mutex::default(), false.into());
-        Arc::new(Standing { name, grants, accounts, house, books, retry, listed, children, posted })
+        Arc::new(Standing { name, grants, accounts, house, books, retry, record, care, listed, children, posted })
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -189,7 +192,7 @@ impl Standing {
         let version = self.house.version(&wanted.version).ok_or_else(|| Unborn::Unknown(wanted.version.clone()))?;
         let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
         let above = Above::Agent(&self.accounts);
-        let lasts = self.books.as_ref().map(|_| Lasts { retry: self.retry, before: None });
+        let lasts = self.books.as_ref().map(|_| Lasts { retry: self.retry, record: self.record, care: self.care, before: None });
         let (house, grants) = (&self.house, Arc::new(grants));
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;

@@ -2,6 +2,7 @@
 //!
 //! Where there is a store, it is kept there. Without one it is kept in memory, and counts as memory as well as storage.
 
+use crate::tape::Bytes;
 use agents::Books;
 use parking_lot::Mutex;
 use runtime::{Fault, Full, Held, Quota};
@@ -73,6 +74,19 @@ pub(crate) struct Writes {
     held: Held,
     /// How many more key and value bytes there are in all as this turn sees it.
     more: i64,
+}
+
+impl Writes {
+    /// The keys that were changed, with what is there now.
+    pub(crate) fn list(&self) -> Vec<(String, Option<Bytes>)> {
+        let bytes = |value: &Value| Bytes(value.bytes.to_vec());
+        self.changed.iter().map(|(key, value)| (key.clone(), value.as_ref().map(bytes))).collect()
+    }
+
+    /// Whether the turn has changed `key`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.changed.contains_key(key)
+    }
 }
 
 /// Why a write was refused.

@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::standing::Standing;
-use agents::Retry;
+use agents::{Care, Retry};
 use agents::swap::{Apart, Known, Plan, Side, Stage, Swap};
 use std::sync::Arc;
 
@@ -82,7 +82,8 @@ impl Agent {
         let grants = rehearsed(&self.standing.grants);
         let accounts = Accounts::new(self.budget(), &grants, Above::Apart(&agent), house, None)?;
         let name = self.standing.name.clone();
-        let standing = Standing::new(name, Arc::new(grants), accounts.clone(), house.clone(), (None, Retry::NEVER));
+        let standing =
+            Standing::new(name, Arc::new(grants), accounts.clone(), house.clone(), (None, Retry::NEVER, false, Care::default()));
         let (copied, counted, explaining, cleaning) =
             (accounts.clone(), accounts.clone(), accounts.clone(), accounts.clone());
         Ok(Apart {

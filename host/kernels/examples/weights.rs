@@ -1,5 +1,5 @@
 //! The crate's functions by hand: `weights tensors FILE`, `weights quantize TYPE IN OUT`, `weights merge YAML ROOT OUT
-//! [TYPE]`, `weights bench [NAME]`, `weights gpu`.
+//! [TYPE]`, `weights bench [NAME]`, `weights gpu [CHUNK SLOTS]`.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -39,7 +39,8 @@ fn main() -> Result<()> {
         }
         ["merge", yaml, root, to] => merge(yaml, root, to, None, means)?,
         ["merge", yaml, root, to, types] => merge(yaml, root, to, Some(types.parse()?), means)?,
-        ["gpu"] => gpu()?,
+        ["gpu"] => gpu(&pool, None)?,
+        ["gpu", chunk, slots] => gpu(&pool, Some((chunk.parse()?, slots.parse()?)))?,
         ["bench"] => bench(&pool, "")?,
         ["bench", only] => bench(&pool, only)?,
         _ => bail!("see the first lines of this file"),
@@ -61,17 +62,26 @@ fn show(title: &str, figures: &[kernels::bench::Figure]) {
 }
 
 #[cfg(feature = "gpu")]
-fn gpu() -> Result<()> {
-    let gpu = kernels::Gpu::open()?;
+fn gpu(pool: &Threads, ring: Option<(usize, usize)>) -> Result<()> {
+    let ring = ring.map(|(chunk, slots)| kernels::Ring { chunk, slots });
     let start = Instant::now();
-    println!("{}", kernels::Backend::name(&gpu));
-    show("host to host", &kernels::bench::host_to_host(&gpu, &|| start.elapsed())?);
-    show("resident", &gpu.resident(&|| start.elapsed())?);
+    let wall = || start.elapsed();
+    let gpu = kernels::Gpu::open_with(ring)?;
+    println!("{}, opened in {:?}", kernels::Backend::name(&gpu), start.elapsed());
+    let count = std::env::var("COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(1 << 24);
+    show("host to host", &kernels::bench::host_to_host(&gpu, pool, count, &wall)?);
+    if ring.is_none() {
+        show("to and fro", &gpu.link(&wall)?);
+        show("the CPU, as many threads", &kernels::bench::host_to_host(&Cpu::default(), pool, count, &wall)?);
+        show("resident", &gpu.resident(&wall)?);
+        let mixed = kernels::Mixed::measure(pool, &wall);
+        println!("auto: {}", mixed.map_or_else(|| "cpu".to_owned(), |mixed| mixed.memo()));
+    }
     Ok(())
 }
 
 #[cfg(not(feature = "gpu"))]
-fn gpu() -> Result<()> {
+fn gpu(_: &Threads, _: Option<(usize, usize)>) -> Result<()> {
     bail!("built without the feature `gpu`")
 }
 

@@ -6,13 +6,17 @@
 mod cpu;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(feature = "gpu")]
+mod mixed;
 
 pub use cpu::Cpu;
 pub(crate) use cpu::magnitudes::{difference_bits, scan};
 pub(crate) use cpu::tasks::masked;
 pub(crate) use cpu::{TILE, part, read};
 #[cfg(feature = "gpu")]
-pub use gpu::Gpu;
+pub use gpu::{Gpu, Ring};
+#[cfg(feature = "gpu")]
+pub use mixed::Mixed;
 
 use crate::random::Counter;
 use crate::{Format, Result, Scheme};
@@ -113,13 +117,35 @@ pub struct Tasks<'a> {
     pub from: u64,
 }
 
+/// What work is bound by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Memory, and the way to a device: merges, and formats that are found in a pass.
+    Stream,
+    /// Arithmetic: formats whose scales are searched for.
+    Search,
+}
+
+impl Kind {
+    /// What making a format out of numbers is.
+    pub fn of(scheme: Scheme) -> Self {
+        match scheme.format {
+            Format::Q2K | Format::Q3K | Format::Q4K | Format::Q5K | Format::Q6K => Self::Search,
+            _ => Self::Stream,
+        }
+    }
+}
+
 /// Arithmetic on stretches. Every output is in whole blocks of its format.
 pub trait Backend: Sync {
     /// What it is, in words.
     fn name(&self) -> String;
 
     /// Elements that one call should get, if there are as many. A multiple of 256.
-    fn chunk(&self) -> usize;
+    fn chunk(&self, kind: Kind) -> usize;
+
+    /// Whether a device does such work, and not the caller's own thread.
+    fn has(&self, kind: Kind) -> bool;
 
     /// A weighted sum.
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()>;
@@ -132,18 +158,4 @@ pub trait Backend: Sync {
 
     /// From a format to numbers.
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()>;
-}
-
-/// A graphics processor that is worth having: a real one, and faster at a small trial than the CPU. Measures, so ask
-/// once and remember.
-#[cfg(feature = "gpu")]
-pub fn faster(wall: crate::bench::Clock<'_>) -> Option<Gpu> {
-    let gpu = Gpu::open().ok()?;
-    // A processor that plays a graphics processor is only ever slower than itself.
-    if gpu.is_software() {
-        return None;
-    }
-    let theirs = crate::bench::trial(&gpu, wall).ok()?;
-    let ours = crate::bench::trial(&Cpu::default(), wall).ok()?;
-    (theirs < ours).then_some(gpu)
 }

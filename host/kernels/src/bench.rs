@@ -1,10 +1,11 @@
 //! How fast the kernels are, next to copying the same bytes. Whoever calls brings the clock.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::backend::{Backend, Cut, Keep, Linear, Stretch, Task, Tasks};
+use crate::backend::{Backend, Cut, Keep, Kind, Linear, Stretch, Task, Tasks};
 use crate::level::Level;
 use crate::merge::{Ask, Method, prepare};
 use crate::random::Counter;
@@ -168,24 +169,36 @@ fn ties(bench: &mut Bench<'_>, cpu: &Cpu, bytes: &[&[u8]], out: &mut [u8]) -> Re
     bench.add("ties: fused pass 3 f32", count * 16, count * 4, || cpu.tasks(&job, Format::F32.into(), out))
 }
 
-/// Host to host on any back end, by the wall, next to `memcpy`: with the way to a device and back.
-pub fn host_to_host(backend: &dyn Backend, wall: Clock<'_>) -> Result<Vec<Figure>> {
-    let count = backend.chunk();
-    let singles: Vec<Vec<f32>> = (0..4).map(|seed| weights(count, seed)).collect();
-    let bytes: Vec<&[u8]> = singles.iter().map(|s| bytemuck::cast_slice(s)).collect();
-    let (from, to) = (bytes[0].to_vec(), vec![1; count * 4]);
+/// Host to host on any back end, by the wall, next to one thread's `memcpy`: with the way to a device and back. `count`
+/// elements a tensor, in the back end's own chunks.
+pub fn host_to_host(backend: &dyn Backend, pool: &dyn Pool, count: usize, wall: Clock<'_>) -> Result<Vec<Figure>> {
+    let chunk = backend.chunk(Kind::Search);
+    let count = count.next_multiple_of(chunk);
+    let singles: Vec<Vec<f32>> = (0..3).map(|seed| weights(count, seed)).collect();
+    let (from, to) = (vec![1; count * 4], vec![1; count * 4]);
     let mut bench = Bench { clock: wall, wanted: &|_| true, from, to, figures: Vec::new() };
     let mut out = vec![1u8; count * 4];
-    let inputs = bytes[..3].iter().map(|bytes| Stretch { format: Format::F32, bytes }).collect();
-    let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
-    bench.add("linear 3 f32", count * 12, count * 4, || backend.linear(&job, Format::F32.into(), &mut out))?;
+    let linear = |i: usize, out: &mut [u8]| merge_chunk(backend, &singles, i * chunk, out);
+    bench.add("linear 3 f32", count * 12, count * 4, || in_chunks(pool, &mut out, chunk * 4, &linear))?;
     for format in [Format::Q8_0, Format::Q4_0, Format::Tq2_0, Format::Q4K] {
         let (elements, size) = format.block();
-        let size = count / elements as usize * size as usize;
-        let run = || backend.quantize(&singles[0], format.into(), &mut out[..size]);
-        bench.add(format.name(), count * 4, size, run)?;
+        let bytes = |count: usize| count / elements as usize * size as usize;
+        let quantize =
+            |i: usize, out: &mut [u8]| backend.quantize(&singles[0][i * chunk..][..chunk], format.into(), out);
+        let out = &mut out[..bytes(count)];
+        bench.add(format.name(), count * 4, out.len(), || in_chunks(pool, out, bytes(chunk), &quantize))?;
     }
     Ok(bench.figures)
+}
+
+fn in_chunks(
+    pool: &dyn Pool,
+    out: &mut [u8],
+    size: usize,
+    job: &(dyn Fn(usize, &mut [u8]) -> Result<()> + Sync),
+) -> Result<()> {
+    let parts: Vec<_> = out.chunks_mut(size).map(Mutex::new).collect();
+    crate::pool::try_each(pool, parts.len(), |i| job(i, &mut parts[i].lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Many threads against one, by the wall: a kernel bound by arithmetic, and one bound by memory.
@@ -212,21 +225,53 @@ pub fn threads(wall: Clock<'_>, pool: &dyn Pool, count: usize) -> Result<Vec<(St
     Ok(ratios)
 }
 
-/// Seconds that a back end takes for some of each kind of work, host to host: the smaller, the better it is to use.
-pub fn trial(backend: &dyn Backend, wall: Clock<'_>) -> Result<f64> {
-    let count = backend.chunk().min(1 << 20);
-    let values = weights(count, 3);
+/// What a back end takes for each kind of work, and what came of it.
+#[cfg(feature = "gpu")]
+pub(crate) struct Trial {
+    /// Seconds an element.
+    pub(crate) stream: f64,
+    pub(crate) search: f64,
+    /// Of all bytes that were made.
+    pub(crate) digest: u64,
+}
+
+/// A short look at a back end: merges, a format that is found in a pass, and one that is searched for, host to host.
+#[cfg(feature = "gpu")]
+pub(crate) fn trial(backend: &dyn Backend, pool: &dyn Pool, wall: Clock<'_>) -> Result<Trial> {
+    use std::hash::{Hash, Hasher};
+    // As many elements for all: the bytes are compared.
+    const COUNT: usize = 1 << 23;
+    let singles: Vec<Vec<f32>> = (0..3).map(|seed| weights(COUNT, seed)).collect();
     let bench = Bench { clock: wall, wanted: &|_| true, from: Vec::new(), to: Vec::new(), figures: Vec::new() };
-    let bytes: &[u8] = bytemuck::cast_slice(&values);
-    let input = Stretch { format: Format::F32, bytes };
-    let job = Linear { inputs: vec![input; 3], weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
-    let mut out = vec![0; count * 4];
-    let linear = bench.best(|| backend.linear(&job, Format::F32.into(), &mut out))?;
-    let mut seconds = linear;
-    for format in [Format::Q8_0, Format::Q4K] {
+    let mut digest = std::hash::DefaultHasher::new();
+    let mut merged = vec![0u8; COUNT * 4];
+    let chunk = backend.chunk(Kind::Stream);
+    let linear = |i: usize, out: &mut [u8]| merge_chunk(backend, &singles, i * chunk, out);
+    let mut stream = bench.best(|| in_chunks(pool, &mut merged, chunk * 4, &linear))?;
+    merged.hash(&mut digest);
+    let mut search = 0.0;
+    for (format, seconds) in [(Format::Q8_0, &mut stream), (Format::Q4K, &mut search)] {
         let (elements, size) = format.block();
-        let mut out = vec![0; count / elements as usize * size as usize];
-        seconds += bench.best(|| backend.quantize(&values, format.into(), &mut out))?;
+        let bytes = |count: usize| count / elements as usize * size as usize;
+        let chunk = backend.chunk(Kind::of(format.into()));
+        let quantize = |i: usize, out: &mut [u8]| {
+            let count = out.len() / size as usize * elements as usize;
+            backend.quantize(&singles[0][i * chunk..][..count], format.into(), out)
+        };
+        let mut out = vec![0u8; bytes(COUNT)];
+        *seconds += bench.best(|| in_chunks(pool, &mut out, bytes(chunk), &quantize))?;
+        out.hash(&mut digest);
     }
-    Ok(seconds / count as f64)
+    let each = |seconds: f64| seconds / COUNT as f64;
+    Ok(Trial { stream: each(stream), search: each(search), digest: digest.finish() })
+}
+
+/// Three models' elements from a place on, summed.
+fn merge_chunk(backend: &dyn Backend, singles: &[Vec<f32>], from: usize, out: &mut [u8]) -> Result<()> {
+    let inputs = singles
+        .iter()
+        .map(|values| Stretch { format: Format::F32, bytes: bytemuck::cast_slice(&values[from..from + out.len() / 4]) })
+        .collect();
+    let job = Linear { inputs, weights: vec![0.5, 0.3, 0.2], divisor: 1.0, fused: false };
+    backend.linear(&job, Format::F32.into(), out)
 }

@@ -13,7 +13,7 @@ use report::Noise;
 pub use report::{Line, Report};
 pub use room::{convert_room, merge_room};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Kind};
 use crate::level::Level;
 use crate::merge::{self, Plan};
 use crate::pool::{self, Pool};
@@ -92,6 +92,17 @@ pub fn merge_sharded(
 
 /// Turns one model into others types.
 pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadata, means: Means<'_>) -> Result<Report> {
+    convert_sharded(weights, types, (path, u64::MAX), metadata, means)
+}
+
+/// The same, into safetensors files that hold so many bytes of tensors each, with an index, if one file would hold more.
+pub fn convert_sharded(
+    weights: &Weights,
+    types: &Types,
+    (path, most): (&Path, u64),
+    metadata: &Metadata,
+    means: Means<'_>,
+) -> Result<Report> {
     let infos = weights.infos();
     let pieces = infos
         .iter()
@@ -102,7 +113,7 @@ pub fn convert(weights: &Weights, types: &Types, path: &Path, metadata: &Metadat
             to: types.of(&info.name, &info.shape, info.format),
         })
         .collect();
-    write(pieces, &types.tell(metadata), (path, u64::MAX), means, |i, make| {
+    write(pieces, &types.tell(metadata), (path, most), means, |i, make| {
         make(&merge::Ask::copy(weights.view(&infos[i])))?;
         weights.forget(&infos[i]);
         Ok(())
@@ -230,7 +241,7 @@ fn tensor(
         return whole(&job, shape, to, sink, means, share);
     }
     let (elements, size) = to.format.block();
-    let chunk = means.backend.chunk();
+    let chunk = means.backend.chunk(Kind::of(to));
     let parts = pool::map(means.pool, job.count().div_ceil(chunk), |i| {
         let from = i * chunk;
         let count = chunk.min(job.count() - from);
@@ -312,7 +323,7 @@ fn whole(
     means: Means<'_>,
     share: impl Fn(usize) -> u64,
 ) -> Result<Option<f64>> {
-    let chunk = means.backend.chunk();
+    let chunk = means.backend.chunk(Kind::of(to));
     let parts = pool::map(means.pool, job.count().div_ceil(chunk), |i| {
         let from = i * chunk;
         let mut values = vec![0.0f32; chunk.min(job.count() - from)];

@@ -24,9 +24,9 @@ mod random;
 mod types;
 pub mod weights;
 
+pub use backend::{Backend, Cpu, Kind};
 #[cfg(feature = "gpu")]
-pub use backend::Gpu;
-pub use backend::{Backend, Cpu};
+pub use backend::{Gpu, Mixed, Ring};
 pub use error::{Error, Fault, Misfit, Result};
 pub use format::{Format, NF4_BLOCK, Part, VQ_CODES, VQ_DIM};
 pub use level::Level;

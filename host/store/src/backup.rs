@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::change::{Change, Step};
 use crate::files::{self, File, Files};
-use crate::read::Read;
+use crate::read::{RawRow, Read};
 use crate::record::{Anchor, Hash};
 use crate::store::{self, Options, Store};
 use std::fmt::Write as _;
@@ -181,7 +181,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn next(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn next(&mut self) -> Result<Option<RawRow>, Error> {
         if self.at >= self.len {
             return Ok(None);
         }

@@ -6,6 +6,7 @@ use crate::log;
 use crate::shared::Shared;
 use crate::tree::Tree;
 use parking_lot::{Condvar, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ impl Checkpoints {
         while state.busy {
             if let Some(error) = &state.failing {
                 return Err(error.clone());
+            }
+            if state.stopped {
+                break;
             }
             self.changed.wait(&mut state);
         }
@@ -134,9 +138,12 @@ pub(crate) fn run(shared: &Shared, tree: Tree) {
     while let Some(job) = shared.checkpoints.next() {
         let mut pause = PAUSE.0;
         loop {
-            let error = match attempt(shared, &mut open, &job) {
-                Ok(()) => break,
-                Err(error) => error,
+            // A panic of the database must not leave the writer waiting for this thread.
+            let attempted = catch_unwind(AssertUnwindSafe(|| attempt(shared, &mut open, &job)));
+            let error = match attempted {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => error,
+                Err(_) => Error::damaged(&shared.tree_path(), "what is in it cannot be"),
             };
             // After an error the database wants to be opened anew.
             if let Some(tree) = open.take() {
@@ -152,6 +159,9 @@ pub(crate) fn run(shared: &Shared, tree: Tree) {
             pause = (pause * 2).min(PAUSE.1);
         }
         drop_segments(shared, job.applied);
+        if let Some(tree) = open.take() {
+            open = tidy(shared, tree, &job.gone);
+        }
         shared.checkpoints.succeed(job.applied);
     }
 }
@@ -161,12 +171,32 @@ fn attempt(shared: &Shared, open: &mut Option<Tree>, job: &Job) -> Result<(), Er
         Some(tree) => open.insert(tree),
         None => open.insert(reopen(shared)?),
     };
-    tree.absorb(&job.layer, job.applied, &job.gone)?;
+    tree.absorb(&job.layer, job.applied)?;
     let snapshot = Arc::new(tree.snapshot()?);
     let mut view = shared.view.write();
     view.tree = snapshot;
     view.frozen = None;
     Ok(())
+}
+
+/// Drops what was cut off the journal. What a failing disk leaves of it goes after the next checkpoint.
+fn tidy(shared: &Shared, tree: Tree, gone: &Keys) -> Option<Tree> {
+    let mut dropped = false;
+    let outcome = loop {
+        match tree.drop_some(gone) {
+            Ok(true) => dropped = true,
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    if outcome.is_err() {
+        tree.give_up();
+        return reopen(shared).ok();
+    }
+    if dropped && let Ok(snapshot) = tree.snapshot() {
+        shared.view.write().tree = Arc::new(snapshot);
+    }
+    Some(tree)
 }
 
 fn reopen(shared: &Shared) -> Result<Tree, Error> {

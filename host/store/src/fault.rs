@@ -107,6 +107,20 @@ impl FaultyDisk {
         FaultyDisk(Arc::new(Mutex::new(next)))
     }
 
+    /// Answers with the disk as a process finds it that is started after this one was killed: nothing is lost, and what was
+    /// not synced still is not.
+    pub fn restart(&self) -> FaultyDisk {
+        let mut state = self.0.lock();
+        state.dead = true;
+        let next = State {
+            files: std::mem::take(&mut state.files),
+            names: std::mem::take(&mut state.names),
+            durable_names: std::mem::take(&mut state.durable_names),
+            ..State::default()
+        };
+        FaultyDisk(Arc::new(Mutex::new(next)))
+    }
+
     /// Lets the disk have room for so many bytes in all, or for whatever comes.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;

@@ -181,6 +181,8 @@ pub(crate) fn replay(
     each: &mut dyn FnMut(Entry<'_>) -> Result<(), Error>,
 ) -> Result<Log, Error> {
     let mut log: Option<Log> = None;
+    // What a process that was killed has left is not durable until it is synced, and from now on it is shown.
+    files.sync_folder(folder).map_err(|error| Error::io(folder, error))?;
     let numbers = segments(&**files, folder)?;
     let last = numbers.last().copied();
     for number in numbers {
@@ -199,7 +201,10 @@ pub(crate) fn replay(
         log = Some(read);
     }
     match log {
-        Some(log) => Ok(log),
+        Some(log) => {
+            log.file.sync().map_err(|error| Error::io(&log.path, error))?;
+            Ok(log)
+        }
         // The next segment is durable before a checkpoint begins.
         None if applied > 0 => Err(Error::damaged(&path(folder, applied + 1), "it is missing")),
         None => Log::create(files.clone(), folder, 1, 1),

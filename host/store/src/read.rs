@@ -164,7 +164,7 @@ impl Read {
     }
 
     /// The next rows after a key as they are stored, up to `bytes` of them, but one at least.
-    pub(crate) fn raw(&self, after: Option<&[u8]>, bytes: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub(crate) fn raw(&self, after: Option<&[u8]>, bytes: usize) -> Result<Vec<RawRow>, Error> {
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_vec()));
         let keys = Keys { from, to: Bound::Unbounded };
         self.look(|view| {
@@ -183,6 +183,9 @@ impl Read {
         self.look(|view| view.find(&JOURNAL.key(seq), self.version, |row| row.map(<[u8]>::to_vec)))
     }
 }
+
+/// A key and a value as they are stored.
+pub(crate) type RawRow = (Vec<u8>, Vec<u8>);
 
 /// How long a reader waits for the tree to be opened anew.
 const REOPEN_MILLIS: u32 = 50;

@@ -89,9 +89,10 @@ const FORMAT: u8 = 1;
 const KEPT: u8 = 0;
 const ERASED: u8 = 1;
 
+/// Sorts before all other tables.
 pub(crate) const JOURNAL: Table<u64, ()> = Table::own(".journal");
 /// Where the journal begins after it was cut: the last record that is gone.
-pub(crate) const ANCHOR: Table<u8, Anchor> = Table::own(".anchor");
+pub(crate) const ANCHOR: Table<u8, Anchor> = Table::own(".journal-anchor");
 /// The version of what [`Change::record`](crate::Change::record) makes of a value.
 pub(crate) const VALUE: u8 = 1;
 

@@ -58,8 +58,8 @@ struct Open {
     shared: Arc<Shared>,
     blobs: Blobs,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Until it is dropped, nobody else opens the folder.
-    lock: Mutex<Option<Lock>>,
+    /// The threads have it too: nobody else opens the folder before all of them have ended.
+    lock: Mutex<Option<Arc<Lock>>>,
 }
 
 /// What became of a change, when it is durable. Dropping this does not take the change back.
@@ -103,6 +103,7 @@ impl Store {
         let readers = Arc::new(Readers::default());
         let head = Read::new(view.clone(), readers.enter(), readers.clone(), None).head()?;
         let checkpoints = Checkpoints::default();
+        let options = Options { waiting: options.waiting.min(log::LIMIT / 2), ..options };
         checkpoints.set_applied(view.tree.applied);
         let shared = Arc::new(Shared {
             files,
@@ -239,10 +240,19 @@ impl Open {
         lock: Lock,
     ) -> Result<Store, Error> {
         let writer = Writer { shared: shared.clone(), log, head, version: 0, frame: Vec::new() };
-        let open =
-            Arc::new(Open { shared: shared.clone(), blobs, threads: Mutex::default(), lock: Mutex::new(Some(lock)) });
+        let lock = Arc::new(lock);
+        let open = Arc::new(Open {
+            shared: shared.clone(),
+            blobs,
+            threads: Mutex::default(),
+            lock: Mutex::new(Some(lock.clone())),
+        });
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            let thread = thread::Builder::new().name(name.into()).spawn(work);
+            let lock = lock.clone();
+            let thread = thread::Builder::new().name(name.into()).spawn(move || {
+                work();
+                drop(lock);
+            });
             thread.map_err(|error| Error::io(&shared.folder, error))
         };
         let checkpoint = {
@@ -258,8 +268,8 @@ impl Open {
 
     fn close(&self) {
         self.shared.stop();
-        let mut threads = self.threads.lock();
-        for (number, thread) in threads.drain(..).enumerate() {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for (number, thread) in threads.into_iter().enumerate() {
             if number == 1 {
                 self.shared.checkpoints.stop();
             }
@@ -268,7 +278,6 @@ impl Open {
                 let _ = thread.join();
             }
         }
-        self.shared.checkpoints.stop();
         self.lock.lock().take();
     }
 }

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::key::{Key, escape};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 /// A table: its name, and what its rows are. There is nothing to create, and an empty table is as good as none.
@@ -31,11 +32,12 @@ impl<K, V> Table<K, V> {
     /// The table of that name, version 1.
     ///
     /// # Panics
-    /// If the name is empty, longer than 64 bytes, or not of lower-case letters, digits and dashes: at compile time where it
-    /// is a constant.
+    /// If the name is longer than 64 bytes, does not begin with a lower-case letter, or has something else than these, digits
+    /// and dashes: at compile time where it is a constant.
     pub const fn new(name: &'static str) -> Self {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty() && bytes.len() <= 64, "a table's name has 1 to 64 bytes");
+        assert!(bytes[0].is_ascii_lowercase(), "a table's name begins with a-z");
         let mut at = 0;
         while at < bytes.len() {
             assert!(matches!(bytes[at], b'a'..=b'z' | b'0'..=b'9' | b'-'), "a table's name is of a-z, 0-9 and -");
@@ -146,9 +148,28 @@ impl<K, V: DeserializeOwned> Table<K, V> {
 
 /// A value's bytes: its version, then itself.
 pub(crate) fn encode<V: Serialize>(table: &str, version: u8, value: &V) -> Result<Vec<u8>, Error> {
-    let bytes = postcard::to_extend(value, Vec::from([version]));
-    bytes.map_err(|error| Error::Value { table: table.into(), what: error.to_string() })
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    scratch.push(version);
+    match postcard::to_extend(value, scratch) {
+        Ok(scratch) => {
+            let bytes = scratch.as_slice().into();
+            if scratch.capacity() <= SCRATCH_LIMIT {
+                SCRATCH.set(scratch);
+            }
+            Ok(bytes)
+        }
+        Err(error) => Err(Error::Value { table: table.into(), what: error.to_string() }),
+    }
 }
+
+thread_local! {
+    /// A value is written here first, so that what is kept of it has its size, and was allocated once.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A thread keeps no more than this.
+const SCRATCH_LIMIT: usize = 64 << 10;
 
 /// The value of these bytes.
 pub(crate) fn decode<V: DeserializeOwned>(table: &str, version: u8, bytes: &[u8]) -> Result<V, Error> {

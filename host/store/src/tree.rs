@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::files::{File, Files};
 use crate::layer::{Keys, Layer};
+use crate::record::JOURNAL;
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 use std::io;
 use std::ops::Bound;
@@ -11,9 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("rows");
+/// The journal's rows, which sort before all others. In a table of their own each goes to its end, and pages become full.
+const RECORDS: TableDefinition<'static, &'static [u8], &'static [u8]> = TableDefinition::new("journal");
 const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 /// The last segment of the log whose changes are all in the tree.
 const APPLIED: &str = "applied";
+
+/// Rows that are dropped in one transaction: more would hold up the next checkpoint, and want more room.
+const AT_ONCE: usize = 50_000;
 
 /// The tree, open for one checkpoint after another.
 #[derive(Debug)]
@@ -26,6 +32,7 @@ pub(crate) struct Tree {
 /// The tree as one checkpoint left it.
 pub(crate) struct Snapshot {
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    records: ReadOnlyTable<&'static [u8], &'static [u8]>,
     path: PathBuf,
     /// The last segment of the log that is in it.
     pub(crate) applied: u64,
@@ -34,30 +41,37 @@ pub(crate) struct Snapshot {
 }
 
 impl Tree {
-    /// Opens the tree, or makes an empty one.
+    /// Opens the tree, or makes an empty one: under another name first, for one that is half made cannot be opened.
     pub(crate) fn open(files: &dyn Files, path: &Path, cache: usize) -> Result<Tree, Error> {
-        let file = files.open(path, true).map_err(|error| Error::io(path, error))?;
+        let fail = |error| Error::io(path, error);
+        let folder = path.parent().ok_or_else(|| fail(io::Error::other("a file is in a folder")))?;
+        match files.open(path, false) {
+            Ok(file) => return Tree::open_file(file, path, cache),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail(error)),
+        }
+        let new = path.with_extension("new");
+        let file = files.open(&new, true).map_err(fail)?;
+        file.set_len(0).map_err(fail)?;
+        Tree::open_file(file, path, cache)?.make_tables()?;
+        files.rename(&new, path).and_then(|()| files.sync_folder(folder)).map_err(fail)?;
+        Tree::open_file(files.open(path, false).map_err(fail)?, path, cache)
+    }
+
+    fn open_file(file: Arc<dyn File>, path: &Path, cache: usize) -> Result<Tree, Error> {
         let open = || redb::Builder::new().set_cache_size(cache).create_with_backend(Backend(file));
-        // A file whose first page is not what it should be makes the database panic, and that must not end the village.
+        // A file whose first page is not what it should be may make the database panic, and that must not end the village.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
             .map_err(|_| Error::damaged(path, "it cannot be opened"))?;
-        let tree = Tree {
-            database: opened.map_err(|error| failure(path, error))?,
-            path: path.into(),
-            given_up: Arc::default(),
-        };
-        tree.make_tables()?;
-        Ok(tree)
+        let database = opened.map_err(|error| failure(path, error))?;
+        Ok(Tree { database, path: path.into(), given_up: Arc::default() })
     }
 
     fn make_tables(&self) -> Result<(), Error> {
-        let read = self.database.begin_read().map_err(|error| failure(&self.path, error))?;
-        if read.open_table(ROWS).is_ok() {
-            return Ok(());
-        }
         let make = || {
             let change = self.begin()?;
             change.open_table(ROWS)?;
+            change.open_table(RECORDS)?;
             change.open_table(META)?.insert(APPLIED, 0)?;
             change.commit()?;
             Ok::<_, redb::Error>(())
@@ -82,33 +96,25 @@ impl Tree {
         let open = || {
             let read = self.database.begin_read()?;
             let applied = read.open_table(META)?.get(APPLIED)?.map_or(0, |row| row.value());
-            Ok::<_, redb::Error>((read.open_table(ROWS)?, applied))
+            Ok::<_, redb::Error>((read.open_table(ROWS)?, read.open_table(RECORDS)?, applied))
         };
-        let (rows, applied) = open().map_err(|error| failure(&self.path, error))?;
-        Ok(Snapshot { rows, applied, path: self.path.clone(), given_up: self.given_up.clone() })
+        let (rows, records, applied) = open().map_err(|error| failure(&self.path, error))?;
+        Ok(Snapshot { rows, records, applied, path: self.path.clone(), given_up: self.given_up.clone() })
     }
 
-    /// Takes in a frozen layer, and drops what is among `gone`, so much at once that it does not take long.
-    /// Durable when this returns, with the number of the segment that it came from.
-    pub(crate) fn absorb(&self, layer: &Layer, applied: u64, gone: &Keys) -> Result<(), Error> {
-        const AT_ONCE: usize = 50_000;
+    /// Takes in a frozen layer. Durable when this returns, with the number of the segment that it came from.
+    pub(crate) fn absorb(&self, layer: &Layer, applied: u64) -> Result<(), Error> {
         let rows = layer.rows.read();
         let absorb = || {
             let change = self.begin()?;
             {
-                let mut table = change.open_table(ROWS)?;
+                let mut others = change.open_table(ROWS)?;
+                let mut records = change.open_table(RECORDS)?;
                 for (key, value) in rows.range(&Keys::all(), u64::MAX) {
+                    let table = if is_record(key) { &mut records } else { &mut others };
                     match value {
                         Some(value) => drop(table.insert(key, value)?),
                         None => drop(table.remove(key)?),
-                    }
-                }
-                if !gone.is_empty() {
-                    let last = table.range::<&[u8]>(gone.bounds())?.take(AT_ONCE).last().transpose()?;
-                    let last = last.map(|(key, _)| key.value().to_vec());
-                    if let Some(last) = last {
-                        let to = Bound::Included(last.as_slice());
-                        table.retain_in::<&[u8], _>((gone.bounds().0, to), |_, _| false)?;
                     }
                 }
             }
@@ -118,6 +124,31 @@ impl Tree {
         };
         absorb().map_err(|error| failure(&self.path, error))
     }
+
+    /// Drops some of the records among `gone`. Answers whether there may be more.
+    pub(crate) fn drop_some(&self, gone: &Keys) -> Result<bool, Error> {
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        let drop_some = || {
+            let change = self.begin()?;
+            let last = {
+                let table = change.open_table(RECORDS)?;
+                let last = table.range::<&[u8]>(gone.bounds())?.take(AT_ONCE).last().transpose()?;
+                last.map(|(key, _)| key.value().to_vec())
+            };
+            match &last {
+                Some(last) => {
+                    let to = Bound::Included(last.as_slice());
+                    change.open_table(RECORDS)?.retain_in::<&[u8], _>((gone.bounds().0, to), |_, _| false)?;
+                    change.commit()?;
+                }
+                None => change.abort()?,
+            }
+            Ok::<_, redb::Error>(last.is_some())
+        };
+        drop_some().map_err(|error| failure(&self.path, error))
+    }
 }
 
 /// A row of the tree.
@@ -126,7 +157,8 @@ pub(crate) type Row = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGu
 impl Snapshot {
     /// Looks at a row.
     pub(crate) fn find<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, Error> {
-        let row = self.rows.get(key).map_err(|error| failure(&self.path, error))?;
+        let table = if is_record(key) { &self.records } else { &self.rows };
+        let row = table.get(key).map_err(|error| failure(&self.path, error))?;
         self.check()?;
         Ok(look(row.as_ref().map(|row| row.value())))
     }
@@ -140,11 +172,31 @@ impl Snapshot {
 
     /// Rows in the order of their keys, from either end.
     pub(crate) fn range(&self, keys: &Keys) -> Result<impl DoubleEndedIterator<Item = Result<Row, Error>>, Error> {
-        let range = self.rows.range::<&[u8]>(keys.bounds()).map_err(|error| failure(&self.path, error))?;
-        Ok(range.map(|row| {
+        let range = |table: &ReadOnlyTable<_, _>| {
+            let range = table.range::<&[u8]>(keys.bounds());
+            range.map_err(|error| failure(&self.path, error))
+        };
+        // Most scans are of one table, and need not look into the other one.
+        let (first, last) = (is_record_bound(&keys.from, true), is_record_bound(&keys.to, false));
+        let records = first.then(|| range(&self.records)).transpose()?;
+        let others = (!last).then(|| range(&self.rows)).transpose()?;
+        Ok(records.into_iter().flatten().chain(others.into_iter().flatten()).map(|row| {
             let row = row.map_err(|error| failure(&self.path, error))?;
             self.check().map(|()| row)
         }))
+    }
+}
+
+fn is_record(key: &[u8]) -> bool {
+    let name = JOURNAL.name().as_bytes();
+    key.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
+}
+
+/// Whether a range's end is among the journal's rows. Those sort first, so an open beginning is too, and an open end is not.
+fn is_record_bound(bound: &Bound<Vec<u8>>, open: bool) -> bool {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => is_record(key) || key.as_slice() < JOURNAL.name().as_bytes(),
+        Bound::Unbounded => open,
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) enum From {
     Last,
 }
 
+/// Looks at a row, its key and its value, and says whether to go on.
+pub(crate) type Each<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 impl View {
     /// Looks at a row in some version.
     pub(crate) fn find<R>(&self, key: &[u8], version: u64, look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, Error> {
@@ -35,13 +38,7 @@ impl View {
     }
 
     /// Shows the rows among `keys` to `each`, in order, until it breaks. The layers are locked meanwhile.
-    pub(crate) fn scan(
-        &self,
-        keys: &Keys,
-        version: u64,
-        from: From,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    pub(crate) fn scan(&self, keys: &Keys, version: u64, from: From, each: &mut Each<'_>) -> Result<(), Error> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -81,7 +78,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn run(&mut self, each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), Error> {
+    fn run(&mut self, each: &mut Each<'_>) -> Result<(), Error> {
         loop {
             // The next key is the first, or the last, that any of them has.
             let mut next: Option<Vec<u8>> = None;
@@ -110,11 +107,7 @@ impl Merge<'_> {
     }
 
     /// Takes `key` off all that have it, and shows what the newest says.
-    fn take(
-        &mut self,
-        key: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, Error> {
+    fn take(&mut self, key: &[u8], each: &mut Each<'_>) -> Result<ControlFlow<()>, Error> {
         let mut newest: Option<Option<&[u8]>> = None;
         for layer in &mut self.layers {
             if let Some((_, value)) = layer.next_if(|(found, _)| *found == key) {

@@ -1,8 +1,10 @@
-//! What the store promises to those who write and read, on real files.
+//! What the store promises to those who write and read, on real files and on the disk that is for tests.
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use store::{Change, Error, Options, Store, Table};
+use std::sync::Arc;
+use store::fault::FaultyDisk;
+use store::{Change, Disk, Error, Files, Options, Store, Table};
 
 const MAIL: Table<(String, u64), Letter> = Table::new("mail");
 const STATE: Table<(String, String), Vec<u8>> = Table::new("state");
@@ -32,20 +34,26 @@ fn commit(store: &Store, make: impl FnOnce(&mut Change)) -> Result<store::Commit
     store.commit(change(make)).wait()
 }
 
-/// Whatever is asked of a store must be answered alike from the log in memory, from the tree, and after opening anew.
+/// Whatever is asked of a store must be answered alike from the log in memory, from the tree, and after opening anew; on
+/// each kind of disk.
 fn everywhere(fill: impl Fn(&Store), check: impl Fn(&Store)) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = open(folder.path());
-    fill(&store);
-    check(&store);
-    store.close();
-    drop(store);
-    let store = open(folder.path());
-    check(&store);
-    store.checkpoint().expect("a checkpoint");
-    check(&store);
-    drop(store);
-    check(&open(folder.path()));
+    let faulty = Arc::new(FaultyDisk::new());
+    let disks: [(Arc<dyn Files>, &Path); 2] = [(Arc::new(Disk), folder.path()), (faulty, Path::new("/village"))];
+    for (files, folder) in disks {
+        let open = || Store::open_with(files.clone(), folder, Options::default()).expect("a store opens");
+        let store = open();
+        fill(&store);
+        check(&store);
+        store.close();
+        drop(store);
+        let store = open();
+        check(&store);
+        store.checkpoint().expect("a checkpoint");
+        check(&store);
+        drop(store);
+        check(&open());
+    }
 }
 
 #[test]
@@ -200,4 +208,96 @@ async fn a_commit_can_be_awaited_and_dropped() {
         .await
         .expect("it is stored");
     assert_eq!(store.read().get(&NAMES, "dropped").expect("a read"), Some(1));
+}
+
+#[test]
+fn blobs_are_kept_by_their_hash() {
+    everywhere(
+        |store| {
+            let (one, two) =
+                (store.blobs().put(b"one").expect("it is kept"), store.blobs().put(b"two").expect("it is kept"));
+            assert_eq!(store.blobs().put(b"one").expect("it is there"), one);
+            store.blobs().remove(&two).expect("it is removed");
+        },
+        |store| {
+            let (one, two) = (store::Hash::of(b"one"), store::Hash::of(b"two"));
+            assert_eq!(store.blobs().list().expect("a list"), [one]);
+            assert_eq!(store.blobs().get(&one).expect("a read").as_deref(), Some(b"one".as_slice()));
+            assert_eq!(store.blobs().get(&two).expect("a read"), None);
+        },
+    );
+}
+
+#[test]
+fn a_row_of_another_type_or_version_is_an_error() {
+    const LETTERS: Table<String, Letter> = Table::new("names");
+    const NUMBERS: Table<u64, u64> = Table::new("names");
+    everywhere(
+        |store| {
+            commit(store, |change| {
+                change.put(&NAMES, "ada", &1);
+            })
+            .expect("it is stored");
+        },
+        |store| {
+            let read = store.read();
+            let says = |outcome: Result<(), Error>| match outcome {
+                Err(Error::Row { table, what }) => format!("{table}: {what}"),
+                other => panic!("{other:?}"),
+            };
+            let later = NAMES.version(2);
+            assert_eq!(says(read.get(&later, "ada").map(drop)), "names: it has version 1, and 2 was expected");
+            assert!(says(read.get(&LETTERS, "ada").map(drop)).starts_with("names: "));
+            assert_eq!(says(read.scan(NUMBERS.all(), None, 9).map(drop)), "names: its key is of another type");
+        },
+    );
+}
+
+#[test]
+fn a_new_record_wakes_who_waits_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let mut tail = store.tail();
+    assert!(!tail.has_changed().expect("the store is there"));
+    commit(&store, |change| {
+        change.put(&NAMES, "ada", &1);
+    })
+    .expect("it is stored");
+    assert!(!tail.has_changed().expect("the store is there"), "a row is no record");
+    commit(&store, |change| {
+        change.record(1, &1u64).record(2, &2u64);
+    })
+    .expect("it is stored");
+    assert!(tail.has_changed().expect("the store is there"));
+    assert_eq!(*tail.borrow_and_update(), 2);
+}
+
+#[test]
+fn what_the_end_of_a_change_calls_may_close_the_store_or_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let put = |key: &str| {
+        change(|change| {
+            change.put(&NAMES, key, &1);
+        })
+    };
+    store.submit(put("panic"), |_| panic!("as a test does"));
+    let (send, receive) = std::sync::mpsc::channel();
+    let last = store.clone();
+    store.submit(put("last"), move |outcome| {
+        drop(last);
+        send.send(outcome).expect("the test waits");
+    });
+    drop(store);
+    receive.recv().expect("it is answered").expect("it is stored");
+    // The writer ends a moment after it has called.
+    let store = loop {
+        match Store::open(folder.path(), Options::default()) {
+            Ok(store) => break store,
+            Err(Error::Busy { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(store.read().contains(&NAMES, "panic").expect("a read"));
+    assert!(store.read().contains(&NAMES, "last").expect("a read"));
 }

@@ -371,6 +371,8 @@ impl Village {
             grants: Arc::new(row.grants()?),
             group: self.group(row.group.as_deref())?.cloned(),
             retry: Retry::default(),
+            record: false,
+            care: agents::Care::default(),
         };
         match self.0.host.enrol(&row.name, enrolment) {
             Ok(()) | Err(guest::Error::Taken { .. }) => Ok(()),

@@ -1,7 +1,8 @@
 //! What an agent's life does about its versions, between two turns.
 
 use super::event::{Carried, Reason};
-use super::order::{Copied, Copy, Flipped, From, Given, Kept, Moved, Order, Second, Transfer, Trial};
+use super::judge::Judge;
+use super::order::{Copied, Copy, Flipped, Forgotten, From, Given, Kept, Moved, Order, Second, Transfer, Trial};
 use super::plan::Memory;
 use crate::agent::{Lasting, Spec};
 use crate::live::Life;
@@ -34,7 +35,8 @@ impl<T: Lasting> Life<T> {
             Order::Forget { done } => {
                 self.orders.tap = None;
                 let second = self.orders.second.take();
-                drop(done.send(second.map(|second| second.side)));
+                let tried = |judge: Option<Judge>| judge.map(|judge| judge.tried());
+                drop(done.send(second.map(|Second { side, judge }| Forgotten { side, tried: tried(judge) })));
             }
             Order::Settle { memory, done } => {
                 if let Some(instance) = &mut self.instance {
@@ -138,7 +140,7 @@ impl<T: Lasting> Life<T> {
         let Trial { senders, plan, transfer, verdict } = trial;
         let (memory, kept) = self.transfer(&transfer).await?;
         if let Some(second) = &mut self.orders.second {
-            second.judge = Some(super::judge::Judge::new(senders, plan, verdict));
+            second.judge = Some(Judge::new(senders, plan, verdict));
         }
         Ok(Moved { pause: since(begun), memory, _kept: kept })
     }

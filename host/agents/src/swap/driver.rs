@@ -1,9 +1,9 @@
 //! One swap, from its beginning to its end: it probes, shadows, tries and switches, and tells of each step.
 
 use super::apart::{Apart, Ends, Rehearsal};
-use super::event::{Event, Reason, Shadowed, Skills, Switch};
+use super::event::{Event, Reason, Shadowed, Skills, Switch, Tried};
 use super::history::Entry;
-use super::order::{Copied, Copy, Flipped, From, Moved, Order, Transfer, Trial};
+use super::order::{Copied, Copy, Flipped, Forgotten, From, Moved, Order, Transfer, Trial};
 use super::plan::{Plan, Senders};
 use super::shadow::{Copies, Tap, follow};
 use super::side::Side;
@@ -12,6 +12,7 @@ use base::Part;
 use parking_lot::Mutex;
 use runtime::{Card, Guest, Quota, Task, Version};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -205,6 +206,7 @@ impl<T: Guest> Driver<T> {
 
     async fn shadow(&mut self) -> Result<(), Reason> {
         let (tap, copies) = Tap::new(self.plan.shadow, self.transit.clone());
+        let handled = copies.handled.clone();
         let (lasting, memory, transit) = (self.apart.copy.clone(), self.plan.memory, self.transit.clone());
         let copied = self.attempt(|done| Order::Copy(Box::new(Copy { lasting, memory, transit, tap, done }))).await?;
         self.tell(Event::Shadowing { messages: self.plan.shadow, pause: copied.pause });
@@ -214,7 +216,9 @@ impl<T: Guest> Driver<T> {
             biased;
             () = self.versions.cancelled() => Err(Reason::Asked),
             told = told => told.map_err(|_| Reason::Stopped),
-            () = tokio::time::sleep_until(self.until.into()) => Err(self.undecided(0, self.plan.shadow)),
+            () = tokio::time::sleep_until(self.until.into()) => {
+                Err(self.undecided(handled.load(Relaxed), self.plan.shadow))
+            }
         };
         let (mut shadowed, verdict) = came?;
         shadowed.failures.iter_mut().for_each(&self.clean);
@@ -275,7 +279,11 @@ impl<T: Guest> Driver<T> {
             biased;
             () = self.versions.cancelled() => return Err(Reason::Asked),
             verdict = decided => verdict.map_err(|_| Reason::Stopped)?,
-            () = tokio::time::sleep_until(self.until.into()) => return Err(self.undecided(0, self.plan.window)),
+            () = tokio::time::sleep_until(self.until.into()) => {
+                let tried = self.forget().await.unwrap_or_default();
+                self.tell(Event::Tried(tried));
+                return Err(self.undecided(tried.messages, self.plan.window));
+            }
         };
         let (tried, verdict) = match verdict {
             Ok(tried) => (tried, Ok(())),
@@ -306,11 +314,11 @@ impl<T: Guest> Driver<T> {
         Ok(switch)
     }
 
-    /// Lets the new version go, wherever it is.
-    async fn forget(&mut self) {
-        if let Ok(Some(side)) = self.order(|done| Order::Forget { done }).await {
-            free(side).await;
-        }
+    /// Lets the new version go, wherever it is; answers what came of its trial.
+    async fn forget(&mut self) -> Option<Tried> {
+        let Forgotten { side, tried } = self.order(|done| Order::Forget { done }).await.ok()??;
+        free(side).await;
+        tried
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an agent's life is told to do about its versions, and what it keeps for that.
 
-use super::event::{Carried, Reason};
+use super::event::{Carried, Reason, Tried};
 use super::judge::{Judge, Verdict};
 use super::plan::{Memory, Plan, Senders};
 use super::shadow::Tap;
@@ -24,7 +24,7 @@ pub(crate) enum Order<T: Guest> {
     /// Give the version to come all messages.
     Flip { from: From, done: oneshot::Sender<Result<Flipped<T>, Reason>> },
     /// Let the version to come go, and copy no more messages.
-    Forget { done: oneshot::Sender<Option<Box<Side<T>>>> },
+    Forget { done: oneshot::Sender<Option<Forgotten<T>>> },
     /// Count the instance on this from now on.
     Settle { memory: Arc<Quota>, done: oneshot::Sender<()> },
 }
@@ -91,6 +91,14 @@ pub(crate) struct Flipped<T: Guest> {
     pub(crate) moved: Moved,
     /// To be dropped by whoever has the time.
     pub(crate) old: Box<Side<T>>,
+}
+
+/// A version that was to come, and does not.
+pub(crate) struct Forgotten<T: Guest> {
+    /// To be dropped by whoever has the time.
+    pub(crate) side: Box<Side<T>>,
+    /// What came of its trial, if it was on trial.
+    pub(crate) tried: Option<Tried>,
 }
 
 /// An order, and when it was given.

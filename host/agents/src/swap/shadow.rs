@@ -48,7 +48,7 @@ impl Tap {
         let (copies, heard) = mpsc::unbounded_channel();
         let skipped = Arc::new(AtomicU32::new(0));
         let tap = Tap { left: messages, copies, transit, skipped: skipped.clone(), begun: None };
-        (tap, Copies { heard, skipped })
+        (tap, Copies { heard, skipped, handled: Arc::default() })
     }
 
     /// The agent begins to handle a message.
@@ -85,6 +85,8 @@ impl Tap {
 pub(crate) struct Copies {
     heard: mpsc::UnboundedReceiver<Copied>,
     skipped: Arc<AtomicU32>,
+    /// So many were handled.
+    pub(crate) handled: Arc<AtomicU32>,
 }
 
 /// Handles copies until there are no more, or so many of them failed that it is judged.
@@ -111,6 +113,7 @@ pub(crate) async fn follow<T: Guest>(
             Err(fault) => Err(Error::Broke(fault)),
         };
         tally.add(&copied, outcome, rehearsed.wall, rehearsed.reached);
+        copies.handled.store(tally.shadowed.messages, Relaxed);
         if tally.shadowed.failed > allowed {
             let (failures, messages) = (tally.shadowed.failed, tally.shadowed.messages);
             verdict = Err(Reason::Failures { failures, messages, allowed });

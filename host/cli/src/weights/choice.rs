@@ -1,6 +1,8 @@
 //! Which back end `auto` means: measured once, and remembered in the folder where compiled components are.
 
 use kernels::Backend;
+#[cfg(feature = "gpu")]
+use kernels::Mixed;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,28 +10,29 @@ use std::time::Duration;
 const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The file's name. A version of the program measures for itself.
-const NAME: &str = concat!("backend-", env!("CARGO_PKG_VERSION"));
+const NAME: &str = concat!("backends-", env!("CARGO_PKG_VERSION"));
 
-/// A graphics processor, if it was faster than the CPU when that was measured; none means the CPU.
+/// A graphics processor for what it was faster at when that was measured, and the CPU for the rest; none means the CPU.
 #[cfg(feature = "gpu")]
 pub(crate) fn device() -> Option<Box<dyn Backend + Send>> {
-    let boxed = |gpu: kernels::Gpu| -> Box<dyn Backend + Send> { Box::new(gpu) };
+    let boxed = |mixed: Mixed| -> Box<dyn Backend + Send> { Box::new(mixed) };
     let memory = memory();
     match memory.as_deref().and_then(recall) {
         Some(word) if word == CPU => return None,
         Some(word) => {
-            if let Some(gpu) = kernels::Gpu::open().ok().filter(|gpu| gpu.name() == word) {
-                return Some(boxed(gpu));
+            if let Some(mixed) = Mixed::recall(&word) {
+                return Some(boxed(mixed));
             }
         }
         None => {}
     }
     let since = std::time::Instant::now();
-    let faster = kernels::backend::faster(&|| since.elapsed());
+    let threads = std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN);
+    let mixed = Mixed::measure(&kernels::Threads(threads), &|| since.elapsed());
     if let Some(memory) = &memory {
-        remember(memory, &faster.as_ref().map_or_else(|| CPU.to_owned(), Backend::name));
+        remember(memory, &mixed.as_ref().map_or_else(|| CPU.to_owned(), Mixed::memo));
     }
-    faster.map(boxed)
+    mixed.map(boxed)
 }
 
 #[cfg(not(feature = "gpu"))]

@@ -1,11 +1,11 @@
 //! `village quantize`: a model with other types.
 
 use super::draft::{self, Draft};
-use super::work::Work;
+use super::work::{self, Work};
 use super::{Kind, for_model, open, suits, types, with_patterns};
 use crate::arguments::Quantize;
-use crate::print;
 use crate::problem::Problem;
+use crate::{print, source};
 use base::Size;
 use kernels::weights::llama::Llama;
 use kernels::{Metadata, Types, Weights, job};
@@ -15,10 +15,8 @@ use std::process::ExitCode;
 
 pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Problem> {
     let named = options.r#type.as_deref().map(types).transpose()?;
-    let named = named.map(|types| with_patterns(types, &options.types, Kind::of_path(&options.out))).transpose()?;
-    let kind = Kind::of_path(&options.out).ok_or_else(|| {
-        Problem::usage(format!("{} must end in .gguf or .safetensors, which says what it is", options.out.display()))
-    })?;
+    let kind = kind(options)?;
+    let named = named.map(|types| with_patterns(types, &options.types, Some(kind))).transpose()?;
     options.r#type.as_deref().map_or(Ok(()), |name| suits(name, kind))?;
     if named.is_none() && kind != Kind::Gguf {
         return Err(Problem::usage("a size chooses among GGUF's types: OUT must end in .gguf, or give --type"));
@@ -37,14 +35,15 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
 
     let work = Work::new(&options.means, weights.infos().iter().map(kernels::Info::bytes).sum())?;
     let draft = Draft::begin(&options.out, json)?;
-    let report = work.run(&draft, |means| match (&llama, kind) {
-        (Some(llama), _) => job::convert_llama(&weights, llama, &types, draft.path(), means),
-        (None, kind) if kind == Kind::of(&weights) => {
-            job::convert(&weights, &types, draft.path(), weights.metadata(), means)
+    let report = match &llama {
+        Some(llama) => work.run(&draft, |means| job::convert_llama(&weights, llama, &types, draft.path(), means))?,
+        None => {
+            // GGUF says in its own words what safetensors leaves to the files beside it.
+            let plain = Metadata::Safetensors(Vec::new());
+            let said = if kind == Kind::of(&weights) { weights.metadata() } else { &plain };
+            make(options, &draft, &work, (&weights, &types, said))?
         }
-        // GGUF says in its own words what safetensors leaves to the files beside it.
-        (None, _) => job::convert(&weights, &types, draft.path(), &Metadata::Safetensors(Vec::new()), means),
-    })?;
+    };
     held(options, &report)?;
     draft.finish(options.force)?;
     if json {
@@ -56,6 +55,38 @@ pub(crate) fn quantize(options: &Quantize, json: bool) -> Result<ExitCode, Probl
         print::line(&format!("{}: {}", options.out.display(), work.summary(&report)));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the result is: as its name says, or a folder of files of a size.
+fn kind(options: &Quantize) -> Result<Kind, Problem> {
+    let out = options.out.display();
+    match (Kind::of_path(&options.out), options.shard_size) {
+        (None, Some(_)) => Ok(Kind::Safetensors),
+        (Some(_), Some(_)) => Err(Problem::usage(format!("--shard-size makes several files: {out} must be a folder"))),
+        (kind, None) => kind
+            .ok_or_else(|| Problem::usage(format!("{out} must end in .gguf or .safetensors, which says what it is"))),
+    }
+}
+
+/// Converts into the draft: a file, or a folder with what lies beside the model too.
+fn make(
+    options: &Quantize,
+    draft: &Draft,
+    work: &Work,
+    (weights, types, said): (&Weights, &Types, &Metadata),
+) -> Result<job::Report, Problem> {
+    let Some(most) = options.shard_size else {
+        return work.run(draft, |means| job::convert(weights, types, draft.path(), said, means));
+    };
+    std::fs::create_dir(draft.path()).map_err(|error| Problem::file(draft.path(), source::reason(&error)))?;
+    let file = draft.path().join("model.safetensors");
+    let into = (file.as_path(), most.get());
+    let report = work.run(draft, |means| job::convert_sharded(weights, types, into, said, means))?;
+    if let (Kind::Safetensors, Some(beside)) = (Kind::of(weights), weights.path().parent()) {
+        let copied = kernels::companions::copy(beside, draft.path(), None, work::main_format(&report));
+        copied.map_err(|error| draft.problem(error))?;
+    }
+    Ok(report)
 }
 
 /// The best types with which a model has the size that is wanted.

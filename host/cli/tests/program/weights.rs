@@ -302,6 +302,25 @@ fn a_merge_is_written_to_files_of_a_size() {
 }
 
 #[test]
+fn a_model_is_quantized_to_files_of_a_size_with_what_lies_beside_it() {
+    let (model, folder) = (self::folder(), self::folder());
+    let (from, out) = (llama(&model), path(&folder, "small"));
+    assert_eq!(village(["quantize", &from, &out, "--type", "bf16", "--shard-size", "700B"]).code, 0);
+    let files = ["1", "2"].map(|n| format!("model-0000{n}-of-00002.safetensors"));
+    let all = ["config.json", files[0].as_str(), &files[1], "model.safetensors.index.json"];
+    assert_eq!(names(Path::new(&out)), all);
+    let listed = village(["tensors", &out, "--json"]).json();
+    assert_eq!(
+        (listed["tensors"].as_array().map(Vec::len), &listed["tensors"][0]["format"]),
+        (Some(3), &json!("bf16"))
+    );
+    for name in ["x.safetensors", "x.gguf"] {
+        let arguments = ["quantize", &from, &path(&folder, name), "--type", "bf16", "--shard-size", "1MiB"];
+        refused(&folder, &arguments, 2, "usage", &["folder"]);
+    }
+}
+
+#[test]
 fn what_a_killed_program_left_is_removed_and_what_is_being_made_is_not() {
     let folder = folder();
     let (recipe, out) = (recipe(&folder), path(&folder, "out.safetensors"));

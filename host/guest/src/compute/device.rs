@@ -2,7 +2,7 @@
 
 use super::Meter;
 use kernels::backend::{Linear, Stretch, Tasks};
-use kernels::{Backend, Cpu, Error, Result, Scheme};
+use kernels::{Backend, Cpu, Error, Kind, Result, Scheme};
 use parking_lot::{Mutex, MutexGuard};
 use runtime::clock;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ pub(crate) type Opener = Box<dyn FnOnce() -> Option<Box<dyn Backend + Send>> + S
 const LEAST: u64 = 1 << 20;
 
 /// A stretch that a device may ask for which nobody has opened yet.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 1 << 21;
 
 pub(super) struct Device {
     open: Mutex<Option<Opener>>,
@@ -34,10 +34,14 @@ impl Device {
             return None;
         }
         match self.backend.get() {
-            Some(opened) => opened.as_ref().map(|backend| backend.chunk()),
+            Some(opened) => opened.as_ref().map(|backend| largest(&**backend)),
             None => self.open.lock().as_ref().map(|_| LARGEST),
         }
     }
+}
+
+fn largest(backend: &dyn Backend) -> usize {
+    backend.chunk(Kind::Stream).max(backend.chunk(Kind::Search))
 }
 
 impl Meter {
@@ -68,7 +72,11 @@ struct Metered<'a> {
 }
 
 impl Metered<'_> {
-    fn turn(&self, work: impl FnOnce(&dyn Backend) -> Result<()>) -> Result<()> {
+    fn turn(&self, kind: Kind, work: impl FnOnce(&dyn Backend) -> Result<()>) -> Result<()> {
+        // On this thread, and charged as its time.
+        if !self.backend.has(kind) {
+            return work(self.backend);
+        }
         let gpu = &self.meter.works().gpu;
         if self.meter.wait_for(gpu).is_break() {
             return Err(Error::Stopped);
@@ -88,25 +96,36 @@ impl Metered<'_> {
     }
 }
 
+impl Metered<'_> {
+    /// What a merge into a format is: the device's if any of it is.
+    fn merging(&self, scheme: Scheme) -> Kind {
+        if self.backend.has(Kind::Stream) { Kind::Stream } else { Kind::of(scheme) }
+    }
+}
+
 impl Backend for Metered<'_> {
     fn name(&self) -> String {
         self.backend.name()
     }
 
-    fn chunk(&self) -> usize {
-        self.backend.chunk()
+    fn chunk(&self, kind: Kind) -> usize {
+        self.backend.chunk(kind)
+    }
+
+    fn has(&self, kind: Kind) -> bool {
+        self.backend.has(kind)
     }
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
-        self.turn(|backend| backend.linear(job, scheme, out))
+        self.turn(self.merging(scheme), |backend| backend.linear(job, scheme, out))
     }
 
     fn tasks(&self, job: &Tasks<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
-        self.turn(|backend| backend.tasks(job, scheme, out))
+        self.turn(self.merging(scheme), |backend| backend.tasks(job, scheme, out))
     }
 
     fn quantize(&self, values: &[f32], scheme: Scheme, out: &mut [u8]) -> Result<()> {
-        self.turn(|backend| backend.quantize(values, scheme, out))
+        self.turn(Kind::of(scheme), |backend| backend.quantize(values, scheme, out))
     }
 
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()> {

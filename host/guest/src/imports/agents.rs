@@ -7,6 +7,7 @@ use crate::ctx::Ctx;
 use crate::effects::Told;
 use crate::house::millis;
 use crate::standing::Later;
+use crate::tape::{Bytes, Seen};
 use agents::{Answer as Came, Desk, Door, Origin, Refusal};
 use runtime::{Chunk, Message, Sender};
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub struct Pending {
     chunk: Option<Chunk>,
     came: Option<Result<Came, Error>>,
     given: bool,
+    /// What was asked, where that is kept.
+    question: Option<[u8; 32]>,
+    /// In a turn that is run again: what it was answered.
+    recorded: Option<Result<Payload, Error>>,
 }
 
 /// What a message that is kept for later is counted as beside its payload.
@@ -69,6 +74,9 @@ impl Ctx {
     }
 
     fn begin_ask(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
+        if self.tape.is_playing() {
+            return self.answered_before(to, request);
+        }
         self.may_send(to)?;
         if to == self.standing.name {
             return Err(Error::Invalid("`to`: an agent that waits for itself waits for ever".into()));
@@ -89,7 +97,30 @@ impl Ctx {
         door.send(place, message, desk, origin).map_err(|refusal| refused(to, refusal))?;
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
         let until = Instant::now() + left.min(Duration::from_millis(timeout));
-        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false })
+        let question = match origin {
+            Origin::Ask { question, .. } => Some(question),
+            _ => None,
+        };
+        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false, question, recorded: None })
+    }
+
+    /// In a turn that is run again: what the same question was answered then.
+    fn answered_before(&mut self, to: &str, request: Request) -> Result<Pending, Error> {
+        let message = self.message(String::new(), Sender::Agent(self.standing.name.clone()), request);
+        let asked = agents::question(to, &message);
+        let wanted = |seen: &Seen| match seen {
+            Seen::Answer { question, outcome } if *question == asked => Some(outcome.clone()),
+            _ => None,
+        };
+        let found = self.tape.find(|| format!("what `{to}` answers to `{}`", message.skill), wanted).flatten();
+        let missing = || Error::Unavailable("the record of this turn does not have the answer".into());
+        let recorded = match found.ok_or_else(missing)? {
+            Ok((content_type, body)) => Ok(Payload { content_type, body: body.0 }),
+            Err(text) => Err(Error::Unavailable(text)),
+        };
+        let ((_, answer), (_, chunks)) = (oneshot::channel(), mpsc::unbounded_channel());
+        let (until, recorded) = (Instant::now(), Some(recorded));
+        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false, question: None, recorded })
     }
 
     /// The id of the next question of this turn, and whether it may have been asked before; none if nobody keeps replies.
@@ -103,6 +134,9 @@ impl Ctx {
 
     fn begin_tell(&mut self, to: String, request: Request, when: Delivery) -> Result<String, Error> {
         self.may_send(&to)?;
+        if self.tape.is_playing() {
+            return self.told_before(to, request);
+        }
         let due = match when {
             Delivery::Now => None,
             Delivery::After(span) => Some(millis().saturating_add(span)),
@@ -132,6 +166,14 @@ impl Ctx {
             }
         }
         Ok(id)
+    }
+
+    /// In a turn that is run again: nothing leaves.
+    fn told_before(&mut self, to: String, request: Request) -> Result<String, Error> {
+        let told = (to, request.skill, Bytes(request.payload.body));
+        let effects = self.effects();
+        effects.pretended.push(told);
+        Ok(format!("replayed-{}", effects.pretended.len()))
     }
 
     fn send_chunk(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
@@ -205,7 +247,7 @@ fn late() -> Error {
 #[wasmtime_wasi::async_trait]
 impl wasmtime_wasi::p2::Pollable for Pending {
     async fn ready(&mut self) {
-        if self.chunk.is_some() || self.came.is_some() {
+        if self.chunk.is_some() || self.came.is_some() || self.recorded.is_some() {
             return;
         }
         tokio::select! {
@@ -233,10 +275,24 @@ impl HostPending for Ctx {
         if pending.given {
             return Ok(Some(Err(Error::Invalid("the answer was given before".into()))));
         }
+        if let Some(recorded) = pending.recorded.take() {
+            pending.given = true;
+            return Ok(Some(recorded));
+        }
         pending.look();
         let came = pending.came.take();
         pending.given = came.is_some();
-        Ok(came.map(|came| came.and_then(reply)))
+        let question = pending.question;
+        let came = came.map(|came| came.and_then(reply));
+        if let (Some(question), Some(came)) = (question, &came) {
+            let size = came.as_ref().map_or(32, |payload| payload.body.len());
+            let outcome = || match came {
+                Ok(payload) => Ok((payload.content_type.clone(), Bytes(payload.body.clone()))),
+                Err(error) => Err(format!("{error:?}")),
+            };
+            self.tape.note(size, || Seen::Answer { question, outcome: outcome() });
+        }
+        Ok(came)
     }
 
     fn drop(&mut self, this: Resource<Pending>) -> wasmtime::Result<()> {

@@ -1,6 +1,7 @@
 //! `wasi:clocks`, under the grant `clock`. A clock has no way to answer `denied`, so using one that is shut ends the turn.
 
 use crate::ctx::Ctx;
+use crate::tape::{Seen, missing};
 use wasmtime::component::Resource;
 use wasmtime_wasi::clocks::WasiClocksView as _;
 use wasmtime_wasi::p2::DynPollable;
@@ -9,7 +10,18 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 impl wall_clock::Host for Ctx {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.insist(self.grants.clock, "clock")?;
-        wall_clock::Host::now(&mut self.clocks())
+        let wanted = |seen: &Seen| match seen {
+            Seen::Wall { seconds, nanoseconds } => {
+                Some(wall_clock::Datetime { seconds: *seconds, nanoseconds: *nanoseconds })
+            }
+            _ => None,
+        };
+        if let Some(found) = self.tape.find(|| "the time".into(), wanted) {
+            return found.ok_or_else(|| missing("the time"));
+        }
+        let time = wall_clock::Host::now(&mut self.clocks())?;
+        self.tape.note(16, || Seen::Wall { seconds: time.seconds, nanoseconds: time.nanoseconds });
+        Ok(time)
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
@@ -21,7 +33,16 @@ impl wall_clock::Host for Ctx {
 impl monotonic_clock::Host for Ctx {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.insist(self.grants.clock, "clock")?;
-        monotonic_clock::Host::now(&mut self.clocks())
+        let wanted = |seen: &Seen| match seen {
+            Seen::Time(time) => Some(*time),
+            _ => None,
+        };
+        if let Some(found) = self.tape.find(|| "how much time has passed".into(), wanted) {
+            return found.ok_or_else(|| missing("how much time has passed"));
+        }
+        let time = monotonic_clock::Host::now(&mut self.clocks())?;
+        self.tape.note(8, || Seen::Time(time));
+        Ok(time)
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {

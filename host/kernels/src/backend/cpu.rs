@@ -3,7 +3,7 @@
 pub(crate) mod magnitudes;
 pub(crate) mod tasks;
 
-use super::{Backend, Linear, Stretch, Tasks};
+use super::{Backend, Kind, Linear, Stretch, Tasks};
 use crate::level::{Kernel, Level, prefetch};
 use crate::{Error, Fault, Format, Result, Scheme, float, quantize};
 
@@ -40,8 +40,12 @@ impl Backend for Cpu {
         format!("cpu ({:?})", self.level)
     }
 
-    fn chunk(&self) -> usize {
+    fn chunk(&self, _: Kind) -> usize {
         1 << 16
+    }
+
+    fn has(&self, _: Kind) -> bool {
+        false
     }
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {

@@ -1,26 +1,22 @@
 //! The graphics processor, by way of wgpu. Gives the CPU's bytes; what it has no kernel for, the CPU does.
 
+mod inputs;
+mod kernels;
+mod open;
 mod resident;
 mod slot;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::{Backend, Cpu, Cut, Keep, Linear, Stretch, Tasks};
-use crate::{Error, Fit, Format, Result, Scheme};
-use slot::{Slot, Work};
+use super::{Backend, Cpu, Keep, Kind, Linear, Stretch, Task, Tasks};
+use crate::{Error, Format, Result, Scheme};
+use inputs::Inputs;
+use kernels::{Kernel, Kernels};
+pub use open::Ring;
+use slot::{Means, Slot, Work};
 
 /// Models of one call; more go to the CPU.
 const MODELS: usize = 16;
-/// Calls that can be under way at once: one is filled while one computes and one is read.
-const SLOTS: usize = 3;
-/// Words of the parameters; see `prelude.wgsl`.
-const PARAMS: usize = 280;
-const MODEL_WORDS: usize = 12;
-const STEPS_AT: usize = 256;
-
-macro_rules! shader {
-    ($($file:literal),*) => { concat!(include_str!("gpu/prelude.wgsl"), $(include_str!(concat!("gpu/", $file))),*) };
-}
 
 /// A graphics processor.
 pub struct Gpu {
@@ -28,64 +24,18 @@ pub struct Gpu {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     layout: wgpu::BindGroupLayout,
-    pipelines: Pipelines,
+    kernels: Kernels,
+    chunk: usize,
     /// What is free; a call that finds nothing waits for one that ends.
     slots: Mutex<Vec<Slot>>,
     free: Condvar,
+    waiting: Mutex<()>,
     /// The first error that no call was told of.
     trouble: Arc<Mutex<Option<String>>>,
     cpu: Cpu,
 }
 
-struct Pipelines {
-    linear: wgpu::ComputePipeline,
-    tasks: wgpu::ComputePipeline,
-    shorts: wgpu::ComputePipeline,
-    q8_0: wgpu::ComputePipeline,
-    q4_0: wgpu::ComputePipeline,
-    tq2_0: wgpu::ComputePipeline,
-    q4_k: wgpu::ComputePipeline,
-}
-
 impl Gpu {
-    /// The fastest adapter there is; a software one if there is no other.
-    pub fn open() -> Result<Self> {
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-        let instance = wgpu::Instance::new(descriptor);
-        let options = wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
-        };
-        let failed = |e: &dyn std::fmt::Display| Error::Gpu(e.to_string());
-        let adapter = pollster::block_on(instance.request_adapter(&options)).map_err(|e| failed(&e))?;
-        let descriptor = wgpu::DeviceDescriptor { required_limits: wgpu::Limits::defaults(), ..Default::default() };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| failed(&e))?;
-        let trouble = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&trouble);
-        // wgpu would end the process.
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.get_or_insert_with(|| error.to_string());
-        }));
-        let layout = slot::layout(&device);
-        let pipelines = Pipelines::new(&device, &layout);
-        let slots = (0..SLOTS).map(|_| Slot::new(&device)).collect();
-        let gpu = Self {
-            device,
-            queue,
-            info: adapter.get_info(),
-            layout,
-            pipelines,
-            slots: Mutex::new(slots),
-            free: Condvar::new(),
-            trouble,
-            cpu: Cpu::default(),
-        };
-        gpu.check()?;
-        Ok(gpu)
-    }
-
     /// Whether it is a processor that only plays one: right, and slower than [`Cpu`].
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
@@ -106,150 +56,56 @@ impl Gpu {
         }
     }
 
-    fn run(&self, work: &Work<'_>, out: &mut [u8]) -> Result<()> {
+    fn run(&self, work: &Work<'_>, out: &mut [u8]) -> Result<Vec<usize>> {
         let mut slot = self.take();
-        let done = slot.run(&self.device, &self.queue, &self.layout, work, out);
+        let Self { device, queue, layout, waiting, .. } = self;
+        let means = Means { device, queue, layout, waiting };
+        let done = slot.run(&means, work, out);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
         self.free.notify_one();
         self.check()?;
         done
     }
 
-    /// The kernel that makes a format out of numbers, and the elements an invocation group of it covers.
-    fn pack(&self, scheme: Scheme) -> Option<(&wgpu::ComputePipeline, u32)> {
-        let p = &self.pipelines;
-        match (scheme.format, scheme.fit) {
-            (Format::Bf16 | Format::F16, _) => Some((&p.shorts, 512)),
-            (Format::Q8_0, _) => Some((&p.q8_0, 64 * 64)),
-            (Format::Q4_0, _) => Some((&p.q4_0, 64 * 64)),
-            (Format::Tq2_0, Fit::Usual) => Some((&p.tq2_0, 64 * 512)),
-            (Format::Q4K, _) => Some((&p.q4_k, 64 * 32)),
-            _ => None,
-        }
-    }
-
-    /// Numbers by `first` (or those of the arena), then a format out of them.
+    /// Numbers by `first` (or those of the arena), then a format out of them. What a device could get wrong, `redo` does:
+    /// elements from a place on, as many as its bytes hold.
     fn chain(
         &self,
-        first: Option<&wgpu::ComputePipeline>,
-        inputs: Inputs<'_>,
-        scheme: Scheme,
-        out: &mut [u8],
+        first: Option<Kernel>,
+        mut inputs: Inputs<'_>,
+        (scheme, out): (Scheme, &mut [u8]),
+        redo: &dyn Fn(usize, Scheme, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
-        let Inputs { arena, mut params, count } = inputs;
-        params[0] = count as u32;
-        if scheme.format == Format::Bf16 {
-            params[4] |= 4;
+        let count = inputs.count;
+        let pack = Kernel::pack(scheme);
+        if pack.is_none() && scheme.format != Format::F32 {
+            let mut values = vec![0.0f32; count];
+            self.chain(first, inputs, (Format::F32.into(), bytemuck::cast_slice_mut(&mut values)), redo)?;
+            return self.cpu.quantize(&values, scheme, out);
         }
-        let mut kernels = Vec::new();
-        if let Some(first) = first {
-            kernels.push((first, (count as u32).div_ceil(256)));
+        inputs.keep_as(scheme.format);
+        let short = matches!(scheme.format, Format::Bf16 | Format::F16);
+        // Sixteen bits are written by the kernel that has the numbers at hand.
+        let wanted = first.into_iter().chain(pack.filter(|_| !(short && first.is_some())));
+        let groups = count.div_ceil(slot::TILE) as u32;
+        let kernels: Vec<_> = wanted.map(|kernel| (self.kernels.take(&self.device, kernel), groups)).collect();
+        let Inputs { arena, params, .. } = inputs;
+        let (direct, packed) = (first.is_none(), pack.is_some());
+        let marked =
+            self.run(&Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed }, out)?;
+        let (elements, size) = scheme.format.block();
+        let tile = slot::TILE / elements as usize * size as usize;
+        for number in marked {
+            let end = out.len().min((number + 1) * tile);
+            redo(number * slot::TILE, scheme, &mut out[number * tile..end])?;
         }
-        let pack = self.pack(scheme);
-        if let Some((pack, covered)) = pack {
-            kernels.push((pack, (count as u32).div_ceil(covered)));
-        }
-        let direct = first.is_none();
-        if pack.is_some() || scheme.format == Format::F32 {
-            let work =
-                Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed: pack.is_some() };
-            return self.run(&work, out);
-        }
-        let mut values = vec![0.0f32; count];
-        let work = Work { arena: &arena, params: &params, kernels: &kernels, count, direct, packed: false };
-        self.run(&work, bytemuck::cast_slice_mut(&mut values))?;
-        self.cpu.quantize(&values, scheme, out)
+        Ok(())
     }
 }
 
-impl Pipelines {
-    fn new(device: &wgpu::Device, layout: &wgpu::BindGroupLayout) -> Self {
-        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(layout)],
-            immediate_size: 0,
-        });
-        let make = |name: &str, source: &str| {
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(name),
-                source: wgpu::ShaderSource::Wgsl(source.into()),
-            });
-            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(name),
-                layout: Some(&layout),
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            })
-        };
-        Self {
-            linear: make("linear", shader!("linear.wgsl")),
-            tasks: make("tasks", shader!("tasks.wgsl")),
-            shorts: make("shorts", shader!("shorts.wgsl")),
-            q8_0: make("q8_0", shader!("bytes.wgsl", "q8_0.wgsl")),
-            q4_0: make("q4_0", shader!("bytes.wgsl", "q4_0.wgsl")),
-            tq2_0: make("tq2_0", shader!("bytes.wgsl", "tq2_0.wgsl")),
-            q4_k: make("q4_k", shader!("q4_k.wgsl")),
-        }
-    }
-}
-
-/// What a call brings: all inputs in one buffer, and where they are.
-struct Inputs<'a> {
-    arena: Vec<std::borrow::Cow<'a, [u8]>>,
-    params: Vec<u32>,
-    count: usize,
-}
-
-impl<'a> Inputs<'a> {
-    fn new(count: usize) -> Self {
-        let mut params = vec![0; PARAMS];
-        for step in 0..=20 {
-            let wanted = -1.0f32 + 0.1 * step as f32 + 15.0;
-            params[STEPS_AT + step] = wanted.to_bits();
-        }
-        Self { arena: Vec::new(), params, count }
-    }
-
-    /// Where the next input will be, in words.
-    fn place(&self) -> u32 {
-        self.arena.iter().map(|bytes| bytes.len().div_ceil(4)).sum::<usize>() as u32
-    }
-
-    /// Adds an input; its place and the number of its format.
-    fn add(&mut self, input: Stretch<'a>, cpu: &Cpu) -> Result<[u32; 2]> {
-        let place = self.place();
-        let format = match input.format {
-            Format::F32 => 0,
-            Format::Bf16 => 1,
-            Format::F16 => 2,
-            _ => {
-                let mut values = vec![0.0f32; self.count];
-                cpu.dequantize(input, &mut values)?;
-                self.arena.push(bytemuck::cast_slice(&values).to_vec().into());
-                return Ok([place, 0]);
-            }
-        };
-        self.arena.push(input.bytes.into());
-        Ok([place, format])
-    }
-
-    fn cut(&self, cut: Cut, from: u64) -> [u32; 2] {
-        let index = cut.index.saturating_sub(from).min(self.count as u64);
-        [cut.bits, index as u32]
-    }
-
-    /// A mask of this stretch alone, one bit an element.
-    fn mask(&mut self, kept: impl Fn(u64) -> bool, from: u64) -> u32 {
-        let place = self.place();
-        let mut bits = vec![0u8; self.count.div_ceil(32) * 4];
-        for i in 0..self.count {
-            bits[i / 8] |= u8::from(kept(from + i as u64)) << (i % 8);
-        }
-        self.arena.push(bits.into());
-        place
-    }
+/// Elements from a place on.
+fn sub(input: Stretch<'_>, from: usize, count: usize) -> Stretch<'_> {
+    Stretch { bytes: super::part(input, from, count), ..input }
 }
 
 fn elements(scheme: Scheme, out: &[u8]) -> usize {
@@ -262,13 +118,21 @@ impl Backend for Gpu {
         format!("{} ({:?}, {:?})", self.info.name, self.info.backend, self.info.device_type)
     }
 
-    fn chunk(&self) -> usize {
-        if self.is_software() { 1 << 18 } else { 1 << 20 }
+    fn chunk(&self, _: Kind) -> usize {
+        self.chunk
+    }
+
+    /// What it has no kernel for is still its own to arrange.
+    fn has(&self, _: Kind) -> bool {
+        true
     }
 
     fn linear(&self, job: &Linear<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let count = elements(scheme, out);
-        if count == 0 || job.fused || job.inputs.len() > MODELS || job.inputs.is_empty() || count > self.chunk() {
+        // What the kernel says of small numbers holds for such weights.
+        let even = job.weights.iter().all(|weight| *weight == 0.0 || weight.abs() >= 2.0f32.powi(-30));
+        if count == 0 || job.fused || !even || job.inputs.len() > MODELS || job.inputs.is_empty() || count > self.chunk
+        {
             return self.cpu.linear(job, scheme, out);
         }
         let mut inputs = Inputs::new(count);
@@ -276,15 +140,20 @@ impl Backend for Gpu {
         inputs.params[3] = job.divisor.to_bits();
         for (m, (input, weight)) in job.inputs.iter().zip(&job.weights).enumerate() {
             let [place, format] = inputs.add(*input, &self.cpu)?;
-            let at = 16 + m * MODEL_WORDS;
-            inputs.params[at..at + 3].copy_from_slice(&[place, format, weight.to_bits()]);
+            inputs.model(m, &[place, format, weight.to_bits()]);
         }
-        self.chain(Some(&self.pipelines.linear), inputs, scheme, out)
+        let redo = |from: usize, scheme: Scheme, out: &mut [u8]| {
+            let inputs = job.inputs.iter().map(|input| sub(*input, from, elements(scheme, out))).collect();
+            self.cpu.linear(&Linear { inputs, ..job.clone() }, scheme, out)
+        };
+        self.chain(Some(Kernel::linear(job.inputs.len())), inputs, (scheme, out), &redo)
     }
 
     fn tasks(&self, job: &Tasks<'_>, scheme: Scheme, out: &mut [u8]) -> Result<()> {
         let count = elements(scheme, out);
-        if count == 0 || job.tasks.len() > MODELS || job.tasks.is_empty() || count > self.chunk() {
+        let even = |factor: f32| factor == 0.0 || (2.0f32.powi(-8)..=2.0f32.powi(8)).contains(&factor.abs());
+        let even = even(job.lambda) && job.tasks.iter().all(|task| even(task.weight) && even(task.rescale));
+        if count == 0 || !even || job.tasks.len() > MODELS || job.tasks.is_empty() || count > self.chunk {
             return self.cpu.tasks(job, scheme, out);
         }
         let mut inputs = Inputs::new(count);
@@ -316,23 +185,31 @@ impl Backend for Gpu {
                     words[9] = inputs.mask(bit, job.from);
                 }
             }
-            let at = 16 + m * MODEL_WORDS;
-            inputs.params[at..at + words.len()].copy_from_slice(&words);
+            inputs.model(m, &words);
         }
-        self.chain(Some(&self.pipelines.tasks), inputs, scheme, out)
+        let redo = |from: usize, scheme: Scheme, out: &mut [u8]| {
+            let count = elements(scheme, out);
+            let tasks = job.tasks.iter().map(|task| Task { input: sub(task.input, from, count), ..*task }).collect();
+            let job = Tasks { base: sub(job.base, from, count), tasks, from: job.from + from as u64, ..*job };
+            self.cpu.tasks(&job, scheme, out)
+        };
+        self.chain(Some(Kernel::tasks(job.tasks.len())), inputs, (scheme, out), &redo)
     }
 
     fn quantize(&self, values: &[f32], scheme: Scheme, out: &mut [u8]) -> Result<()> {
         if values.is_empty()
-            || self.pack(scheme).is_none()
-            || values.len() > self.chunk()
+            || Kernel::pack(scheme).is_none()
+            || values.len() > self.chunk
             || elements(scheme, out) != values.len()
         {
             return self.cpu.quantize(values, scheme, out);
         }
         let mut inputs = Inputs::new(values.len());
         inputs.arena.push(bytemuck::cast_slice(values).into());
-        self.chain(None, inputs, scheme, out)
+        let redo = |from: usize, scheme: Scheme, out: &mut [u8]| {
+            self.cpu.quantize(&values[from..from + elements(scheme, out)], scheme, out)
+        };
+        self.chain(None, inputs, (scheme, out), &redo)
     }
 
     fn dequantize(&self, input: Stretch<'_>, out: &mut [f32]) -> Result<()> {

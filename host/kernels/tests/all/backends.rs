@@ -18,25 +18,46 @@ fn reference() -> Cpu {
 
 const SCHEMES: [&str; 8] = ["f32", "bf16", "f16", "q8_0", "q4_0", "tq2_0", "q4_k", "q6_k"];
 
-fn compare(backend: &dyn Backend, count: usize, what: &str, run: impl Fn(&dyn Backend, Scheme, &mut [u8])) {
+/// What a back end got wrong: all of it, as a look at a rare machine should tell as much as it can.
+#[derive(Default)]
+struct Wrong(std::cell::RefCell<Vec<String>>);
+
+fn compare(
+    (backend, wrong): (&dyn Backend, &Wrong),
+    count: usize,
+    what: &str,
+    run: impl Fn(&dyn Backend, Scheme, &mut [u8]),
+) {
     for name in SCHEMES {
         let scheme: Scheme = name.parse().expect("a type");
         let size = scheme.format.bytes(&[count as u64]).expect("fits") as usize;
         let (mut ours, mut wanted) = (vec![0; size], vec![0; size]);
         run(backend, scheme, &mut ours);
         run(&reference(), scheme, &mut wanted);
-        let differ = ours.iter().zip(&wanted).filter(|(a, b)| a != b).count();
-        assert_eq!(differ, 0, "{}: {what} to {name}: {differ} of {size} bytes", backend.name());
+        let places: Vec<usize> = (0..size).filter(|i| ours[*i] != wanted[*i]).collect();
+        if let Some(first) = places.first() {
+            let (count, [ours, wanted]) = (places.len(), [ours, wanted].map(|bytes| bytes[first & !3..][..4].to_vec()));
+            wrong.0.borrow_mut().push(format!(
+                "{what} to {name}: {count} of {size} bytes, the first at {first}: {ours:?} for {wanted:?}"
+            ));
+        }
     }
 }
 
 fn suite(backend: &dyn Backend) {
+    let wrong = Wrong::default();
+    let backend = (backend, &wrong);
     quantizing(backend);
     linear(backend);
     tasks(backend);
+    extremes(backend);
+    let wrong = wrong.0.take();
+    assert!(wrong.is_empty(), "{}:\n{}", backend.0.name(), wrong.join("\n"));
 }
 
-fn quantizing(backend: &dyn Backend) {
+type Tried<'a> = (&'a dyn Backend, &'a Wrong);
+
+fn quantizing(backend: Tried<'_>) {
     for name in ["gauss", "edge"] {
         let values = singles(&std::fs::read(oracle(&format!("{name}.f32"))).expect("test data is there"));
         compare(backend, values.len(), name, |backend, scheme, out| {
@@ -50,7 +71,7 @@ fn quantizing(backend: &dyn Backend) {
     }
 }
 
-fn linear(backend: &dyn Backend) {
+fn linear(backend: Tried<'_>) {
     for (count, formats) in
         [(256 * 301, [Format::F32, Format::F32, Format::F32]), (256 * 5, [Format::Bf16, Format::F16, Format::Q8_0])]
     {
@@ -65,7 +86,7 @@ fn linear(backend: &dyn Backend) {
     }
 }
 
-fn tasks(backend: &dyn Backend) {
+fn tasks(backend: Tried<'_>) {
     let count = 256 * 77;
     let base = normal(count, 1);
     let model = |seed: u64| base.iter().zip(normal(count, seed)).map(|(b, n)| b + 0.1 * n).collect::<Vec<f32>>();
@@ -100,6 +121,50 @@ fn tasks(backend: &dyn Backend) {
     }
 }
 
+/// Ordinary numbers, with some that a device may take for zeros or that are nearly infinite strewn in: in every block, in
+/// some, and in whole blocks; and results of ordinary numbers that are no longer ordinary.
+fn extremes(backend: Tried<'_>) {
+    let count = 256 * 40;
+    let strange = |seed: u64, model: usize| -> Vec<f32> {
+        let mut values = normal(count, seed);
+        for (i, x) in values.iter_mut().enumerate() {
+            let power = match (i / 2048, i % 37) {
+                (0, 0) => -149 + (i as i32 / 37) % 60,
+                (1, _) => -140 + (i as i32 / 256) % 30,
+                (2, 5) => -40 - (i as i32 / 37) % 40,
+                (3, 7) => 100 + (i as i32 / 37) % 24,
+                (4, 3) if model == 1 => -126,
+                _ => continue,
+            };
+            *x *= 2.0f32.powi(power / 2) * 2.0f32.powi(power - power / 2);
+        }
+        values
+    };
+    let singles: Vec<Vec<f32>> = (0..4).map(|m| strange(70 + m as u64, m)).collect();
+    for (m, values) in singles.iter().enumerate() {
+        compare(backend, count, &format!("extremes {m}"), |backend, scheme, out| {
+            backend.quantize(values, scheme, out).expect("quantizes");
+        });
+    }
+    let kept: Vec<Vec<u8>> = singles.iter().map(|values| kept_as(values, Format::F32)).collect();
+    let stretch = |m: usize| Stretch { format: Format::F32, bytes: &kept[m] };
+    for (weights, divisor) in [([0.5, -0.3, 0.1], 1.0), ([1e-20, 0.0, 0.25], 3.0), ([1e-38, 1e30, 1.0], 1e10)] {
+        compare(backend, count, &format!("linear of extremes, {weights:?}"), |backend, scheme, out| {
+            let job =
+                Linear { inputs: (0..3).map(stretch).collect(), weights: weights.to_vec(), divisor, fused: false };
+            backend.linear(&job, scheme, out).expect("merges");
+        });
+    }
+    for (factor, lambda) in [(1.0, 1.0), (0.004, 200.0), (1e-30, 1.0), (1.0, 1e-25)] {
+        compare(backend, count, &format!("ties of extremes, {factor} {lambda}"), |backend, scheme, out| {
+            let task = |m: usize| Task { input: stretch(m), weight: 0.4 * factor, keep: Keep::All, rescale: 1.5 };
+            let tasks = (1..4).map(task).collect();
+            let job = Tasks { base: stretch(0), tasks, vote: true, normalize: true, lambda, from: 0 };
+            backend.tasks(&job, scheme, out).expect("merges");
+        });
+    }
+}
+
 #[test]
 fn cpu() {
     for level in Level::available() {
@@ -112,7 +177,12 @@ fn cpu() {
 #[test]
 fn gpu() {
     match kernels::Gpu::open() {
-        Ok(gpu) => suite(&gpu),
+        Ok(gpu) => {
+            suite(&gpu);
+            for (stream, search) in [(true, false), (false, true)] {
+                suite(&kernels::Mixed::of(stream, search).expect("opened before"));
+            }
+        }
         Err(error) => assert!(std::env::var_os("VILLAGE_GPU").is_none(), "{error}"),
     }
 }

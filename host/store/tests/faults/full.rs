@@ -109,6 +109,34 @@ fn a_failing_disk_is_an_error_and_it_goes_on_when_it_works() {
 }
 
 #[test]
+fn a_change_that_was_refused_does_not_come_back() {
+    let folder = Path::new("/village");
+    // The write fails, which may have reached the disk all the same; the sync fails; taking it back fails too.
+    for (after, count) in [(0, 1), (1, 1), (1, 2), (1, 3)] {
+        let disk = FaultyDisk::new();
+        let store = Store::open_with(Arc::new(disk.clone()), folder, Options::default()).expect("a store opens");
+        put(&store, 1, 1000).expect("the disk works");
+        disk.fail(after, count);
+        assert!(matches!(put(&store, 2, 1000), Err(Error::Io { .. })));
+        disk.fail(0, 0);
+        // Whatever comes next, it first takes back what may be there.
+        assert!(put(&store, 3, 1).is_ok());
+        expect(&store, &[1, 3]);
+        drop(store);
+        let store = Store::open_with(Arc::new(disk.restart()), folder, Options::default()).expect("it opens again");
+        expect(&store, &[1, 3]);
+    }
+    let disk = FaultyDisk::new();
+    let store = Store::open_with(Arc::new(disk.clone()), folder, Options::default()).expect("a store opens");
+    put(&store, 1, 1000).expect("the disk works");
+    disk.fail(1, 1);
+    assert!(matches!(put(&store, 2, 1000), Err(Error::Io { .. })));
+    // Where the disk works again, it is taken back at once.
+    let store = Store::open_with(Arc::new(disk.restart()), folder, Options::default()).expect("it opens again");
+    expect(&store, &[1]);
+}
+
+#[test]
 fn a_blob_that_does_not_fit_leaves_nothing() {
     let disk = FaultyDisk::new();
     let store = Store::open_with(Arc::new(disk.clone()), Path::new("/village"), Options::default()).expect("it opens");

@@ -41,10 +41,14 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .spawn()
             .expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("its output is read"));
+        let (begun, begins) = std::sync::mpsc::channel();
         let listen = thread::spawn(move || {
             let progress = Progress::default();
             for line in output.lines() {
                 let Ok(line) = line else { break };
+                if line.ends_with("begun") {
+                    let _ = begun.send(());
+                }
                 let Some((agent, number)) = line.split_once(' ') else { continue };
                 let (Ok(agent), Ok(number)) = (agent.parse::<usize>(), number.parse()) else { continue };
                 progress.done[agent].store(number, Ordering::Relaxed);
@@ -52,8 +56,11 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             }
             (progress, changes)
         });
-        // From the middle of opening to some hundred changes later.
-        thread::sleep(Duration::from_micros(random.below(40_000)));
+        // While it starts and opens the store, or while it writes.
+        if random.below(3) > 0 {
+            let _ = begins.recv_timeout(Duration::from_secs(10));
+        }
+        thread::sleep(Duration::from_micros(random.below(20_000)));
         child.kill().expect("it is killed");
         child.wait().expect("it ends");
         let (progress, so_far) = listen.join().expect("its output ends");
@@ -67,7 +74,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         }
     }
     println!("{changes} changes");
-    assert!(changes > 1000, "the processes were killed before they wrote anything: {changes}");
+    assert!(changes > 200, "the processes were killed before they wrote anything: {changes}");
 }
 
 #[test]

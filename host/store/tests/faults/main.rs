@@ -1,5 +1,6 @@
 //! What the store is asked to survive: power cuts, kills, full and failing disks.
 
+mod damage;
 mod full;
 mod kill;
 mod load;

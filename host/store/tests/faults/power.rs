@@ -24,14 +24,17 @@ fn nothing_acknowledged_is_lost_when_the_power_fails() {
         let mut disk = FaultyDisk::new();
         let mut found = vec![0; load::AGENTS as usize];
         for _ in 0..6 {
-            disk.cut_power_after(random.below(600));
+            // Often while the store is being made or opened.
+            let operations = if random.below(3) == 0 { 40 } else { 600 };
+            disk.cut_power_after(random.below(operations));
             let progress = Progress::after(&found);
             match Store::open_with(Arc::new(disk.clone()), folder, load::options()) {
                 Ok(store) => load::write(&store, &progress, &|| false, &|_, _| ()),
                 Err(Error::Io { .. }) if disk.is_dead() => while_opening += 1,
                 Err(error) => panic!("seed {seed}, cut {cuts}: {error}"),
             }
-            disk = disk.power_cycle(random.below(u64::MAX));
+            // A killed process leaves what was not synced to the next one, whose word for it must count.
+            disk = if random.below(3) == 0 { disk.restart() } else { disk.power_cycle(random.below(u64::MAX)) };
             cuts += 1;
             let store = Store::open_with(Arc::new(disk.clone()), folder, load::options());
             let store = store.unwrap_or_else(|error| panic!("seed {seed}, cut {cuts}: {error}"));
@@ -41,7 +44,7 @@ fn nothing_acknowledged_is_lost_when_the_power_fails() {
         changes += found.iter().sum::<u64>();
     }
     println!("{cuts} cuts, {while_opening} of them while opening, {changes} changes");
-    assert!(changes > 10 * cuts, "the power failed before anything was written");
+    assert!(while_opening > 10 && changes > 10 * cuts, "the power failed at other moments than meant");
 }
 
 #[test]

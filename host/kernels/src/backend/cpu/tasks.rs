@@ -35,11 +35,15 @@ impl Kernel for TasksTile<'_> {
         if let Ok(tile) = <&mut [f32; TILE]>::try_from(&mut *tile)
             && job.tasks.iter().all(|task| is_even(task.keep, index))
         {
-            match job.tasks.len() {
-                1 => return at_once::<1>(job, from, tile, scratch),
-                2 => return at_once::<2>(job, from, tile, scratch),
-                3 => return at_once::<3>(job, from, tile, scratch),
-                4 => return at_once::<4>(job, from, tile, scratch),
+            match (job.tasks.len(), is_plain(job)) {
+                (1, true) => return at_once::<1, true>(job, from, tile, scratch),
+                (2, true) => return at_once::<2, true>(job, from, tile, scratch),
+                (3, true) => return at_once::<3, true>(job, from, tile, scratch),
+                (4, true) => return at_once::<4, true>(job, from, tile, scratch),
+                (1, false) => return at_once::<1, false>(job, from, tile, scratch),
+                (2, false) => return at_once::<2, false>(job, from, tile, scratch),
+                (3, false) => return at_once::<3, false>(job, from, tile, scratch),
+                (4, false) => return at_once::<4, false>(job, from, tile, scratch),
                 _ => {}
             }
         }
@@ -75,6 +79,15 @@ fn is_even(keep: Keep<'_>, index: u64) -> bool {
     }
 }
 
+/// Whether nothing is rescaled and nothing is too large, as in TIES itself.
+fn is_plain(job: &Tasks<'_>) -> bool {
+    let low_only = |keep: Keep<'_>| match keep {
+        Keep::Band { high, .. } => high == Cut::TOP,
+        _ => true,
+    };
+    job.lambda == 1.0 && job.tasks.iter().all(|task| task.rescale == 1.0 && low_only(task.keep))
+}
+
 /// Singles as they lie in a file, or as a tile of our own has them.
 type Raw<'a> = &'a [[u8; 4]; TILE];
 
@@ -92,7 +105,12 @@ fn raw<'a>(input: Stretch<'a>, from: usize, room: &'a mut [f32; TILE]) -> Raw<'a
 
 /// The whole merge of an element before the next one: nothing is kept between, so memory is the only limit.
 #[inline(always)]
-fn at_once<const N: usize>(job: &Tasks<'_>, from: usize, tile: &mut [f32; TILE], scratch: &mut Scratch) {
+fn at_once<const N: usize, const PLAIN: bool>(
+    job: &Tasks<'_>,
+    from: usize,
+    tile: &mut [f32; TILE],
+    scratch: &mut Scratch,
+) {
     let index = job.from + from as u64;
     let base = raw(job.base, from, &mut scratch.base);
     let mut inputs: [Raw<'_>; N] = [base; N];
@@ -118,8 +136,9 @@ fn at_once<const N: usize>(job: &Tasks<'_>, from: usize, tile: &mut [f32; TILE],
             for n in 0..N {
                 let bits = (f32::from_le_bytes(inputs[n][i]) - origin).to_bits();
                 let size = bits & 0x7fff_ffff;
-                let keep = if size >= limits[n].0 && size < limits[n].1 { u32::MAX } else { 0x8000_0000 };
-                d[n] = f32::from_bits(bits & keep) * rescale[n] * weights[n];
+                let inside = size >= limits[n].0 && (PLAIN || size < limits[n].1);
+                let kept = f32::from_bits(bits & if inside { u32::MAX } else { 0x8000_0000 });
+                d[n] = if PLAIN { kept * weights[n] } else { kept * rescale[n] * weights[n] };
             }
             let mut all = d[0];
             for n in 1..N {
@@ -139,8 +158,7 @@ fn at_once<const N: usize>(job: &Tasks<'_>, from: usize, tile: &mut [f32; TILE],
             if normalize {
                 mix /= weight;
             }
-            // A factor of one changes nothing.
-            tile[i] = origin + mix * lambda;
+            tile[i] = if PLAIN { origin + mix } else { origin + mix * lambda };
         }
     }
 }

@@ -4,15 +4,34 @@
 // 0 elements, 1 models, 2 zero, 3 divisor, 4 flags, 5 lambda, 6 weights' sum; 8 and 9 the base's place and format;
 // from 16 on twelve words a model; from 256 on Q4_K's steps.
 @group(0) @binding(0) var<storage, read> params: array<u32>;
-// All inputs, one after the other.
-@group(0) @binding(1) var<storage, read> arena: array<u32>;
+// All inputs, one after the other, each from a whole vector on.
+@group(0) @binding(1) var<storage, read> arena: array<vec4<u32>>;
 // Numbers between two kernels.
-@group(0) @binding(2) var<storage, read_write> values: array<u32>;
-// What the host reads back.
-@group(0) @binding(3) var<storage, read_write> result: array<u32>;
+@group(0) @binding(2) var<storage, read_write> values: array<vec4<u32>>;
+// Binding 3, `result`, is what the host reads back; each kernel says how wide it writes it.
+// Tiles of 2 048 elements, one to a group, that the CPU must compute: a device may take numbers below 2⁻¹²⁶ for zeros,
+// so what could come near them is not trusted.
+@group(0) @binding(4) var<storage, read_write> marks: array<atomic<u32>>;
 
-const MODELS: u32 = 16u;
 const MODEL: u32 = 12u;
+// Flags of word 4.
+const VOTE: u32 = 1u;
+const NORMALIZE: u32 = 2u;
+const TO_BF16: u32 = 4u;
+const TO_F16: u32 = 8u;
+
+fn mark(tile: u32) {
+    atomicStore(&marks[tile], 1u);
+}
+
+// Whether a magnitude, given as its bits less one, is not zero and below a limit. A zero's is the largest there is.
+fn is_below(bits_less_one: u32, limit: u32) -> bool {
+    return bits_less_one < limit - 1u;
+}
+
+// 2⁻¹⁰⁰ and 2¹²⁰: between them a block's scale and its inverse are far from what a device may flush or exceed.
+const LEAST_PEAK: u32 = 0x0d800000u;
+const MOST_PEAK: u32 = 0x7b800000u;
 
 fn number(at: u32) -> f32 {
     return bitcast<f32>(params[at]);
@@ -21,20 +40,6 @@ fn number(at: u32) -> f32 {
 // A zero that no compiler can know keeps a product from being fused with what follows.
 fn seal(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) ^ params[2]);
-}
-
-// Element `i` of what begins at word `place`: singles (0), bfloat16 (1), halves (2).
-fn load(place: u32, format: u32, i: u32) -> f32 {
-    if format == 0u {
-        return bitcast<f32>(arena[place + i]);
-    }
-    let word = arena[place + i / 2u];
-    let odd = (i & 1u) == 1u;
-    if format == 1u {
-        return bitcast<f32>(select(word << 16u, word & 0xffff0000u, odd));
-    }
-    let pair = unpack2x16float(word);
-    return select(pair.x, pair.y, odd);
 }
 
 // A mantissa of 24 bits and its exponent, so that the value is mantissa · 2^(exponent − 150).
@@ -89,23 +94,22 @@ fn divide(a: f32, b: f32) -> f32 {
     }
     let p = parts(above);
     let q = parts(below);
-    var rest = u32(p.x);
     let by = u32(q.x);
-    var exponent = p.y - q.y + 127;
-    if rest < by {
-        rest = rest << 1u;
-        exponent -= 1;
+    let less = p.x < q.x;
+    let top = u32(p.x) << select(0u, 1u, less);
+    let exponent = p.y - q.y + select(127, 126, less);
+    // A guess, near enough for 32 bits of the remainder to tell by how much it is wrong: |rest| is far below 2³¹.
+    var quotient = u32(f32(top) / f32(by) * 16777216.0);
+    var rest = bitcast<i32>((top << 24u) - quotient * by);
+    while rest < 0 {
+        quotient -= 1u;
+        rest += q.x;
     }
-    var quotient = 0u;
-    for (var i = 0u; i < 25u; i++) {
-        quotient = quotient << 1u;
-        if rest >= by {
-            rest -= by;
-            quotient |= 1u;
-        }
-        rest = rest << 1u;
+    while rest >= q.x {
+        quotient += 1u;
+        rest -= q.x;
     }
-    return compose(sign, exponent, quotient, rest != 0u);
+    return compose(sign, exponent, quotient, rest != 0);
 }
 
 // The root of a number that is not negative, rounded once.
@@ -115,27 +119,21 @@ fn root(a: f32) -> f32 {
         return a;
     }
     let p = parts(body);
-    // The radicand is the mantissa, followed by as many zeros as digits are wanted; its exponent must be even.
+    // The radicand is the mantissa, followed by zeros enough for a root of 25 bits; its exponent must be even.
     let even = (p.y & 1) == 0;
     let mantissa = u32(p.x) << select(1u, 2u, even);
     let exponent = (p.y - select(127, 128, even)) / 2 + 127;
-    var rest = 0u;
-    var quotient = 0u;
-    for (var i = 0u; i < 25u; i++) {
-        // Two digits at a time, from the top of 26, then zeros.
-        var two = 0u;
-        if i < 13u {
-            two = (mantissa >> (24u - 2u * i)) & 3u;
-        }
-        rest = (rest << 2u) | two;
-        let trial = (quotient << 2u) | 1u;
-        quotient = quotient << 1u;
-        if rest >= trial {
-            rest -= trial;
-            quotient |= 1u;
-        }
+    var guess = u32(sqrt(f32(mantissa)) * 4096.0);
+    var rest = bitcast<i32>((mantissa << 24u) - guess * guess);
+    while rest < 0 {
+        guess -= 1u;
+        rest += i32(2u * guess + 1u);
     }
-    return compose(0u, exponent, quotient, rest != 0u);
+    while rest > i32(2u * guess) {
+        rest -= i32(2u * guess + 1u);
+        guess += 1u;
+    }
+    return compose(0u, exponent, guess, rest != 0);
 }
 
 // The bits of the nearest half, ties to even.
@@ -165,17 +163,45 @@ fn half_bits(x: f32) -> u32 {
     return sign | (kept + select(0u, 1u, up));
 }
 
+// The bits of the nearest bfloat16, ties to even.
+fn bfloat_bits(bits: u32) -> u32 {
+    if (bits & 0x7fffffffu) > 0x7f800000u {
+        return (bits >> 16u) | 0x40u;
+    }
+    return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+}
+
 // The value of a half's bits.
 fn from_half(bits: u32) -> f32 {
-    return unpack2x16float(bits).x;
+    let sign = (bits & 0x8000u) << 16u;
+    let body = bits & 0x7fffu;
+    if body < 0x400u {
+        return bitcast<f32>(sign | bitcast<u32>(f32(body) * 5.9604644775390625e-8));
+    }
+    return bitcast<f32>(sign | select((body << 13u) + 0x38000000u, (body << 13u) | 0x7f800000u, body >= 0x7c00u));
 }
 
-// 1 / scale; 0 where that is not a number to multiply with.
-fn inverse(scale: f32) -> f32 {
-    let inverse = divide(1.0, scale);
-    return select(inverse, 0.0, (bitcast<u32>(inverse) & 0x7f800000u) == 0x7f800000u);
-}
-
-fn value(i: u32) -> f32 {
-    return bitcast<f32>(values[i]);
+// 1 / d, rounded once, where both are far from the ends of what a single can be.
+fn reciprocal(d: f32) -> f32 {
+    let bits = bitcast<u32>(d);
+    let sign = bits & 0x80000000u;
+    let exponent = (bits >> 23u) & 255u;
+    let by = (bits & 0x7fffffu) | 0x800000u;
+    if by == 0x800000u {
+        return bitcast<f32>(sign | ((254u - exponent) << 23u));
+    }
+    // As in `divide`: 2⁴⁸ is nothing in 32 bits.
+    var quotient = u32(1.0 / f32(by) * 281474976710656.0);
+    var rest = bitcast<i32>(0u - quotient * by);
+    while rest < 0 {
+        quotient -= 1u;
+        rest += i32(by);
+    }
+    while rest >= i32(by) {
+        quotient += 1u;
+        rest -= i32(by);
+    }
+    let kept = quotient >> 1u;
+    let up = (quotient & 1u) == 1u && (rest != 0 || (kept & 1u) == 1u);
+    return bitcast<f32>(sign | (((252u - exponent) << 23u) + kept + select(0u, 1u, up)));
 }

@@ -1,8 +1,10 @@
 //! One place of the ring: buffers that a call fills, computes with and reads back, while others do the same.
 
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::inputs::room;
 use crate::{Error, Result};
 
 /// A call that takes longer than this has hung: the device is lost.
@@ -10,11 +12,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a call computes.
 pub(super) struct Work<'a> {
-    /// The inputs, in their order; each begins at a whole word.
+    /// The inputs, in their order.
     pub(super) arena: &'a [Cow<'a, [u8]>],
     pub(super) params: &'a [u32],
     /// Kernels and how many groups of each.
-    pub(super) kernels: &'a [(&'a wgpu::ComputePipeline, u32)],
+    pub(super) kernels: &'a [(wgpu::ComputePipeline, u32)],
     pub(super) count: usize,
     /// The arena is the numbers: no kernel makes them.
     pub(super) direct: bool,
@@ -22,12 +24,28 @@ pub(super) struct Work<'a> {
     pub(super) packed: bool,
 }
 
+/// What calls are made with.
+pub(super) struct Means<'a> {
+    pub(super) device: &'a wgpu::Device,
+    pub(super) queue: &'a wgpu::Queue,
+    pub(super) layout: &'a wgpu::BindGroupLayout,
+    /// Held by whoever waits for the device: with several waiting at once a driver was seen to wake them after ten
+    /// milliseconds instead of a few tenths of one.
+    pub(super) waiting: &'a Mutex<()>,
+}
+
+/// Elements that a group of invocations computes, whatever the kernel; and what the CPU does again where a device could
+/// err.
+pub(super) const TILE: usize = 2048;
+
 pub(super) struct Slot {
     staging: wgpu::Buffer,
     params: wgpu::Buffer,
     arena: wgpu::Buffer,
     values: wgpu::Buffer,
     result: wgpu::Buffer,
+    /// A word for each tile.
+    marks: wgpu::Buffer,
     readback: wgpu::Buffer,
 }
 
@@ -42,7 +60,7 @@ pub(super) fn layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
         },
         count: None,
     };
-    let entries: Vec<_> = (0..4).map(entry).collect();
+    let entries: Vec<_> = (0..5).map(entry).collect();
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
@@ -71,36 +89,35 @@ impl Slot {
             arena: buffer(device, SMALL, STORAGE),
             values: buffer(device, SMALL, STORAGE),
             result: buffer(device, SMALL, STORAGE),
+            marks: buffer(device, SMALL, STORAGE),
             readback: buffer(device, SMALL, READBACK),
         }
     }
 
-    pub(super) fn run(
-        &mut self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        layout: &wgpu::BindGroupLayout,
-        work: &Work<'_>,
-        out: &mut [u8],
-    ) -> Result<()> {
+    /// Computes, and returns the tiles that the CPU must do again.
+    pub(super) fn run(&mut self, means: &Means<'_>, work: &Work<'_>, out: &mut [u8]) -> Result<Vec<usize>> {
+        let Means { device, queue, layout, waiting } = *means;
         let words = |bytes: usize| bytes.next_multiple_of(4) as u64;
-        let input: u64 = work.arena.iter().map(|bytes| words(bytes.len())).sum();
+        let input = work.arena.iter().map(|bytes| room(bytes.len())).sum::<usize>() as u64;
         let params = words(work.params.len() * 4);
-        let numbers = words(work.count * 4);
-        // Whole invocations write whole words: two blocks of the largest pair more than asked for.
+        let numbers = room(work.count * 4) as u64;
         let output = words(out.len());
+        let marks = work.count.div_ceil(TILE) as u64 * 4;
         grow(device, &mut self.staging, input + params);
         grow(device, &mut self.arena, input);
         grow(device, &mut self.values, numbers);
-        grow(device, &mut self.result, output + 256);
-        grow(device, &mut self.readback, output);
+        // Invocations write the whole of their vectors.
+        grow(device, &mut self.result, room(out.len()) as u64);
+        grow(device, &mut self.marks, marks);
+        grow(device, &mut self.readback, output + marks);
         self.fill(device, work, params)?;
 
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&self.staging, 0, &self.params, 0, params);
         let inputs = if work.direct { &self.values } else { &self.arena };
         encoder.copy_buffer_to_buffer(&self.staging, params, inputs, 0, input);
-        let buffers = [&self.params, &self.arena, &self.values, &self.result];
+        encoder.clear_buffer(&self.marks, 0, Some(marks));
+        let buffers = [&self.params, &self.arena, &self.values, &self.result, &self.marks];
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()
@@ -115,56 +132,60 @@ impl Slot {
         }
         let from = if work.packed { &self.result } else { &self.values };
         encoder.copy_buffer_to_buffer(from, 0, &self.readback, 0, output);
+        encoder.copy_buffer_to_buffer(&self.marks, 0, &self.readback, output, marks);
         let index = queue.submit([encoder.finish()]);
-        self.read(device, index, output, out)
+        {
+            let _one = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            wait(device, &index)?;
+        }
+        self.read(device, [output, marks], out)
     }
 
     fn fill(&self, device: &wgpu::Device, work: &Work<'_>, params: u64) -> Result<()> {
-        let size = params + work.arena.iter().map(|bytes| bytes.len().next_multiple_of(4) as u64).sum::<u64>();
-        map(device, &self.staging, size, wgpu::MapMode::Write, None)?;
+        let size = params + work.arena.iter().map(|bytes| room(bytes.len())).sum::<usize>() as u64;
+        map(device, &self.staging, size, wgpu::MapMode::Write)?;
         {
             let mut view = self.staging.get_mapped_range_mut(..size).map_err(|e| Error::Gpu(e.to_string()))?;
             view.slice(..work.params.len() * 4).copy_from_slice(bytemuck::cast_slice(work.params));
             let mut at = params as usize;
             for bytes in work.arena {
                 view.slice(at..at + bytes.len()).copy_from_slice(bytes);
-                at += bytes.len().next_multiple_of(4);
+                at += room(bytes.len());
             }
         }
         self.staging.unmap();
         Ok(())
     }
 
-    fn read(&self, device: &wgpu::Device, index: wgpu::SubmissionIndex, size: u64, out: &mut [u8]) -> Result<()> {
-        map(device, &self.readback, size, wgpu::MapMode::Read, Some(index))?;
-        {
+    fn read(&self, device: &wgpu::Device, [output, marks]: [u64; 2], out: &mut [u8]) -> Result<Vec<usize>> {
+        let size = output + marks;
+        map(device, &self.readback, size, wgpu::MapMode::Read)?;
+        let marked = {
             let view = self.readback.get_mapped_range(..size).map_err(|e| Error::Gpu(e.to_string()))?;
             out.copy_from_slice(&view[..out.len()]);
-        }
+            let words = view[output as usize..].as_chunks::<4>().0;
+            words.iter().enumerate().filter(|(_, word)| **word != [0; 4]).map(|(tile, _)| tile).collect()
+        };
         self.readback.unmap();
-        Ok(())
+        Ok(marked)
     }
 }
 
-/// Makes a buffer's bytes reachable, after a submission if one is given.
-fn map(
-    device: &wgpu::Device,
-    buffer: &wgpu::Buffer,
-    size: u64,
-    mode: wgpu::MapMode,
-    after: Option<wgpu::SubmissionIndex>,
-) -> Result<()> {
+/// Waits for a submission.
+pub(super) fn wait(device: &wgpu::Device, index: &wgpu::SubmissionIndex) -> Result<()> {
+    let wait = wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(PATIENCE) };
+    device.poll(wait).map(drop).map_err(|e| Error::Gpu(e.to_string()))
+}
+
+/// Makes the bytes of a buffer reachable that nothing uses any more.
+pub(super) fn map(device: &wgpu::Device, buffer: &wgpu::Buffer, size: u64, mode: wgpu::MapMode) -> Result<()> {
     let (sender, receiver) = std::sync::mpsc::channel();
     buffer.map_async(mode, ..size, move |mapped| {
         // Nobody listens any more only if the wait below has failed.
         let _ = sender.send(mapped);
     });
-    // A buffer that nothing uses is ready at once: waiting for the whole queue would undo the ring.
-    let wait = match after {
-        Some(index) => wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(PATIENCE) },
-        None => wgpu::PollType::Poll,
-    };
-    device.poll(wait).map_err(|e| Error::Gpu(e.to_string()))?;
+    // It is ready at once: waiting for the whole queue would undo the ring.
+    device.poll(wgpu::PollType::Poll).map_err(|e| Error::Gpu(e.to_string()))?;
     match receiver.recv_timeout(PATIENCE) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => Err(Error::Gpu(e.to_string())),
