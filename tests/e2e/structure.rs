@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 12] = [
     &["agents"],
     &["ledger", "model"],
     &["guest"],
-    &["village"],
+    &["hall"],
     &["tasks"],
     &["evolve"],
     &["api"],

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use village::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Step, Uploaded, Verified};
+use hall::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Step, Uploaded, Verified};
 
 /// A running village, as its clients see it.
 pub struct Client {

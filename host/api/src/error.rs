@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use guest::{Failed, FailureKind, Fault};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use village::Error as Wrong;
+use hall::Error as Wrong;
 
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]

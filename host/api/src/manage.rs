@@ -6,7 +6,7 @@ use crate::wire::{BackupTo, Cancelled, Groups, NewAgent};
 use axum::extract::State;
 use http::StatusCode;
 use std::collections::BTreeMap;
-use village::{Backup, Deployment, Details, Uploaded};
+use hall::{Backup, Deployment, Details, Uploaded};
 
 /// A component has no more bytes than this.
 pub(crate) const LARGEST: usize = 256 << 20;
@@ -93,10 +93,10 @@ pub(crate) async fn cancel_swap(State(app): State<App>, Name(name): Name) -> Res
 
 /// Does something to its end, whoever waits for it.
 async fn finished<T: Send + 'static>(
-    work: impl Future<Output = Result<T, village::Error>> + Send + 'static,
+    work: impl Future<Output = Result<T, hall::Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(work).await {
         Ok(done) => Ok(done?),
-        Err(error) => Err(village::Error::Host(error.to_string()).into()),
+        Err(error) => Err(hall::Error::Host(error.to_string()).into()),
     }
 }

@@ -17,7 +17,7 @@ pub(crate) async fn send(
 ) -> Result<Response, Error> {
     let (patience, wait) = (message.patience()?, message.wait.unwrap_or(true));
     let letter = message.letter()?;
-    let late = |_| village::Error::Late(patience);
+    let late = |_| hall::Error::Late(patience);
     if !wait {
         let id = tokio::time::timeout(patience, app.village.tell(&name, letter)).await.map_err(late)??;
         return Ok((StatusCode::ACCEPTED, axum::Json(Accepted { id })).into_response());

@@ -5,7 +5,7 @@ use crate::routes::App;
 use axum::extract::State;
 use http::{HeaderName, header};
 use std::fmt::Write as _;
-use village::{Details, Figures, State as Doing, Used};
+use hall::{Details, Figures, State as Doing, Used};
 
 /// The media type of the text format.
 pub(crate) const KIND: &str = "text/plain; version=0.0.4";
@@ -115,7 +115,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use village::{Health, Sends};
+    use hall::{Health, Sends};
 
     fn agent(name: &str) -> Details {
         let field =

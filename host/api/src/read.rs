@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
-use village::{Details, Entries, Figures, Verified};
+use hall::{Details, Entries, Figures, Verified};
 
 /// How many are listed, unless it is said; and at most.
 const FEW: usize = 100;
@@ -59,7 +59,7 @@ pub(crate) async fn details(State(app): State<App>, Name(name): Name) -> Result<
 
 pub(crate) async fn card(State(app): State<App>, Name(name): Name) -> Result<Json<Card>, Error> {
     let card = tokio::time::timeout(WAIT, app.village.card(&name)).await;
-    Ok(Json(card.map_err(|_| village::Error::Late(WAIT))??.into()))
+    Ok(Json(card.map_err(|_| hall::Error::Late(WAIT))??.into()))
 }
 
 #[derive(Deserialize)]

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
-use village::Village;
+use hall::Village;
 
 /// What every route has.
 #[derive(Clone)]

@@ -286,7 +286,7 @@ mod tests {
     use crate::wire;
     use serde::Serialize;
     use std::collections::BTreeSet;
-    use village::{Figures, GroupFigures, Health, Sends, Spoken, Stamped, State, Uploaded, Used};
+    use hall::{Figures, GroupFigures, Health, Sends, Spoken, Stamped, State, Uploaded, Used};
 
     /// The schema has the fields that a value has, and those of types that fit.
     fn holds(name: &str, value: &impl Serialize) {
@@ -320,7 +320,7 @@ mod tests {
         let used = Used { field: "cpu".into(), used: "1%".into(), limit: "2%".into(), used_units: 1, limit_units: 2 };
         holds("Used", &used);
         holds("Sends", &Sends::default());
-        let details = village::Details {
+        let details = hall::Details {
             name: "a".into(),
             state: State::Awake,
             health: Health::Well,
@@ -406,9 +406,9 @@ mod tests {
         holds("Group", &group);
         holds("Groups", &wire::Groups { groups: vec![group] });
         holds("BackupTo", &wire::BackupTo { folder: String::new() });
-        let backup = village::Backup { folder: String::new(), bytes: 1, blobs: 1, head: 1 };
+        let backup = hall::Backup { folder: String::new(), bytes: 1, blobs: 1, head: 1 };
         holds("Backup", &backup);
-        let entry = village::Entry {
+        let entry = hall::Entry {
             seq: 1,
             time: 1,
             what: String::new(),
@@ -417,9 +417,9 @@ mod tests {
             details: Value::Null,
         };
         holds("Entry", &entry);
-        holds("Entries", &village::Entries { entries: vec![entry], last: 1, head: 1 });
-        holds("Verified", &village::Verified { after: 0, head: 1, hash: String::new(), erased: 0 });
-        let letter = village::DeadLetter {
+        holds("Entries", &hall::Entries { entries: vec![entry], last: 1, head: 1 });
+        holds("Verified", &hall::Verified { after: 0, head: 1, hash: String::new(), erased: 0 });
+        let letter = hall::DeadLetter {
             agent: String::new(),
             id: String::new(),
             from: String::new(),
@@ -444,7 +444,7 @@ mod tests {
             ..Default::default()
         };
         holds("NewVersion", &plan);
-        let version = village::VersionFigures { digest: String::new(), place: String::new(), time: None };
+        let version = hall::VersionFigures { digest: String::new(), place: String::new(), time: None };
         holds("Version", &version);
         holds("Versions", &wire::Versions { versions: vec![version] });
         holds("Cancelled", &wire::Cancelled { cancelled: true });

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
-use village::Village;
+use hall::Village;
 
 /// How it serves.
 #[derive(Debug, Clone)]

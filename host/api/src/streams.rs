@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use village::{Since, Steps, Village};
+use hall::{Since, Steps, Village};
 
 type Stream = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
 
@@ -153,7 +153,7 @@ pub(crate) async fn stream(
         let last = match tokio::time::timeout(patience, told).await {
             Ok(Ok(reply)) => event("reply", &json!(reply)),
             Ok(Err(error)) => event("error", &json!(error.reason())),
-            Err(_) => event("error", &json!(Error::from(village::Error::Late(patience)).reason())),
+            Err(_) => event("error", &json!(Error::from(hall::Error::Late(patience)).reason())),
         };
         // The client may have gone.
         let _ = events.send(Ok(last)).await;
@@ -164,7 +164,7 @@ pub(crate) async fn stream(
 async fn listen(
     village: &Village,
     name: &str,
-    letter: village::Letter,
+    letter: hall::Letter,
     events: &mpsc::Sender<Result<Event, Infallible>>,
 ) -> Result<Reply, Error> {
     let mut lost = 0;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use village::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped, VersionFigures};
+use hall::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped, VersionFigures};
 
 /// An agent to be deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,7 +226,7 @@ impl TryFrom<Came> for Reply {
 
     fn try_from(came: Came) -> Result<Reply, Error> {
         let Came { id, outcome, receipt, repeated } = came;
-        let payload = outcome.map_err(village::Error::Failed)?;
+        let payload = outcome.map_err(hall::Error::Failed)?;
         Ok(Reply { id, repeated, reply: payload.into(), usage: receipt.into() })
     }
 }

@@ -166,8 +166,8 @@ impl From<ManifestError> for Problem {
     }
 }
 
-impl From<village::Error> for Problem {
-    fn from(error: village::Error) -> Problem {
+impl From<hall::Error> for Problem {
+    fn from(error: hall::Error) -> Problem {
         Problem::new(error.kind(), error.to_string())
     }
 }
@@ -178,8 +178,8 @@ impl From<api::Error> for Problem {
     }
 }
 
-impl From<village::ConfigError> for Problem {
-    fn from(error: village::ConfigError) -> Problem {
+impl From<hall::ConfigError> for Problem {
+    fn from(error: hall::ConfigError) -> Problem {
         let details = json!({ "path": error.path.display().to_string(), "line": error.line });
         Problem { details, ..Problem::new("config", error.to_string()) }
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use village::{Came, Deployment, Letter, Options, Village};
+use hall::{Came, Deployment, Letter, Options, Village};
 
 /// Saves that come within this are one: editors write in several steps.
 const REST: Duration = Duration::from_millis(150);

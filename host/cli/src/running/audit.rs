@@ -8,7 +8,7 @@ use crate::{node, print};
 use base::Size;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use village::{Entry, Village};
+use hall::{Entry, Village};
 
 pub(crate) fn audit(options: &Audit, json: bool) -> Result<ExitCode, Problem> {
     let client = options.reach.client()?;
@@ -62,8 +62,8 @@ pub(crate) fn restore(options: &Restore, json: bool) -> Result<ExitCode, Problem
     Ok(ExitCode::SUCCESS)
 }
 
-fn said(what: &str, backup: &village::Backup, json: bool) {
-    let village::Backup { folder, bytes, blobs, head } = backup;
+fn said(what: &str, backup: &hall::Backup, json: bool) {
+    let hall::Backup { folder, bytes, blobs, head } = backup;
     match json {
         true => print::json(&json!(backup)),
         false => print::line(&format!(

@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::{node, print};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use village::{Event, Spoken, Stamped};
+use hall::{Event, Spoken, Stamped};
 
 pub(crate) fn logs(options: &Logs, json: bool) -> Result<ExitCode, Problem> {
     let client = options.reach.client()?;
@@ -84,7 +84,7 @@ pub(super) fn clock(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use village::What;
+    use hall::What;
 
     #[test]
     fn an_event_is_a_line() {

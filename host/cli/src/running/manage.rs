@@ -10,7 +10,7 @@ use base::{Budget as Limits, Group};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use village::Details;
+use hall::Details;
 
 pub(crate) fn start(options: &Named, json: bool) -> Result<ExitCode, Problem> {
     each(options, json, "agents", async |client, name| {

@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use crate::{node, print};
 use serde_json::json;
 use std::process::ExitCode;
-use village::{Details, Used};
+use hall::{Details, Used};
 
 /// Fields that a line has room for on a terminal of usual width.
 const NARROW: [&str; 3] = ["cpu", "memory", "mailbox"];
@@ -100,7 +100,7 @@ pub(super) fn whole(agent: &Details) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use village::{Health, Sends, State};
+    use hall::{Health, Sends, State};
 
     fn agent() -> Details {
         let budget = base::Budget::default().fields().into_iter().map(|(field, limit)| Used {

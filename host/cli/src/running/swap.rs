@@ -10,7 +10,7 @@ use api::wire::NewVersion;
 use base::Part;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use village::Step;
+use hall::Step;
 
 pub(crate) fn swap(options: &Swap, json: bool) -> Result<ExitCode, Problem> {
     let wrong = |field: &str, bad: base::Bad| Problem::usage(format!("--{field}: {bad}"));

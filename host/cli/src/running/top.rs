@@ -9,7 +9,7 @@ use console::Term;
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
-use village::{Details, Figures, State};
+use hall::{Details, Figures, State};
 
 /// How wide a meter is.
 const WIDE: u64 = 12;

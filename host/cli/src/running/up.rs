@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use village::{Config, Deployment, Options, Village, Wish};
+use hall::{Config, Deployment, Options, Village, Wish};
 
 /// Settings that are taken if they are there.
 const CONFIG: &str = "village.toml";
@@ -40,7 +40,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
     node::serving(async || {
         let mut signals = Signals::new();
         let village = Options { data: data.clone(), groups: config.groups.clone(), budget: config.budget };
-        let host = Host::builder().device(weights::choice::device);
+        let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;
         let (token, new) = Token::open(&data)?;
         // Listened at before agents are deployed: a port that is taken is said at once.
@@ -90,12 +90,12 @@ async fn grant(village: &Village, wish: &Wish) -> Result<(), Problem> {
     };
     match village.deploy(deployment).await {
         // One without a name in its settings or its manifest is known by what it calls itself.
-        Ok(_) | Err(village::Error::Exists { .. }) => Ok(()),
+        Ok(_) | Err(hall::Error::Exists { .. }) => Ok(()),
         Err(error) => Err(named(error, &wish.component)),
     }
 }
 
-fn named(error: village::Error, component: &str) -> Problem {
+fn named(error: hall::Error, component: &str) -> Problem {
     Problem::from(error).prefixed(&format!("{component}: "))
 }
 
