@@ -526,7 +526,7 @@ async fn a_canary_has_its_senders_for_as_long_as_it_is_tried_and_then_all() {
     for sender in 0..40 {
         reply(&agent, from(&sender.to_string(), "order", "1")).await.expect("it serves");
     }
-    let plan = Plan { canary: Part::percent(25), window: 60, ..Plan::default() };
+    let plan = Plan { canary: Part::percent(25), window: 200, ..Plan::default() };
     let mut swap = begin(&host, &agent, "tally-next", plan).await;
     while !matches!(swap.next().await, Some(Event::Trying { .. })) {}
     let mut which = Vec::new();
@@ -547,21 +547,21 @@ async fn a_canary_has_its_senders_for_as_long_as_it_is_tried_and_then_all() {
         }
     }
     let sender = which.iter().position(|which| which == "next").expect("some are tried").to_string();
-    for _ in 0..60 {
+    for _ in 0..200 {
         reply(&agent, from(&sender, "state", "")).await.expect("it serves");
     }
     let tried = match swap.next().await {
         Some(Event::Tried(tried)) => tried,
         other => panic!("it was tried: {other:?}"),
     };
-    assert_eq!((tried.messages, tried.failures), (60, 0));
+    assert_eq!((tried.messages, tried.failures), (200, 0));
     assert!(tried.old_messages > 0 && tried.p99 > Duration::ZERO);
     let switch = live(swap.end().await);
     assert!(matches!(switch.memory, Carried::Restored(_)), "the old one handled most: {switch:?}");
     for sender in 0..40 {
         assert_eq!(reply(&agent, from(&sender.to_string(), "which", "")).await.as_deref().ok(), Some("next"));
     }
-    assert_eq!(ask(&agent, "state", "").await.as_deref(), Ok("62"), "it is one state, whoever wrote it");
+    assert_eq!(ask(&agent, "state", "").await.as_deref(), Ok("202"), "it is one state, whoever wrote it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -197,7 +197,9 @@ mod tests {
     #[test]
     fn whoever_breaks_again_right_after_a_pause_is_left_alone_longer_up_to_the_longest() {
         let mut breaker = Breaker::default();
-        [1, 2, 3].map(|at| breaker.broke(&CARE, at * SECOND));
+        for at in [1, 2, 3] {
+            breaker.broke(&CARE, at * SECOND);
+        }
         let pauses = [10, 20, 30].map(|at| seconds(breaker.broke(&CARE, at * SECOND)));
         assert_eq!(pauses, [Some(2), Some(3), Some(3)]);
         breaker.held();

@@ -123,11 +123,67 @@ impl Queue {
             }
         }
     }
+}
 
-    /// How many wait, those that failed included.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        let resting = self.resting.values().map(|resting| resting.waiting.len());
-        self.lanes.iter().map(VecDeque::len).chain(resting).sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Desk, Place};
+    use runtime::{Message, Payload};
+
+    fn handed(name: &str, id: u64, priority: Priority) -> Box<Handed> {
+        let payload = Payload { content_type: String::new(), body: Vec::new() };
+        let (sender, id) = (Sender::Client(name.into()), id.to_string());
+        let message = Message { id, sender, skill: String::new(), payload, priority, attempt: 1, accepted: 0 };
+        let place = Place { message: None, _bytes: None };
+        Box::new(Handed { message, place, desk: Desk::nobody(), origin: Origin::Memory, again: false })
+    }
+
+    fn ids(queue: &mut Queue, now: u64) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop(now)).map(|handed| handed.message.id).collect()
+    }
+
+    #[test]
+    fn what_is_urgent_goes_first_and_the_order_of_arrival_holds_within() {
+        let mut queue = Queue::default();
+        let all =
+            [Priority::Low, Priority::Normal, Priority::Urgent, Priority::High, Priority::Urgent, Priority::Normal];
+        for (id, priority) in all.into_iter().enumerate() {
+            queue.push(handed("a", id as u64, priority));
+        }
+        assert_eq!(ids(&mut queue, 0), ["2", "4", "3", "1", "5", "0"]);
+    }
+
+    #[test]
+    fn what_is_not_urgent_has_its_turn_in_the_end() {
+        let mut queue = Queue::default();
+        queue.push(handed("a", 0, Priority::Low));
+        for id in 1..=200 {
+            queue.push(handed("a", id, Priority::Urgent));
+        }
+        let place = ids(&mut queue, 0).iter().position(|id| id == "0");
+        assert_eq!(place, Some(IN_A_ROW as usize));
+    }
+
+    #[test]
+    fn a_message_that_failed_holds_back_its_senders_later_ones_of_the_same_priority() {
+        let mut queue = Queue::default();
+        queue.rest(handed("a", 1, Priority::Normal), 100, true);
+        for (name, id, priority) in [("a", 2, Priority::Normal), ("b", 3, Priority::Normal), ("a", 4, Priority::High)] {
+            queue.push(handed(name, id, priority));
+        }
+        assert_eq!(ids(&mut queue, 50), ["4", "3"]);
+        assert_eq!(queue.due(), Some(100));
+        assert_eq!(ids(&mut queue, 100), ["1", "2"]);
+        assert_eq!(queue.due(), None);
+    }
+
+    #[test]
+    fn where_no_order_is_wanted_later_ones_pass() {
+        let mut queue = Queue::default();
+        queue.rest(handed("a", 1, Priority::Normal), 100, false);
+        queue.push(handed("a", 2, Priority::Normal));
+        assert_eq!(ids(&mut queue, 50), ["2"]);
+        assert_eq!(ids(&mut queue, 100), ["1"]);
     }
 }

@@ -15,7 +15,7 @@ mod shadow;
 mod side;
 mod versions;
 
-pub use apart::Apart;
+pub use apart::{Apart, Make};
 pub use event::{Carried, Event, Reason, Shadowed, Skills, Switch, Tried};
 pub use history::{KEPT, Known, Place};
 pub(crate) use order::Orders;

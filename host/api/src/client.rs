@@ -4,6 +4,7 @@ use crate::wire::{
     Accepted, Agents, BackupTo, Cancelled, Card, DeadLetters, Failure, Groups, Log, ManifestText, Message, NewAgent,
     NewVersion, Reason, Reply, Versions,
 };
+use hall::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Step, Uploaded, Verified};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -17,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use hall::{Backup, Details, Entries, Event, Figures, Spoken, Stamped, Step, Uploaded, Verified};
 
 /// A running village, as its clients see it.
 pub struct Client {

@@ -4,9 +4,9 @@ use crate::wire::{Failure, Reason};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use guest::{Failed, FailureKind, Fault};
+use hall::Error as Wrong;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use hall::Error as Wrong;
 
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,9 @@ use crate::error::{Error, bad};
 use crate::routes::{App, Bytes, Json, Letter, Name};
 use crate::wire::{BackupTo, Cancelled, Groups, NewAgent};
 use axum::extract::State;
+use hall::{Backup, Deployment, Details, Uploaded};
 use http::StatusCode;
 use std::collections::BTreeMap;
-use hall::{Backup, Deployment, Details, Uploaded};
 
 /// A component has no more bytes than this.
 pub(crate) const LARGEST: usize = 256 << 20;

@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::routes::App;
 use axum::extract::State;
+use hall::{Details, Figures, State as Doing, Used};
 use http::{HeaderName, header};
 use std::fmt::Write as _;
-use hall::{Details, Figures, State as Doing, Used};
 
 /// The media type of the text format.
 pub(crate) const KIND: &str = "text/plain; version=0.0.4";

@@ -6,11 +6,11 @@ use crate::routes::{App, Name, Query};
 use crate::wire::{Agents, Card, DeadLetters, Groups, Log, Versions};
 use axum::Json;
 use axum::extract::State;
+use hall::{Details, Entries, Figures, Verified};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
-use hall::{Details, Entries, Figures, Verified};
 
 /// How many are listed, unless it is said; and at most.
 const FEW: usize = 100;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::routes::{App, router};
 use crate::token::Token;
+use hall::Village;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
@@ -17,7 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
-use hall::Village;
 
 /// How it serves.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@ use crate::error::{Error, bad};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guest::{Memory, Payload, Plan, Priority, Receipt};
+use hall::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped, VersionFigures};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use hall::{Came, DeadLetter, Details, GroupFigures, Letter, Spoken, Stamped, VersionFigures};
 
 /// An agent to be deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ pub(crate) struct Problem {
     /// More for people, on lines below: where a guest broke, or what cargo said.
     below: Vec<String>,
     /// What else is known, for programs: beside the error.
-    beside: Map<String, Value>,
+    beside: Box<Map<String, Value>>,
 }
 
 /// The command was called wrongly.
@@ -35,7 +35,7 @@ impl Problem {
             message: message.into(),
             details: Value::Null,
             below: Vec::new(),
-            beside: Map::new(),
+            beside: Box::default(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Problem {
             error["details"] = self.details;
         }
         self.beside.insert("error".into(), error);
-        Value::Object(self.beside)
+        Value::Object(*self.beside)
     }
 }
 

@@ -52,6 +52,8 @@ impl Blobs {
         let path = self.path(&hash);
         // What is there and damaged is written anew.
         if matches!(self.get(&hash), Ok(Some(_))) {
+            // Whoever put it there may not have come to this, or not yet.
+            self.files.sync_folder(&self.folder).map_err(|error| Error::io(&self.folder, error))?;
             return Ok(hash);
         }
         let number = self.shared.parts.fetch_add(1, Ordering::Relaxed);

@@ -7,12 +7,15 @@ use runtime::{
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Makes the state of an instance of a version.
+pub type Make<T> = Box<dyn Fn(&Arc<Version<T>>) -> Result<T, Fault> + Send + Sync>;
+
 /// What a version runs on that runs apart from its agent.
 pub struct Apart<T: Guest> {
     /// Its CPU account.
     pub cpu: Arc<Cpu>,
     /// Makes the state of an instance of any version.
-    pub data: Box<dyn Fn(&Arc<Version<T>>) -> Result<T, Fault> + Send + Sync>,
+    pub data: Make<T>,
     /// Copies what lasts of the agent, so that what runs apart sees the same from then on.
     pub copy: Arc<dyn Fn() -> Result<(), Fault> + Send + Sync>,
     /// How often something was wanted so far that is outside of the agent.

@@ -186,10 +186,11 @@ impl<T: Lasting> Life<T> {
         let Some(Second { side, .. }) = &mut self.orders.second else { return Err(Reason::Stopped) };
         let new = side.instance.as_mut().map_or(0, |instance| instance.held());
         let (beside, limit) = (self.spec.memory.used().saturating_sub(old), self.spec.memory.limit());
-        match beside + new <= limit {
-            true => Ok(side.memory.set_limit(limit - beside)),
-            false => Err(Reason::Memory { bytes: beside + new, limit }),
+        if beside + new > limit {
+            return Err(Reason::Memory { bytes: beside + new, limit });
         }
+        side.memory.set_limit(limit - beside);
+        Ok(())
     }
 }
 

@@ -10,13 +10,13 @@ use crate::running::swap::line;
 use crate::source::read_file;
 use crate::{node, print, run};
 use guest::{Memory, Payload, Plan};
+use hall::{Came, Deployment, Letter, Options, Village};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use hall::{Came, Deployment, Letter, Options, Village};
 
 /// Saves that come within this are one: editors write in several steps.
 const REST: Duration = Duration::from_millis(150);

@@ -6,9 +6,9 @@ use crate::arguments::{Audit, Backup, Restore};
 use crate::problem::Problem;
 use crate::{node, print};
 use base::Size;
+use hall::{Entry, Village};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use hall::{Entry, Village};
 
 pub(crate) fn audit(options: &Audit, json: bool) -> Result<ExitCode, Problem> {
     let client = options.reach.client()?;

@@ -4,9 +4,9 @@ use super::signals::Signals;
 use crate::arguments::{Events, Logs};
 use crate::problem::Problem;
 use crate::{node, print};
+use hall::{Event, Spoken, Stamped};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use hall::{Event, Spoken, Stamped};
 
 pub(crate) fn logs(options: &Logs, json: bool) -> Result<ExitCode, Problem> {
     let client = options.reach.client()?;

@@ -7,10 +7,10 @@ use crate::run::fields;
 use crate::{node, print};
 use api::client::Client;
 use base::{Budget as Limits, Group};
+use hall::Details;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use hall::Details;
 
 pub(crate) fn start(options: &Named, json: bool) -> Result<ExitCode, Problem> {
     each(options, json, "agents", async |client, name| {

@@ -3,9 +3,9 @@
 use crate::arguments::Ps;
 use crate::problem::Problem;
 use crate::{node, print};
+use hall::{Details, Used};
 use serde_json::json;
 use std::process::ExitCode;
-use hall::{Details, Used};
 
 /// Fields that a line has room for on a terminal of usual width.
 const NARROW: [&str; 3] = ["cpu", "memory", "mailbox"];

@@ -8,9 +8,9 @@ use crate::{node, print};
 use api::client::{Client, Pieces};
 use api::wire::NewVersion;
 use base::Part;
+use hall::Step;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use hall::Step;
 
 pub(crate) fn swap(options: &Swap, json: bool) -> Result<ExitCode, Problem> {
     let wrong = |field: &str, bad: base::Bad| Problem::usage(format!("--{field}: {bad}"));

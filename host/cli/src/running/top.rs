@@ -6,10 +6,10 @@ use crate::problem::Problem;
 use crate::{node, print};
 use api::client::Client;
 use console::Term;
+use hall::{Details, Figures, State};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
-use hall::{Details, Figures, State};
 
 /// How wide a meter is.
 const WIDE: u64 = 12;

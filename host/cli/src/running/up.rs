@@ -8,12 +8,12 @@ use crate::source::{Source, read_file};
 use crate::{node, print, weights};
 use api::{Server, Settings, Token};
 use guest::Host;
+use hall::{Config, Deployment, Options, Village, Wish};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use hall::{Config, Deployment, Options, Village, Wish};
 
 /// Settings that are taken if they are there.
 const CONFIG: &str = "village.toml";
