@@ -386,7 +386,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_one_line_with_the_nearest_word() {
         assert!(refusal("rnu x.wasm").starts_with("there is no `rnu`, did you mean `run`?"));
-        assert!(refusal("hippopotamus").starts_with("there is no `hippopotamus`; there are new, build, test, dev, inspect,"));
+        assert!(
+            refusal("hippopotamus")
+                .starts_with("there is no `hippopotamus`; there are new, build, test, dev, inspect,")
+        );
         assert!(refusal("").starts_with("which command? there are new,"));
         assert!(
             refusal("run x.wasm --budgte cpu=1%")

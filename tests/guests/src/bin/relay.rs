@@ -3,7 +3,7 @@
 use guests::bindings::village::agent::agents::{self, Delivery, Request};
 use guests::bindings::village::agent::state;
 use guests::bindings::village::agent::types::Priority;
-use guests::{Agent, Answer, Payload, failure, FailureKind, shown, text};
+use guests::{Agent, Answer, FailureKind, Payload, failure, shown, text};
 
 struct Relay;
 
