@@ -44,6 +44,16 @@ async fn load(village: Lasting, disk: &FaultyDisk, numbers: std::ops::Range<u64>
         let (skill, fail) = (if number % 3 == 0 { "ask" } else { "pass" }, u32::from(number % 5 == 0));
         let order = format!(r#"{{"to":"bob","text":"{number}","fail":{fail}}}"#);
         let kept = accepted.clone();
+        if number % 2 == 0 {
+            let agent = agent.clone();
+            tokio::spawn(async move {
+                if agent.call(message(skill, &order)).await.is_ok() {
+                    kept.lock().expect("nobody panics with it").push(number);
+                }
+            });
+            tokio::task::yield_now().await;
+            continue;
+        }
         let told = move |done: Result<(), store::Error>| {
             if done.is_ok() {
                 kept.lock().expect("nobody panics with it").push(number);

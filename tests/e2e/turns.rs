@@ -55,6 +55,38 @@ async fn what_a_turn_kept_is_there_after_the_host_has_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_kept_with_its_outcome_if_that_is_soon_there_and_before_it_if_not() {
+    let folder = folder();
+    let village = Lasting::open(folder.path()).await;
+    let slow = Retry { backoff: Duration::from_secs(1), longest: Duration::from_secs(1), ..EAGER };
+    ["ada", "bob"].iter().for_each(|name| village.clerk(name, slow));
+    village.agent("ada").warm().await.expect("it lives").expect("it can be made");
+    let ada = village.agent("ada");
+    let head = || *village.books.store().tail().borrow();
+    let mail = || village.books.store().read().scan(MAIL.under("ada"), None, 9).expect("it can be read").len();
+
+    let before = head();
+    let (_, answer) = ada.call(message("note", "\"one\"")).await.expect("it is kept");
+    assert_eq!((head(), mail()), (before + 2, 0), "its end is kept when it is");
+    answer.await.expect("it is answered").outcome.expect("it ends well");
+
+    // Its first turn waits for another agent.
+    let (_, answer) = ada.call(message("ask", &order("bob", "two", 1))).await.expect("it is kept");
+    assert_eq!(mail(), 1, "it waits to be tried again");
+    answer.await.expect("it is answered").outcome.expect("it ends well in the end");
+    assert_eq!(village.lines("ada").await, ["one", "two at 1"]);
+
+    // One that comes while it waits is kept at once, as it has to wait behind it.
+    let (_, first) = ada.call(message("pass", &order("bob", "three", 1))).await.expect("it is kept");
+    let (_, second) = ada.call(message("note", "\"four\"")).await.expect("it is kept");
+    assert_eq!(mail(), 2);
+    first.await.expect("it is answered").outcome.expect("it ends well in the end");
+    second.await.expect("it is answered").outcome.expect("it ends well");
+    assert_eq!(village.lines("ada").await, ["one", "two at 1", "three", "four"]);
+    eventually("nothing that waits", || settled(&village)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_turn_leaves_nothing_and_is_tried_again_until_it_ends_well() {
     let folder = folder();
     let village = village(folder.path()).await;

@@ -69,10 +69,10 @@ impl Lasting {
         agent.unwrap_or_else(|| panic!("there is no `{name}`"))
     }
 
-    /// What comes of a message that is kept.
+    /// What comes of a message that is kept, with what comes of it if that is soon there.
     pub async fn post(&self, name: &str, skill: &str, body: &str) -> Result<String, Failed> {
         let agent = self.agent(name);
-        let posted = agent.post(message(skill, body)).await;
+        let posted = agent.call(message(skill, body)).await;
         let (_, answer) = posted.unwrap_or_else(|error| panic!("{name} {skill}: {error}"));
         text(answer.await.unwrap_or_else(|error| panic!("{name} {skill}: {error}")))
     }

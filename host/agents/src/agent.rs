@@ -155,7 +155,7 @@ impl Agent {
         let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders, beats));
         let waiting = mailbox.messages.clone();
         let versions = Versions::new(helm, task.clone(), workers.clone(), waiting, deadline.clone(), version);
-        (Agent { door: Door::new(work, task.clone(), mailbox), task, deadline, pulse, idle }, versions)
+        (Agent { door: Door::new(work, task.clone(), mailbox, pulse.clone()), task, deadline, pulse, idle }, versions)
     }
 
     /// The way to it.

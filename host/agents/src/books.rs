@@ -1,9 +1,11 @@
 //! What agents share that lasts: the store, and the numbers of messages.
 
 use crate::event::Event;
+use crate::mail::{MAIL, REPLIES};
 use crate::settle::millis;
 use parking_lot::Mutex;
 use runtime::{Message, Payload};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use store::{Change, Store, Table};
@@ -33,6 +35,7 @@ impl Books {
         let opened = store.read().get(&OPENED, 0)?.unwrap_or(0) + 1;
         let mut change = Change::new();
         change.put(&OPENED, 0, &opened);
+        sweep(&store, &mut change)?;
         store.commit(change).await?;
         let (strays, found) = mpsc::unbounded_channel();
         let found = Mutex::new(Some(found));
@@ -67,6 +70,24 @@ impl Books {
         let done = self.store.commit(change);
         async move { done.await.map(drop) }
     }
+}
+
+/// Lets replies go whose turn is neither done nor will be tried again: it was cut off before its message was kept.
+fn sweep(store: &Store, change: &mut Change) -> Result<(), store::Error> {
+    let read = store.read();
+    let replies = read.scan(REPLIES.all(), None, usize::MAX)?;
+    if replies.is_empty() {
+        return Ok(());
+    }
+    let waiting: HashSet<_> = read.scan(MAIL.all(), None, usize::MAX)?.into_iter().map(|(_, mail)| mail.id).collect();
+    for (id, _) in &replies {
+        // What an agent asks for another one's sake begins with the message that all began with.
+        let first = id.split_once('.').map_or(id.as_str(), |(first, _)| first);
+        if !waiting.contains(first) {
+            change.delete(&REPLIES, id);
+        }
+    }
+    Ok(())
 }
 
 /// What an ask asks: of receiver, skill and payload.

@@ -3,7 +3,7 @@
 use crate::agent::{Answer, Error, Lasting};
 use crate::door::Origin;
 use crate::event::Event;
-use crate::live::{Handed, Life};
+use crate::live::{Handed, Life, secure};
 use runtime::{Failure, FailureKind, Fault, Held, clock};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -51,6 +51,8 @@ pub(crate) struct Pulse {
     pub(crate) faults: AtomicU64,
     /// Whether it has an instance.
     pub(crate) awake: AtomicBool,
+    /// Whether it handles a message.
+    pub(crate) busy: AtomicBool,
 }
 
 /// Counts what breaks.
@@ -130,8 +132,9 @@ impl<T: Lasting> Life<T> {
     }
 
     /// A message for an agent that is left alone: one that is kept waits, any other is answered.
-    pub(crate) fn turn_away(&self, handed: Box<Handed>, until: u64) -> Option<Box<Handed>> {
+    pub(crate) fn turn_away(&self, mut handed: Box<Handed>, until: u64) -> Option<Box<Handed>> {
         if matches!(handed.origin, Origin::Kept(_)) {
+            secure(&self.spec, &handed.message, handed.origin, &mut handed.fresh);
             return Some(handed);
         }
         let left = Duration::from_nanos(until.saturating_sub(clock::now()));

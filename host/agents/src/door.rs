@@ -2,12 +2,14 @@
 
 use crate::agent::{Answer, Error};
 use crate::books::Books;
+use crate::care::Pulse;
 use crate::event::Event;
-use crate::live::{Handed, Work};
+use crate::live::{Fresh, Handed, Work};
 use crate::mail::{From, MAIL, Mail};
 use crate::settle::millis;
 use runtime::{Chunk, Held, Message, Quota, Task};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use store::Change;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,12 +36,16 @@ pub struct Mailbox {
     pub bytes: Arc<Quota>,
 }
 
+/// Is told when a message is kept, or why it can't be.
+pub type Told = Box<dyn FnOnce(Result<(), store::Error>) + Send>;
+
 /// The way to an agent. It does not keep the agent alive.
 #[derive(Clone)]
 pub struct Door {
     work: mpsc::UnboundedSender<Work>,
     task: Arc<Task>,
     mailbox: Mailbox,
+    pulse: Arc<Pulse>,
 }
 
 /// Room in a mailbox for one message.
@@ -128,8 +134,8 @@ pub(crate) fn size(message: &Message) -> u64 {
 }
 
 impl Door {
-    pub(crate) fn new(work: mpsc::UnboundedSender<Work>, task: Arc<Task>, mailbox: Mailbox) -> Door {
-        Door { work, task, mailbox }
+    pub(crate) fn new(work: mpsc::UnboundedSender<Work>, task: Arc<Task>, mailbox: Mailbox, pulse: Arc<Pulse>) -> Door {
+        Door { work, task, mailbox, pulse }
     }
 
     /// Room for a message, kept until it is sent or the place is dropped.
@@ -146,29 +152,15 @@ impl Door {
     /// Sends a message into a place that was kept for it.
     pub fn send(&self, place: Place, message: Message, desk: Desk, origin: Origin) -> Result<(), Refusal> {
         let again = matches!(origin, Origin::Ask { again: true, .. });
-        self.put(Work::Handle(Box::new(Handed { message, place, desk, origin, again })))
+        self.put(Work::Handle(Box::new(Handed { message, place, desk, origin, again, fresh: None })))
     }
 
     /// Keeps a message from outside for the agent `to`, which this is the door of, and sends it when it is kept. `kept` is
     /// told then, before anything can come of it.
-    pub fn post(
-        &self,
-        books: &Books,
-        to: &str,
-        mut message: Message,
-        desk: Desk,
-        kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
-    ) -> Result<String, Refusal> {
-        let number = books.number();
-        message.id = format!("{number:x}");
-        let place = self.reserve(&message)?;
-        let mut change = Change::new();
+    pub fn post(&self, books: &Books, to: &str, message: Message, desk: Desk, kept: Told) -> Result<String, Refusal> {
+        let (number, message, place, mut change) = self.accept(books, to, message)?;
+        let (id, door) = (message.id.clone(), self.clone());
         change.put(&MAIL, (to, number), &Mail::of(&message));
-        let (id, bytes) = (message.id.clone(), message.payload.body.len() as u64);
-        let (from, skill) = (From::of(&message.sender), message.skill.clone());
-        let accepted = Event::Accepted { agent: to.into(), id: id.clone(), from, skill, bytes };
-        change.record(millis(), &accepted);
-        let door = self.clone();
         books.store().submit(change, move |done| {
             let done = done.map(drop);
             let good = done.is_ok();
@@ -179,6 +171,32 @@ impl Door {
             }
         });
         Ok(id)
+    }
+
+    /// The same for somebody who waits for what comes of it, and to whom it says little that it is kept: an agent that has
+    /// nothing else to do handles it at once, and if that is soon done, message and outcome are kept together.
+    pub fn call(&self, books: &Books, to: &str, message: Message, desk: Desk, kept: Told) -> Result<String, Refusal> {
+        if self.mailbox.messages.used() > 0 || self.pulse.busy.load(Relaxed) {
+            return self.post(books, to, message, desk, kept);
+        }
+        let (number, message, place, change) = self.accept(books, to, message)?;
+        let id = message.id.clone();
+        let fresh = Some(Fresh { change, kept });
+        let handed = Handed { message, place, desk, origin: Origin::Kept(number), again: false, fresh };
+        self.put(Work::Handle(Box::new(handed)))?;
+        Ok(id)
+    }
+
+    /// Gives a message its number and its place; answers the change with which it is accepted, without the message itself.
+    fn accept(&self, books: &Books, to: &str, mut message: Message) -> Result<(u64, Message, Place, Change), Refusal> {
+        let number = books.number();
+        message.id = format!("{number:x}");
+        let place = self.reserve(&message)?;
+        let mut change = Change::new();
+        let (id, bytes) = (message.id.clone(), message.payload.body.len() as u64);
+        let (from, skill) = (From::of(&message.sender), message.skill.clone());
+        change.record(millis(), &Event::Accepted { agent: to.into(), id, from, skill, bytes });
+        Ok((number, message, place, change))
     }
 
     /// Puts a message that is kept into the mailbox of `to`, which this is the door of, if it still waits.

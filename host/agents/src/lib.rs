@@ -19,7 +19,7 @@ pub mod swap;
 pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
 pub use books::{Books, Strays, question};
 pub use care::Care;
-pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal};
+pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal, Told};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};
 pub use mail::raw;
 pub use mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded, TIMERS, Timer};

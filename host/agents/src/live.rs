@@ -2,15 +2,19 @@
 
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
 use crate::care::{Breaker, Pulse, PutAway};
-use crate::door::{Desk, Origin, Place};
+use crate::door::{Desk, Origin, Place, Told};
+use crate::mail::{MAIL, Mail};
 use crate::queue::Queue;
 use crate::settle::Tally;
 use crate::swap::Orders;
 use runtime::{Begin, Card, Fault, Instance, Interrupted, Message, Reply, Task, clock, turn};
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
+use store::Change;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,6 +37,16 @@ pub(crate) struct Handed {
     pub(crate) origin: Origin,
     /// Whether it may have been tried before, in this life or in one that was cut off.
     pub(crate) again: bool,
+    /// What accepts it, as long as that is not kept.
+    pub(crate) fresh: Option<Fresh>,
+}
+
+/// A message that its sender was not yet told is accepted.
+pub(crate) struct Fresh {
+    /// What accepts it, but for the message itself.
+    pub(crate) change: Change,
+    /// To be told when that is kept.
+    pub(crate) kept: Told,
 }
 
 /// Handles what arrives, until nobody can send any more or the agent is stopped.
@@ -164,7 +178,9 @@ impl<T: Lasting> Life<T> {
         if second {
             self.exchange();
         }
+        self.pulse.busy.store(true, Relaxed);
         self.deal(handed).await;
+        self.pulse.busy.store(false, Relaxed);
         if second {
             self.exchange();
         }
@@ -179,7 +195,10 @@ impl<T: Lasting> Life<T> {
             Some(until) => self.turn_away(handed, until),
             None => Some(handed),
         };
-        if let Some(handed) = handed {
+        if let Some(mut handed) = handed {
+            if !self.queue.is_empty() {
+                secure(&self.spec, &handed.message, handed.origin, &mut handed.fresh);
+            }
             self.queue.push(handed);
         }
     }
@@ -210,19 +229,31 @@ impl<T: Lasting> Life<T> {
 
     /// The guest's part of a turn. What it did is not yet done.
     pub(crate) async fn handle(&mut self, handed: &mut Handed) -> Answer {
-        let Handed { message, desk, origin, again, .. } = handed;
+        let Handed { message, desk, origin, again, fresh, .. } = handed;
         let (lasts, again) = (*origin != Origin::Memory, *again);
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (memory, before) = (self.spec.memory.clone(), self.used());
         memory.take_peak();
         let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.clone());
         let asleep = &mut self.asleep;
-        let turn = turn(&self.task, limit, self.ended, async |until| {
-            let instance = ready(instance, spec, asleep).await?;
-            instance.data().begin(Begin { message: lasts.then_some(&*message), again, until, chunks });
-            instance.handle(message).await?.map_err(Error::Failed)
-        })
-        .await;
+        let turn = {
+            let mut turn = pin!(turn(&self.task, limit, self.ended, async |until| {
+                let instance = ready(instance, spec, asleep).await?;
+                instance.data().begin(Begin { message: lasts.then_some(&*message), again, until, chunks });
+                instance.handle(message).await?.map_err(Error::Failed)
+            }));
+            let first = match fresh {
+                Some(_) => std::future::poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await,
+                None => Poll::Pending,
+            };
+            match first {
+                Poll::Ready(turn) => turn,
+                Poll::Pending => {
+                    secure(spec, message, *origin, fresh);
+                    turn.await
+                }
+            }
+        };
         let (wall, ended) = (turn.wall(), turn.ended);
         let slice = ended.saturating_sub(turn.begun.max(self.task.polled()));
         let outcome: Result<Reply, Error> = match turn.outcome {
@@ -286,6 +317,14 @@ impl<T: Lasting> Life<T> {
     }
 }
 
+/// Has a message kept that would be kept with its outcome: it has to wait, or its turn takes longer.
+pub(crate) fn secure<T: Lasting>(spec: &Spec<T>, message: &Message, origin: Origin, fresh: &mut Option<Fresh>) {
+    if let (Some(Fresh { mut change, kept }), Some(books), Origin::Kept(number)) = (fresh.take(), &spec.books, origin) {
+        change.put(&MAIL, (&spec.name, number), &Mail::of(message));
+        books.store().submit(change, move |done| kept(done.map(drop)));
+    }
+}
+
 /// Waits for something to arrive, until `due` at most.
 async fn wait(
     task: &Task,
@@ -294,8 +333,8 @@ async fn wait(
     due: Option<u64>,
 ) -> Option<Work> {
     let arrives = std::future::poll_fn(|cx| match task.stopping() {
-        true => std::task::Poll::Ready(None),
-        false if orders.load(Acquire) => std::task::Poll::Ready(Some(Work::Obey)),
+        true => Poll::Ready(None),
+        false if orders.load(Acquire) => Poll::Ready(Some(Work::Obey)),
         false => mailbox.poll_recv(cx),
     });
     let Some(due) = due else { return arrives.await };

@@ -66,6 +66,11 @@ impl Queue {
         self.resting.first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.resting.is_empty() && self.lanes.iter().all(VecDeque::is_empty)
+    }
+
     /// The message that is kept under `number`, if it waits here.
     pub(crate) fn find(&mut self, number: u64) -> Option<&mut Handed> {
         let resting = self.resting.values_mut().map(|resting| &mut resting.waiting);
@@ -136,7 +141,8 @@ mod tests {
         let (sender, id) = (Sender::Client(name.into()), id.to_string());
         let message = Message { id, sender, skill: String::new(), payload, priority, attempt: 1, accepted: 0 };
         let place = Place { message: None, _bytes: None };
-        Box::new(Handed { message, place, desk: Desk::nobody(), origin: Origin::Memory, again: false })
+        let (desk, origin) = (Desk::nobody(), Origin::Memory);
+        Box::new(Handed { message, place, desk, origin, again: false, fresh: None })
     }
 
     fn ids(queue: &mut Queue, now: u64) -> Vec<String> {

@@ -2,9 +2,9 @@
 
 use crate::agent::{Answer, Error, Lasting};
 use crate::books::Books;
-use crate::door::{Desk, Origin, Place, size};
+use crate::door::{Desk, Origin, Place, Told, size};
 use crate::event::{self, Did, Entry, Event, Outcome, Then, Used};
-use crate::live::{Handed, Life};
+use crate::live::{Fresh, Handed, Life};
 use crate::mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded};
 use runtime::{Message, Reply, clock};
 use std::sync::Arc;
@@ -65,8 +65,8 @@ impl<T: Lasting> Life<T> {
             // It had room when it was accepted, and keeps it if there is less now.
             let place =
                 Place { message: mailbox.messages.hold(1).ok(), _bytes: mailbox.bytes.hold(size(&message)).ok() };
-            let handed =
-                Box::new(Handed { message, place, desk: Desk::nobody(), origin: Origin::Kept(number), again: true });
+            let (desk, origin) = (Desk::nobody(), Origin::Kept(number));
+            let handed = Box::new(Handed { message, place, desk, origin, again: true, fresh: None });
             match due.saturating_sub(unix) {
                 0 => self.queue.push(handed),
                 // A clock that was set back makes nobody wait longer than the longest back-off.
@@ -125,9 +125,9 @@ impl<T: Lasting> Life<T> {
     }
 
     /// A turn that ended well: what it did is kept, then takes effect, then is answered.
-    async fn keep(&mut self, books: &Books, handed: Box<Handed>, answer: Answer) {
+    async fn keep(&mut self, books: &Books, mut handed: Box<Handed>, answer: Answer) {
         let Some(instance) = &mut self.instance else { return };
-        let mut change = Change::new();
+        let (mut change, told) = accepting(&mut handed);
         let did = instance.data().record(&mut change);
         if handed.origin == Origin::Memory && did.nothing() {
             instance.data().commit();
@@ -139,8 +139,10 @@ impl<T: Lasting> Life<T> {
         match &handed.origin {
             Origin::Kept(number) => {
                 let key = (&*self.spec.name, *number);
-                // Another life of this agent may have handled it meanwhile.
-                change.require(&MAIL, key).delete(&MAIL, key);
+                if told.is_none() {
+                    // Another life of this agent may have handled it meanwhile.
+                    change.require(&MAIL, key).delete(&MAIL, key);
+                }
                 if did.asked > 0 || handed.again {
                     change.clear(REPLIES.starting(&answers_of(&handed.message)));
                 }
@@ -159,6 +161,7 @@ impl<T: Lasting> Life<T> {
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
             Ok(_) => {
+                tell(told, Ok(()));
                 if let Some(instance) = &mut self.instance {
                     instance.data().commit();
                 }
@@ -166,7 +169,14 @@ impl<T: Lasting> Life<T> {
                 drop((message, place));
                 self.deliver(desk, origin, answer);
             }
-            Err(error) => self.lost(handed, answer, error),
+            Err(error) => match told {
+                // It was not accepted, and whoever sent it is told so.
+                Some(_) => {
+                    self.instance = None;
+                    tell(told, Err(error));
+                }
+                None => self.lost(handed, answer, error),
+            },
         }
     }
 
@@ -195,17 +205,22 @@ impl<T: Lasting> Life<T> {
             self.count(books, &answer);
             return handed.desk.deliver(answer);
         };
-        // An agent that is stopped has not failed: the message waits for its next life.
+        // An agent that is stopped has not failed: the message waits for its next life, if it was accepted.
         if matches!(error, Error::Broke(runtime::Fault::Stopped)) {
-            return handed.desk.deliver(answer);
+            return match handed.fresh {
+                None => handed.desk.deliver(answer),
+                Some(_) => {}
+            };
         }
         handed.again = true;
         let retry = self.spec.retry;
         let dead = event::is_final(error) || handed.message.attempt >= retry.attempts;
         let wait = retry.wait(handed.message.attempt, clock::now());
         let key = (&*self.spec.name, number);
-        let mut change = Change::new();
-        change.require(&MAIL, key);
+        let (mut change, told) = accepting(&mut handed);
+        if told.is_none() {
+            change.require(&MAIL, key);
+        }
         let mut mail = Mail::of(&handed.message);
         match dead {
             true => {
@@ -226,7 +241,15 @@ impl<T: Lasting> Life<T> {
         let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
-        match books.store().commit(change).await {
+        let done = books.store().commit(change).await;
+        if told.is_some() {
+            let refused = done.is_err();
+            tell(told, done.as_ref().map(drop).map_err(store::Error::clone));
+            if refused {
+                return;
+            }
+        }
+        match done {
             Ok(_) if dead => self.deliver(handed.desk, handed.origin, answer),
             Err(store::Error::Conflict { .. }) => {}
             Ok(_) => {
@@ -288,6 +311,20 @@ impl Tally {
             let together = Event::Fast { agent: agent.to_string(), turns, failed, receipt: used };
             change.record(millis(), &together);
         }
+    }
+}
+
+/// The change that ends a message: with what accepts it, if that is not kept yet, and who is told of that.
+fn accepting(handed: &mut Handed) -> (Change, Option<Told>) {
+    match handed.fresh.take() {
+        Some(Fresh { change, kept }) => (change, Some(kept)),
+        None => (Change::new(), None),
+    }
+}
+
+fn tell(told: Option<Told>, kept: Result<(), store::Error>) {
+    if let Some(told) = told {
+        told(kept);
     }
 }
 

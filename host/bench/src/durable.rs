@@ -8,13 +8,17 @@ use base::Budget;
 use guest::{Compiler, Enrolment, Grants, Host, Message, Pool, Retry, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Change, Options, Store};
+use store::{Change, Options, Store, Table};
 use tokio::sync::mpsc;
 
 const RELAY: &[u8] = include_bytes!("../guests/relay.wasm");
 
-/// Agents in the ring, and messages that go round it at once.
+/// Agents in the ring, and messages that go round it at once: as many as keep two cores busy. More would only wait longer.
 const AGENTS: usize = 1000;
+const UNDER_WAY: usize = 100;
+
+/// What waits for the bare store at once.
+const WAITING: usize = 1000;
 const LIMITS: [(&str, &str); 4] = [("cpu", "100%"), ("burst", "10s"), ("messages", "1000000/s"), ("memory", "8MiB")];
 
 pub(crate) fn measure(plan: &Plan) -> Rows {
@@ -80,34 +84,37 @@ impl Keeping {
 }
 
 /// Messages go round a ring; each turn writes one key and tells one message.
-async fn ring(rounds: usize, hops: usize) -> Rows {
+async fn ring(rounds: usize, rings: usize) -> Rows {
+    let hops = rings * AGENTS / UNDER_WAY;
     let keeping = Keeping::new(AGENTS).await?;
     let version = keeping.host.load(RELAY).await?;
     for place in 0..AGENTS {
         keeping.enrol(&format!("relay-{place}"), &version)?;
         keeping.agent(&format!("relay-{place}"))?.warm().await??;
     }
-    let (mut rates, mut ratios, mut cpus, mut waits) = (vec![], vec![], vec![], vec![]);
+    let (mut rates, mut ratios, mut alike, mut cpus, mut waits) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..rounds {
-        let bare = appends(keeping.books.store(), AGENTS * hops / 4).await?;
+        let bare = appends(keeping.books.store(), AGENTS * rings / 4, record).await?;
+        let same = appends(keeping.books.store(), AGENTS * rings / 4, what_a_turn_keeps).await?;
         let before = keeping.records();
         let (cpu, begun) = (process_cpu(), Instant::now());
         // All are accepted before the first turns can crowd them out.
-        let accepted = (0..AGENTS).map(|place| send(&keeping, place, hops));
+        let accepted = (0..UNDER_WAY).map(|number| send(&keeping, number * AGENTS / UNDER_WAY, hops));
         for accepted in accepted.collect::<Result<Vec<_>, _>>()? {
             accepted.await.map_err(|_| "the store answers")??;
         }
         let asking = asked_meanwhile(&keeping, &mut waits);
         // One record for each that was accepted, one for each turn.
-        let turns = (AGENTS * (hops + 1)) as u64;
+        let turns = (UNDER_WAY * (hops + 1)) as u64;
         tokio::select! {
-            done = keeping.reaches(before + AGENTS as u64 + turns) => done?,
+            done = keeping.reaches(before + UNDER_WAY as u64 + turns) => done?,
             failed = asking => failed?,
         }
         let rate = turns as f64 / begun.elapsed().as_secs_f64();
         cpus.push((process_cpu() - cpu) as f64 / 1e3 / turns as f64);
         rates.push(rate);
         ratios.push(rate / bare * 100.0);
+        alike.push(rate / same * 100.0);
     }
     let each = format!("{:.1} µs of CPU each, the store's included", percentile(&sorted(cpus), 0.5));
     let waits = sorted(waits);
@@ -130,11 +137,18 @@ async fn ring(rounds: usize, hops: usize) -> Rows {
             "a record of 300 bytes, 1 000 waiting at once",
             Bar::AtLeast(50.0),
         ),
+        Row::of(
+            "durable: the same, of the bare store's changes as large as a turn's",
+            "%",
+            alike,
+            "two rows, one deleted, and the record; 1 000 waiting at once",
+            Bar::Stated,
+        ),
         Row::judged(
             "durable: an ask of one of them meanwhile, p99",
             "ms",
             late,
-            format!("{count} asks; two changes each"),
+            format!("{count} asks, with {UNDER_WAY} messages under way"),
             Bar::AtMost(20.0),
         )
         .spread(&waits),
@@ -157,23 +171,21 @@ async fn asked_meanwhile(keeping: &Keeping, waits: &mut Vec<f64>) -> Result<(), 
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let begun = Instant::now();
-        agent.post(message("pass", "0 7 1")).await?.1.await?.outcome?;
+        agent.call(message("pass", "0 7 1")).await?.1.await?.outcome?;
         waits.push(begun.elapsed().as_secs_f64() * 1e3);
     }
 }
 
 /// What the store does alone: appends a second, when a thousand wait for theirs at once.
-async fn appends(store: &Store, count: usize) -> Result<f64, Error> {
-    let (done, mut all) = mpsc::channel::<bool>(AGENTS);
+async fn appends(store: &Store, count: usize, change: fn(u64) -> Change) -> Result<f64, Error> {
+    let (done, mut all) = mpsc::channel::<bool>(WAITING);
     let begun = Instant::now();
-    for _ in 0..AGENTS {
+    for number in 0..WAITING {
         let (store, done) = (store.clone(), done.clone());
         tokio::spawn(async move {
             let mut good = true;
-            for _ in 0..count / AGENTS {
-                let mut change = Change::new();
-                change.journal(0, vec![7; 300]);
-                good &= store.commit(change).await.is_ok();
+            for _ in 0..count / WAITING {
+                good &= store.commit(change(number as u64)).await.is_ok();
             }
             let _ = done.send(good).await;
         });
@@ -184,7 +196,23 @@ async fn appends(store: &Store, count: usize) -> Result<f64, Error> {
             return Err("the store keeps a record".into());
         }
     }
-    Ok((count / AGENTS * AGENTS) as f64 / begun.elapsed().as_secs_f64())
+    Ok((count / WAITING * WAITING) as f64 / begun.elapsed().as_secs_f64())
+}
+
+const BARE: Table<u64, Vec<u8>> = Table::new("bare");
+
+fn record(_: u64) -> Change {
+    let mut change = Change::new();
+    change.journal(0, vec![7; 300]);
+    change
+}
+
+/// A state row, a message that leaves, the end of the one that came, and the record.
+fn what_a_turn_keeps(number: u64) -> Change {
+    let mut change = record(number);
+    change.put(&BARE, number, &vec![7; 20]).put(&BARE, 2 * WAITING as u64 + number, &vec![7; 100]);
+    change.delete(&BARE, WAITING as u64 + number);
+    change
 }
 
 /// One ask at a time, beside an append and a turn.
@@ -199,14 +227,12 @@ async fn alone(plan: &Plan) -> Result<Row, Error> {
     for _ in 0..7 {
         let begun = Instant::now();
         for _ in 0..each {
-            agent.post(body()).await?.1.await?.outcome?;
+            agent.call(body()).await?.1.await?.outcome?;
         }
         let ours = begun.elapsed();
         let begun = Instant::now();
         for _ in 0..each {
-            let mut change = Change::new();
-            change.journal(0, vec![7; 300]);
-            keeping.books.store().commit(change).await?;
+            keeping.books.store().commit(record(0)).await?;
         }
         let append = begun.elapsed();
         let begun = Instant::now();

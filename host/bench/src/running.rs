@@ -3,6 +3,7 @@
 use crate::report::{Bar, Row, percentile, sorted};
 use crate::village::{ECHO, io};
 use crate::{Error, Plan, Rows};
+use agents::Event;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use store::{Change, Options, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -121,35 +123,102 @@ const JSON: &str = "application/json";
 pub(crate) fn measure(plan: &Plan) -> Rows {
     let folder = tempfile::tempdir()?;
     let folder = PathBuf::from(folder.path());
-    let (span, many) = if plan.quick { (Duration::from_millis(500), 300) } else { (Duration::from_secs(4), 10_000) };
-    io(1)?.block_on(async {
+    let size = if plan.quick { QUICK } else { FULL };
+    io(2)?.block_on(async {
         let up = Up::start(&plan.program, &folder)?;
         let digest = deploy(&up, 0..AGENTS).await?;
-        let mut rows = Vec::new();
-        for (fast, name, bar, slowest) in [
-            (false, "village: messages over HTTP, kept, a second", Bar::AtLeast(5_000.0), Bar::AtMost(25.0)),
-            (true, "village: fast messages over HTTP, a second", Bar::Stated, Bar::Stated),
-        ] {
-            let times = sorted(load(&up, span, fast).await?);
-            let rate = times.len() as f64 / span.as_secs_f64();
-            let baseline = format!("{CLIENTS} connections, {AGENTS} agents; p50 {:.2} ms", percentile(&times, 0.5));
-            rows.push(Row::judged(name, "/s", rate, baseline, bar));
-            let name = name.replace("a second", "p99");
-            rows.push(Row::judged(name, "ms", percentile(&times, 0.99), "the same", slowest));
-        }
-        deploy_more(&up, &digest, AGENTS..many).await?;
-        let before = up.resident()?;
+        let mut rows = over_http(&up, size.span).await?;
+        deploy_more(&up, &digest, AGENTS..size.many).await?;
         drop(up);
+        fill(&folder, size.records).await?;
         let begun = Instant::now();
         let up = Up::start(&plan.program, &folder)?;
         send(&mut up.connect().await?, 7, false).await?;
         let took = begun.elapsed().as_secs_f64();
-        let name = format!("village: start with {many} agents, to the first turn");
+        let name = format!("village: start with {} agents and {} records, to the first turn", size.many, size.records);
         rows.push(Row::judged(name, "s", took, "after a kill", Bar::AtMost(3.0)));
-        let name = format!("village: resident memory with {many} agents asleep");
-        rows.push(Row::judged(name, "MiB", up.resident()?, format!("{before:.0} MiB before the restart"), Bar::Stated));
+        deploy_more(&up, &digest, size.many..size.most).await?;
+        drop(up);
+        rows.extend(asleep(&Up::start(&plan.program, &folder)?, &size).await?);
         Ok(rows)
     })
+}
+
+/// How much is measured.
+struct Size {
+    span: Duration,
+    /// Agents and records when it starts.
+    many: usize,
+    records: u64,
+    /// Agents of which most are asleep.
+    most: usize,
+    active: usize,
+}
+
+const QUICK: Size = Size { span: Duration::from_millis(500), many: 300, records: 10_000, most: 500, active: 50 };
+const FULL: Size =
+    Size { span: Duration::from_secs(4), many: 10_000, records: 1_000_000, most: 100_000, active: 1_000 };
+
+/// Messages from many clients at once.
+async fn over_http(up: &Up, span: Duration) -> Rows {
+    let mut rows = Vec::new();
+    for (fast, name, bar, slowest) in [
+        (false, "village: messages over HTTP, kept, a second", Bar::AtLeast(5_000.0), Bar::AtMost(25.0)),
+        (true, "village: fast messages over HTTP, a second", Bar::Stated, Bar::Stated),
+    ] {
+        let times = sorted(load(up, span, fast).await?);
+        let rate = times.len() as f64 / span.as_secs_f64();
+        let baseline = format!("{CLIENTS} connections, {AGENTS} agents; p50 {:.2} ms", percentile(&times, 0.5));
+        rows.push(Row::judged(name, "/s", rate, baseline, bar));
+        let name = name.replace("a second", "p99");
+        rows.push(Row::judged(name, "ms", percentile(&times, 0.99), "the same", slowest));
+    }
+    Ok(rows)
+}
+
+/// Writes a journal of so many records into the folder of a village that does not run.
+async fn fill(folder: &Path, records: u64) -> Result<(), Error> {
+    const TOGETHER: u64 = 1000;
+    let store = Store::open(&folder.join("data/store"), Options::default())?;
+    let details = "x".repeat(200);
+    let noted = Event::Noted { what: "measured".into(), agent: "a-0".into(), by: "bench".into(), details };
+    for _ in 0..records / TOGETHER {
+        let mut change = Change::new();
+        for _ in 0..TOGETHER {
+            change.record(0, &noted);
+        }
+        store.commit(change).await?;
+    }
+    // As after a kill: what was not yet in the tables is still in the log.
+    drop(store);
+    Ok(())
+}
+
+/// Agents that nobody has sent anything to, and some of them woken.
+async fn asleep(up: &Up, size: &Size) -> Rows {
+    let mut connection = up.connect().await?;
+    let before = up.resident()?;
+    let mut times = Vec::new();
+    let step = size.most / size.active;
+    for number in 0..size.active {
+        let begun = Instant::now();
+        send(&mut connection, number * step, false).await?;
+        times.push(begun.elapsed().as_nanos() as f64 / 1e6);
+    }
+    let times = sorted(times);
+    let name = format!("village: resident memory with {} agents, {} of them awake", size.most, size.active);
+    let baseline = format!("{before:.0} MiB with all of them asleep");
+    Ok(vec![
+        Row::judged(name, "MiB", up.resident()?, baseline, Bar::AtMost(1024.0)),
+        Row::judged(
+            "village: waking an agent, until its first answer is kept: p50",
+            "ms",
+            percentile(&times, 0.5),
+            format!("one message each over HTTP; p99 {:.2} ms", percentile(&times, 0.99)),
+            Bar::AtMost(2.0),
+        )
+        .spread(&times),
+    ])
 }
 
 /// Agents `a-N` that answer what they are sent; answers the component's digest.
@@ -161,10 +230,19 @@ async fn deploy(up: &Up, numbers: std::ops::Range<usize>) -> Result<String, Erro
 }
 
 async fn deploy_more(up: &Up, digest: &str, numbers: std::ops::Range<usize>) -> Result<(), Error> {
-    let mut connection = up.connect().await?;
-    for number in numbers {
-        let agent = json!({ "digest": digest, "name": format!("a-{number}"), "budget": { "cpu": "100%" } });
-        connection.must("/v1/agents", JSON, agent.to_string().as_bytes()).await?;
+    let mut deploying = Vec::new();
+    for client in 0..CLIENTS {
+        let (mut connection, numbers, digest) = (up.connect().await?, numbers.clone(), digest.to_string());
+        deploying.push(tokio::spawn(async move {
+            for number in numbers.skip(client).step_by(CLIENTS) {
+                let agent = json!({ "digest": digest, "name": format!("a-{number}"), "budget": { "cpu": "100%" } });
+                connection.must("/v1/agents", JSON, agent.to_string().as_bytes()).await?;
+            }
+            Ok::<_, Error>(())
+        }));
+    }
+    for client in deploying {
+        client.await??;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
 use agents::swap::Versions;
-use agents::{Answer, Care, Desk, Door, Error, Refusal, Retry, Spec};
+use agents::{Answer, Books, Care, Desk, Door, Error, Refusal, Retry, Spec, Told};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::{Card, Fault, Message, Quota};
@@ -19,6 +19,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+
+/// How a door takes a message that is to be kept.
+type Way = fn(&Door, &Books, &str, Message, Desk, Told) -> Result<String, Refusal>;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
@@ -142,11 +145,28 @@ impl Agent {
         &self,
         message: Message,
     ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
+        self.send(message, Door::post).await
+    }
+
+    /// The same for a caller who waits for what comes of it anyway: where the agent has nothing else to do and is soon done,
+    /// the message and what comes of it are kept together.
+    pub async fn call(
+        &self,
+        message: Message,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
+        self.send(message, Door::call).await
+    }
+
+    async fn send(
+        &self,
+        message: Message,
+        send: Way,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
         let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
         let (desk, answered) = Desk::caller();
         let (tell, kept) = oneshot::channel();
-        let done = move |done| drop(tell.send(done));
-        let id = self.inner.door().post(books, &self.standing.name, message, desk, done)?;
+        let done: Told = Box::new(move |done| drop(tell.send(done)));
+        let id = send(self.inner.door(), books, &self.standing.name, message, desk, done)?;
         kept.await.map_err(|_| Refusal::Stopped)??;
         Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
     }
@@ -159,7 +179,7 @@ impl Agent {
         kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
     ) -> Result<String, Unkept> {
         let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
-        Ok(self.inner.door().post(books, &self.standing.name, message, Desk::nobody(), kept)?)
+        Ok(self.inner.door().post(books, &self.standing.name, message, Desk::nobody(), Box::new(kept))?)
     }
 
     /// An answer without secrets, and with the reason why it broke.

@@ -49,7 +49,7 @@ const TRIES: u32 = 3;
 impl Village {
     /// Hands an agent a message, and waits for what comes of it. The message is handled also if nobody waits any more.
     pub async fn ask(&self, name: &str, letter: Letter) -> Result<Came, Error> {
-        ended(self.hand(name, letter, None)?.came).await
+        ended(self.hand(name, letter, None, true)?.came).await
     }
 
     /// The same; `hear` is given each provisional part of the reply when it comes. Nothing of such a message is kept: nobody
@@ -61,7 +61,7 @@ impl Village {
         mut hear: impl FnMut(Vec<u8>) + Send,
     ) -> Result<Came, Error> {
         let (parts, mut heard) = mpsc::unbounded_channel();
-        let mut came = pin!(ended(self.hand(name, letter, Some(parts))?.came));
+        let mut came = pin!(ended(self.hand(name, letter, Some(parts), true)?.came));
         let came = loop {
             tokio::select! {
                 biased;
@@ -77,7 +77,7 @@ impl Village {
 
     /// Hands an agent a message, and waits until it is accepted, which means kept unless it is a fast one: answers its id.
     pub async fn tell(&self, name: &str, letter: Letter) -> Result<String, Error> {
-        let Begun { accepted, came } = self.hand(name, letter, None)?;
+        let Begun { accepted, came } = self.hand(name, letter, None, false)?;
         match accepted.await {
             Ok(id) => Ok(id),
             // It was not accepted, or it is over already.
@@ -85,8 +85,8 @@ impl Village {
         }
     }
 
-    /// Sends a message on its way.
-    fn hand(&self, name: &str, letter: Letter, parts: Option<Parts>) -> Result<Begun, Error> {
+    /// Sends a message on its way. Whoever `waits` wants to know what comes of it, and not that it was accepted.
+    fn hand(&self, name: &str, letter: Letter, parts: Option<Parts>, waits: bool) -> Result<Begun, Error> {
         let resident = self.resident(name)?;
         let under_way = UnderWay::new(self.under_way().clone());
         // Looked at when it is counted: a village that stops waits for all that were counted before.
@@ -102,7 +102,7 @@ impl Village {
         let mut accept = Accept { caller: Some(caller), promise };
         let village = self.clone();
         let came = tokio::spawn(async move {
-            let came = village.carry(&resident, letter, parts, &mut accept).await;
+            let came = village.carry(&resident, letter, parts, waits, &mut accept).await;
             if let Some(what) = resident.count(&came) {
                 village.tell_of(&resident.name, what);
             }
@@ -121,6 +121,7 @@ impl Village {
         resident: &Arc<Resident>,
         letter: Letter,
         parts: Option<Parts>,
+        waits: bool,
         accept: &mut Accept,
     ) -> Result<Came, Error> {
         let mut tries = 0;
@@ -129,7 +130,7 @@ impl Village {
             let came = match &parts {
                 Some(parts) => listened(&agent, letter.clone(), parts, self.id()).await,
                 None if letter.fast => fast(&agent, letter.clone(), self.id(), accept).await,
-                None => posted(&agent, letter.clone(), accept).await,
+                None => posted(&agent, letter.clone(), waits, accept).await,
             };
             tries += 1;
             match came {
@@ -196,10 +197,21 @@ fn before(mut answer: watch::Receiver<Stage>) -> Begun {
 }
 
 /// A message that is kept before it is accepted.
-async fn posted(agent: &Agent, letter: Letter, accept: &mut Accept) -> Result<Came, Error> {
+async fn posted(agent: &Agent, letter: Letter, waits: bool, accept: &mut Accept) -> Result<Came, Error> {
     // The store gives it its id.
-    let (id, answer) = match agent.post(letter.message(String::new(), millis())).await {
-        Ok(posted) => posted,
+    let message = letter.message(String::new(), millis());
+    match waits {
+        true => answered(agent.call(message).await, accept).await,
+        false => answered(agent.post(message).await, accept).await,
+    }
+}
+
+async fn answered(
+    kept: Result<(String, impl Future<Output = Result<Answer, Refusal>>), Unkept>,
+    accept: &mut Accept,
+) -> Result<Came, Error> {
+    let (id, answer) = match kept {
+        Ok(kept) => kept,
         Err(Unkept::Refused(Refusal::Stopped)) => return Err(Error::Refused(Refusal::Stopped)),
         Err(error) => return Err(error.into()),
     };
