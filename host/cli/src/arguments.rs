@@ -87,7 +87,7 @@ pub(crate) enum Command {
     Tensors(Tensors),
     /// Look at what this machine has for building and running agents, and say what to do about what it lacks
     Doctor(Doctor),
-    /// Run a real agent beside hostile ones, and show that each is held to its budget
+    /// Run a real agent beside hostile ones, and show that each is held to its budget, and a swap that loses nothing
     #[command(after_help = help::DEMO)]
     Demo,
     /// Measure this machine: what budgets, grants and turns cost, beside the plain engine in the same run

@@ -22,7 +22,7 @@ macro_rules! bundled {
 }
 
 /// All of them.
-pub(crate) const ALL: &[Bundled] = bundled!["curator", "mischief", "navigator", "polyglot"];
+pub(crate) const ALL: &[Bundled] = bundled!["apprentice", "curator", "journeyman", "mischief", "navigator", "polyglot"];
 
 /// The one of that name.
 pub(crate) fn named(name: &str) -> Option<&'static Bundled> {

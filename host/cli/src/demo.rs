@@ -1,7 +1,9 @@
-//! `village demo`: real agents beside hostile ones, each held to its budget. All of them are inside the program.
+//! `village demo`: real agents beside hostile ones, each held to its budget, and one that is replaced while it is asked. All of
+//! them are inside the program.
 
 mod cast;
 mod panel;
+mod succession;
 
 use crate::problem::Problem;
 use crate::{node, print};
@@ -35,7 +37,10 @@ pub(crate) fn demo(json: bool) -> Result<ExitCode, Problem> {
         print::json(&json!({ "held": held, "agents": agents }));
     } else {
         print::out(table(&rows).as_bytes());
-        print::line(if held { "\nEach was held to its budget." } else { "\nNot every one was held to its budget." });
+        print::line(match held {
+            true => "\nEach was held to its budget, and nothing was lost when one was replaced.",
+            false => "\nNot every one was held to what it was promised.",
+        });
         print::line(
             "`village inspect navigator` says what one of them can be asked, `village run navigator …` asks it.",
         );

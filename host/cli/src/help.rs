@@ -7,7 +7,7 @@ pub(crate) const VILLAGE: &str = "\
 To begin with:
   village new my-agent               a new agent, in a folder of its own
   village doctor                     what this machine has, and what to do about what it lacks
-  village demo                       real agents beside hostile ones, each held to its budget
+  village demo                       real agents beside hostile ones, each held to its budget; and a swap
   village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
@@ -182,7 +182,8 @@ a billionth. Exit code 1 if any case fails.";
 
 pub(crate) const DEMO: &str = "\
 The agents are inside the program: it needs no network and no other file. On a terminal it shows what each uses while
-it runs, elsewhere a line a second. Exit code 1 if any agent was not held to its budget.";
+it runs, elsewhere a line a second. At the end a better version takes over from an agent that is asked meanwhile.
+Exit code 1 if any agent was not held to its budget, or if a message was lost in the swap.";
 
 pub(crate) const INSPECT: &str = "\
 Examples:

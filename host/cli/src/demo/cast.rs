@@ -1,7 +1,7 @@
 //! Who plays in the demo, what each tries, and how it is told whether it was held.
 
-use super::Meters;
 use super::panel::{self, Shown};
+use super::{Meters, succession};
 use crate::bundled::{self, Bundled};
 use crate::print;
 use crate::problem::Problem;
@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) budget: String,
     pub(super) got: String,
     pub(super) held: bool,
-    figures: Value,
+    pub(super) figures: Value,
 }
 
 impl Row {
@@ -103,10 +103,12 @@ pub(super) async fn play(host: &Host, meters: Meters) -> Result<Vec<Row>, Proble
     let asked = honest.iter().zip(alone.iter().zip(&beside)).map(|(one, (alone, beside))| asked(one, alone, beside));
     let mut rows: Vec<_> = asked.collect();
     rows.extend([computed(&spun?, budget(SPINNER)?), overran(&stopped?), took(&refused?), peeked(&looked?)]);
+    say("A better version takes over from an apprentice, while four clients ask it.");
+    rows.push(succession::play(host).await?);
     Ok(rows)
 }
 
-fn named(name: &str) -> Result<&'static Bundled, Problem> {
+pub(super) fn named(name: &str) -> Result<&'static Bundled, Problem> {
     bundled::named(name).ok_or_else(|| Problem::new("internal", format!("`{name}` is not in the program")))
 }
 
