@@ -182,6 +182,8 @@ async fn a_workspace_is_there_again_and_goes_with_its_agent() {
         (fast(&village, "sum", "large").await, used(&village.agent("ann"), "storage"))
     };
     let village = village(folder.path(), LIMITS).await;
+    assert_eq!(village.host.stored("ann").expect("it can be read"), before.1, "also while it sleeps");
+    assert_eq!(used(&village.agent("ann"), "storage"), before.1, "and before its first turn");
     assert_eq!((fast(&village, "sum", "large").await, used(&village.agent("ann"), "storage")), before);
     assert_eq!(posted(&village, "all", "second").await, "2 second 13");
     assert_eq!(fast(&village, "read", "lines 0 99").await, "first\nsecond\n");
@@ -449,7 +451,7 @@ async fn files_objects_and_state_of_a_turn_survive_the_power_together_or_not_at_
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) ^ 0x73_7061_6365);
     println!("VILLAGE_SEED={seed}");
     let (mut chance, mut disk, mut all) = (Chance(seed), FaultyDisk::new(), Vec::new());
-    for round in 0..40 {
+    for round in 0..100 {
         disk.cut_power_after(10 + chance.below(60));
         if let Some(village) = on_disk(&disk).await {
             all.extend(load(village, &disk, round * 100..round * 100 + 30).await);

@@ -5,6 +5,7 @@
 mod rows;
 mod writes;
 
+use crate::host::Host;
 use crate::workspace::is_head;
 use parking_lot::{Mutex, MutexGuard};
 use rows::{Entry, Lasting, Pages, Rows, Totals};
@@ -68,15 +69,27 @@ impl State {
     /// A turn begins, that has written nothing.
     pub(crate) fn begin(&self) -> Result<Writes, Refused> {
         let mut kept = self.kept.lock();
-        if let (false, Some(Shelf { books, agent })) = (kept.counted, &self.shelf) {
-            let totals = books.store().read().get(&TOTALS, agent)?.unwrap_or_default();
-            (kept.bytes, kept.version, kept.counted) = (totals.bytes, totals.version, true);
-        }
+        self.count(&mut kept)?;
         // What a turn that was given up had reserved is free again. What is there stays, also where there may be less now.
         let bytes = kept.bytes;
         kept.storage.force(bytes);
         let held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
         Ok(Writes::new(held))
+    }
+
+    /// Learns what the store has, if that was not done before.
+    fn count(&self, kept: &mut Kept) -> Result<(), store::Error> {
+        if let (false, Some(Shelf { books, agent })) = (kept.counted, &self.shelf) {
+            let totals = books.store().read().get(&TOTALS, agent)?.unwrap_or_default();
+            (kept.bytes, kept.version, kept.counted) = (totals.bytes, totals.version, true);
+            kept.storage.force(totals.bytes);
+        }
+        Ok(())
+    }
+
+    /// Counts what the store has, for who looks before the first turn. If it can't be read, the first turn says so.
+    pub(crate) fn look(&self) {
+        let _ = self.count(&mut self.kept.lock());
     }
 
     /// Takes over all that another agent's turns left behind, instead of what is here, where there is no store.
@@ -301,6 +314,14 @@ impl State {
         // handed over, not given back and taken again: meanwhile somebody else of the group could have it.
         kept.memory.absorb(&mut writes.held);
         kept.memory.force(kept.resident);
+    }
+}
+
+impl Host {
+    /// Bytes of `storage` that an agent's state and workspace take where this host keeps them, also if it does not live.
+    pub fn stored(&self, name: &str) -> Result<u64, store::Error> {
+        let Some(books) = &self.house().books else { return Ok(0) };
+        Ok(books.store().read().get(&TOTALS, name)?.unwrap_or_default().bytes)
     }
 }
 

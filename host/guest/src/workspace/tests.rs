@@ -372,3 +372,26 @@ fn the_rows_are_these_bytes() {
     ];
     assert_eq!(rows, wanted);
 }
+
+#[test]
+fn what_is_cut_off_is_zeros_when_the_file_grows_again_in_the_same_turn() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let books = books(&folder);
+    for books in [None, Some(&books)] {
+        let mut desk = Desk::new(1 << 30, 1 << 30, books);
+        desk.at(|w| w.write("a", &[1; 40 * content::SIZE as usize])).expect("there is room");
+        desk.end(books);
+        desk.at(|w| w.truncate("a", 10)).expect("it is there");
+        desk.at(|w| w.truncate("a", 40 * content::SIZE)).expect("there is room");
+        desk.at(|w| w.write_at("a", 30 * content::SIZE + 5, &[2])).expect("there is room");
+        let mut looks = |books| {
+            assert_eq!(desk.at(|w| w.read("a", 8, 4)).expect("it can be read"), [1, 1, 0, 0]);
+            assert_eq!(desk.at(|w| w.read("a", 20 * content::SIZE, 3)).expect("it can be read"), [0; 3]);
+            let piece = desk.at(|w| w.read("a", 30 * content::SIZE + 3, 5)).expect("it can be read");
+            assert_eq!(piece, [0, 0, 2, 0, 0]);
+            desk.end(books);
+        };
+        looks(books);
+        looks(books);
+    }
+}
