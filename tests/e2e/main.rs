@@ -21,4 +21,5 @@ mod storage;
 mod structure;
 mod swap;
 mod turns;
+mod workspace;
 mod world;

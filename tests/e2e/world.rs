@@ -113,16 +113,17 @@ async fn every_import_of_the_contract_answers_denied_without_its_grant() {
     let host = host();
     let shut = world(&host, &[]).await;
     let reply = ask(&shut, "denied", "").await.expect("it copes");
-    assert!(reply.lines().count() >= 19, "{reply}");
+    assert!(reply.lines().count() >= 34, "{reply}");
     for line in reply.lines().filter(|line| !line.starts_with("agents.emit ")) {
         assert!(line.split_once(' ').is_some_and(|(_, answer)| answer.starts_with("error: denied ")), "{line}");
     }
-    let open = world(&host, &["log", "state", "budget"]).await;
+    let open = world(&host, &["log", "state", "workspace", "budget"]).await;
     let reply = ask(&open, "denied", "").await.expect("it copes");
     for line in reply.lines() {
         let (name, answer) = line.split_once(' ').expect("a name and its answer");
         // Part of a reply needs no grant.
-        let granted = ["log.", "state.", "budget.", "agents.emit"].iter().any(|open| name.starts_with(open));
+        let granted =
+            ["log.", "state.", "workspace.", "budget.", "agents.emit"].iter().any(|open| name.starts_with(open));
         assert_eq!(answer == "ok", granted, "{line}");
     }
 }

@@ -63,6 +63,14 @@ impl Lasting {
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
+    /// Enrols an agent that runs the guest `guest`, with limits and grants of its own.
+    pub async fn enrol_guest(&self, name: &str, guest: &str, limits: &str, open: &[&str]) {
+        let version = self.host.load(crate::guest(guest)).await.unwrap_or_else(|error| panic!("{guest}: {error}"));
+        let (budget, grants) = (budget(limits), Arc::new(grants(open)));
+        let enrolment = Enrolment { version, budget, grants, group: None, retry: EAGER, record: true, care: self.care };
+        self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
     /// An agent, awake.
     pub fn agent(&self, name: &str) -> Arc<Agent> {
         let agent = self.host.wake(name).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -219,7 +219,7 @@ const FIELDS: [(&str, &str); base::BUDGET_FIELDS.len()] = [
     ("burst", "CPU time that it may run ahead of its share"),
     ("deadline", "wall time of one turn, waiting included"),
     ("memory", "all that it holds, and what the host holds for it"),
-    ("storage", "durable state, and what it adds to files"),
+    ("storage", "state, workspace, and what it adds to files"),
     ("mailbox", "messages that may wait for it"),
     ("mailbox-bytes", "bytes of them"),
     ("log", "bytes that it may log in a second"),
@@ -233,6 +233,7 @@ const FIELDS: [(&str, &str); base::BUDGET_FIELDS.len()] = [
 const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
     ("log", "log", "its own log"),
     ("state", "state", "its own state"),
+    ("workspace", "workspace", "its own files, and objects in versions, inside the village"),
     ("budget", "budget", "reading its own budget"),
     ("clock", "clock", "the time, and waiting for it"),
     ("random", "random", "random numbers"),

@@ -271,6 +271,7 @@ impl Accounts {
     /// Every field with what is used of it; `turn` is how long the turn under way has lasted.
     pub(crate) fn usage(&self, turn: Duration) -> Vec<Usage> {
         let budget = *self.budget.lock();
+        self.state.look();
         budget.fields().into_iter().map(|(field, limit)| self.used(&budget, turn, field, limit)).collect()
     }
 

@@ -10,6 +10,7 @@ use crate::service;
 use crate::standing::Standing;
 use crate::state::Writes;
 use crate::tape::{Bytes, Record, Tape};
+use crate::workspace;
 use agents::{Did, Lasting, Mail};
 use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Quota, Reply};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Ctx {
     pub(crate) chunks: Option<UnboundedSender<Chunk>>,
     /// When the turn under way must have ended.
     pub(crate) until: u64,
+    /// When the message that it handles was accepted, in Unix milliseconds; 0 if it handles none.
+    pub(crate) accepted: u64,
     /// Bytes of files that this instance deleted, and may still hold open.
     pub(crate) deleted: u64,
     /// How many descriptors of files it has.
@@ -89,6 +92,7 @@ impl Ctx {
             grants,
             writes,
             until: u64::MAX,
+            accepted: 0,
             accounts,
             standing,
             version,
@@ -149,6 +153,7 @@ impl Guest for Ctx {
 
     fn begin(&mut self, turn: Begin<'_>) {
         self.until = turn.until;
+        self.accepted = 0;
         self.turn = turn.message.map(|message| Turn { id: message.id.clone(), again: turn.again });
         if !self.tape.is_playing() {
             let wanted = self.standing.record && turn.message.is_some();
@@ -157,6 +162,10 @@ impl Guest for Ctx {
         self.chunks = turn.chunks;
         self.effects = None;
         self.accounts.state.discard(&mut self.writes);
+    }
+
+    fn handles(&mut self, message: &Message) {
+        self.accepted = message.accepted;
     }
 
     fn commit(&mut self) {
@@ -198,7 +207,7 @@ impl Lasting for Ctx {
     fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &agents::Error>) -> Vec<u8> {
         let Tape::Recording(recording) = std::mem::take(&mut self.tape) else { return Vec::new() };
         let record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
-        postcard::to_allocvec(&record).unwrap_or_default()
+        record.bytes()
     }
 }
 
@@ -210,7 +219,8 @@ impl Ctx {
             Ok(reply) => Ok(Bytes(reply.payload.body.clone())),
             Err(error) => Err(error.kind().to_owned()),
         };
-        Record { wrote: self.writes.list(), told, outcome: Some(outcome), ..record }
+        let workspace = workspace::touched(&self.writes);
+        Record { wrote: self.writes.list(), told, outcome: Some(outcome), workspace, ..record }
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Grants {
     pub log: bool,
     /// Its own state.
     pub state: bool,
+    /// Its own workspace.
+    pub workspace: bool,
     /// Reading its own budget.
     pub budget: bool,
     /// The time, and waiting for it.
@@ -74,8 +76,8 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 11] =
-    ["log", "state", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files", "http"];
+pub const NAMES: [&str; 12] =
+    ["log", "state", "workspace", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files", "http"];
 
 const LATER: [(&str, &str); 7] = [
     ("mesh", "the mesh (host/mesh)"),
@@ -114,6 +116,7 @@ impl Grants {
         match known(name)? {
             "log" => self.log = open,
             "state" => self.state = open,
+            "workspace" => self.workspace = open,
             "budget" => self.budget = open,
             "clock" => self.clock = open,
             "random" => self.random = open,
@@ -161,6 +164,7 @@ impl Grants {
         let switches = [
             ("log", self.log),
             ("state", self.state),
+            ("workspace", self.workspace),
             ("budget", self.budget),
             ("clock", self.clock),
             ("random", self.random),
@@ -277,14 +281,22 @@ mod tests {
     #[test]
     fn nothing_is_open_by_default() {
         let grants = Grants::default();
-        assert!(!(grants.log || grants.state || grants.budget || grants.clock || grants.random || grants.kernels));
+        assert!(
+            !(grants.log
+                || grants.state
+                || grants.workspace
+                || grants.budget
+                || grants.clock
+                || grants.random
+                || grants.kernels)
+        );
         assert!(!grants.spawn && grants.agents.is_empty() && grants.env.is_empty() && grants.files.is_empty());
         assert!(grants.http.is_empty());
     }
 
     #[test]
     fn each_grant_opens_one_thing() {
-        for name in ["log", "state", "budget", "clock", "random", "kernels", "spawn"] {
+        for name in ["log", "state", "workspace", "budget", "clock", "random", "kernels", "spawn"] {
             let mut grants = Grants::default();
             grants.open(name).expect("a grant");
             assert_ne!(grants, Grants::default(), "{name}");
@@ -300,6 +312,7 @@ mod tests {
         for text in [
             "log",
             "state",
+            "workspace",
             "budget",
             "clock",
             "random",
@@ -317,8 +330,8 @@ mod tests {
         let mut again = Grants::default();
         grants.texts().iter().for_each(|text| again.open(text).expect("it was written so that it can be read"));
         assert_eq!(again, grants);
-        let Grants { log, state, budget, clock, random, spawn, agents, kernels, env, files, http } = again;
-        assert!(log && state && budget && clock && random && spawn && kernels, "every grant there is");
+        let Grants { log, state, workspace, budget, clock, random, spawn, agents, kernels, env, files, http } = again;
+        assert!(log && state && workspace && budget && clock && random && spawn && kernels, "every grant there is");
         assert_eq!((agents.len(), env.len(), files.len(), http.len()), (1, 1, 2, 2));
     }
 

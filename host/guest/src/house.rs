@@ -6,7 +6,7 @@ use crate::host::{Error, Version};
 use crate::network::Network;
 use crate::roll::Roll;
 use crate::standing::CHILDREN;
-use crate::state::{STATE, TOTALS};
+use crate::state::{STATE, TOTALS, WORKSPACE};
 use agents::{Books, DEAD, Desk, Door, MAIL, Origin, Place, TIMERS};
 use base::Digest;
 use parking_lot::Mutex;
@@ -160,7 +160,8 @@ impl House {
             return;
         }
         change.delete(&CHILDREN, agent).delete(&TOTALS, agent);
-        change.clear(STATE.under(agent)).clear(MAIL.under(agent)).clear(TIMERS.under(agent)).clear(DEAD.under(agent));
+        change.clear(STATE.under(agent)).clear(WORKSPACE.under(agent));
+        change.clear(MAIL.under(agent)).clear(TIMERS.under(agent)).clear(DEAD.under(agent));
     }
 
     /// Remembers a version for as long as somebody has it.

@@ -18,6 +18,7 @@ mod random;
 mod state;
 pub(crate) mod streams;
 mod tasks;
+mod workspace;
 
 use crate::ctx::Ctx;
 use bindings::village::agent::types;
@@ -34,6 +35,7 @@ pub(crate) mod bindings {
             world imports {
                 import village:agent/log@0.1.0;
                 import village:agent/state@0.1.0;
+                import village:agent/workspace@0.1.0;
                 import village:agent/budget@0.1.0;
                 import village:agent/agents@0.1.0;
                 import village:agent/mesh@0.1.0;
@@ -77,11 +79,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
 
 fn village(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     use bindings::village::agent::{
-        agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, types,
+        agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, types, workspace,
     };
     types::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     log::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     state::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
+    workspace::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     budget::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     agents::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     mesh::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
@@ -137,8 +140,21 @@ impl wasmtime::component::HasData for HasTable {
 }
 
 /// Interfaces of the contract; all of version 0.1.
-const VILLAGE: [&str; 12] =
-    ["types", "log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks", "ledger", "device"];
+const VILLAGE: [&str; 13] = [
+    "types",
+    "log",
+    "state",
+    "workspace",
+    "budget",
+    "agents",
+    "mesh",
+    "model",
+    "memory",
+    "kernels",
+    "tasks",
+    "ledger",
+    "device",
+];
 
 /// Interfaces of WASI; all of version 0.2.
 const WASI: [&str; 29] = [
@@ -190,6 +206,7 @@ pub(crate) fn grant_for(import: &str) -> Option<&'static str> {
     Some(match name {
         "village:agent/log" => "log",
         "village:agent/state" => "state",
+        "village:agent/workspace" => "workspace",
         "village:agent/budget" => "budget",
         "village:agent/agents" => "agents",
         "village:agent/mesh" => "mesh",

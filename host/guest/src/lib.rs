@@ -31,6 +31,7 @@ mod state;
 mod swap;
 mod tape;
 mod tensors;
+mod workspace;
 
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};

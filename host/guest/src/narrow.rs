@@ -77,6 +77,7 @@ fn has(own: &Grants, name: &str) -> bool {
     match name {
         "log" => own.log,
         "state" => own.state,
+        "workspace" => own.workspace,
         "budget" => own.budget,
         "clock" => own.clock,
         "random" => own.random,
@@ -212,6 +213,7 @@ mod tests {
     fn what_is_wider_is_refused() {
         for text in [
             "state = true",
+            "workspace = true",
             "clock = true",
             "agents = [\"*\"]",
             "agents = [\"tea*\"]",

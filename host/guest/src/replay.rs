@@ -100,15 +100,8 @@ fn differences(then: &Record, now: &Record) -> Vec<String> {
         (Some(Err(a)), Some(Err(b))) if a != b => differs.push(format!("it failed with {a} then, and with {b} now")),
         _ => {}
     }
-    for (key, value) in &then.wrote {
-        match now.wrote.iter().find(|(other, _)| other == key) {
-            None => differs.push(format!("`{key}` was changed then, and is not now")),
-            Some((_, other)) if other != value => differs.push(format!("`{key}` is changed to something else")),
-            Some(_) => {}
-        }
-    }
-    let fresh = now.wrote.iter().filter(|(key, _)| !then.wrote.iter().any(|(other, _)| other == key));
-    differs.extend(fresh.map(|(key, _)| format!("`{key}` is changed now, and was not then")));
+    compare(&then.wrote, &now.wrote, |key| format!("`{key}`"), &mut differs);
+    compare(&then.workspace, &now.workspace, String::clone, &mut differs);
     if then.told.len() != now.told.len() {
         differs.push(format!("it told {} messages then, and {} now", then.told.len(), now.told.len()));
     }
@@ -118,6 +111,25 @@ fn differences(then: &Record, now: &Record) -> Vec<String> {
         }
     }
     differs
+}
+
+/// What was changed then and now, by its name.
+fn compare<T: PartialEq>(
+    then: &[(String, T)],
+    now: &[(String, T)],
+    words: impl Fn(&String) -> String,
+    differs: &mut Vec<String>,
+) {
+    for (name, value) in then {
+        let what = words(name);
+        match now.iter().find(|(other, _)| other == name) {
+            None => differs.push(format!("{what} was changed then, and is not now")),
+            Some((_, other)) if other != value => differs.push(format!("{what} is changed to something else")),
+            Some(_) => {}
+        }
+    }
+    let fresh = now.iter().filter(|(name, _)| !then.iter().any(|(other, _)| other == name));
+    differs.extend(fresh.map(|(name, _)| format!("{} is changed now, and was not then", words(name))));
 }
 
 /// Bytes as text, shortened.

@@ -1,45 +1,38 @@
-//! An agent's key-value state, with the writes of the turn that is under way.
+//! What an agent keeps, its key-value state and its workspace, with the writes of the turn that is under way.
 //!
 //! Where there is a store, it is kept there. Without one it is kept in memory, and counts as memory as well as storage.
 
-use crate::tape::Bytes;
-use agents::Books;
-use parking_lot::Mutex;
-use runtime::{Fault, Full, Held, Quota};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+mod rows;
+mod writes;
+
+use crate::host::Host;
+use crate::workspace::is_head;
+use parking_lot::{Mutex, MutexGuard};
+use rows::{Entry, Lasting, Pages, Rows, Totals};
+pub(crate) use rows::{STATE, Shelf, TOTALS, Value, WORKSPACE};
+use runtime::{Full, Held, Quota};
 use std::ops::Bound;
 use std::sync::Arc;
 use store::{Change, Table};
+pub(crate) use writes::{Batch, Refused, Writes};
+use writes::{ENTRY, footprint, under};
 
-/// What is kept under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Value {
-    pub(crate) bytes: Arc<[u8]>,
-    pub(crate) version: u64,
+/// What there is to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    State,
+    Workspace,
 }
 
-/// The same in the store, by agent and key.
-pub(crate) const STATE: Table<(String, String), Entry> = Table::new("state");
+impl Part {
+    const BOTH: [Part; 2] = [Part::State, Part::Workspace];
 
-/// What all of an agent's state comes to.
-pub(crate) const TOTALS: Table<String, Totals> = Table::new("totals");
-
-/// A value in the store.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Entry {
-    version: u64,
-    #[serde(with = "agents::raw")]
-    bytes: Vec<u8>,
-}
-
-/// What all of an agent's state comes to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Totals {
-    /// Of keys and values.
-    bytes: u64,
-    /// The last that was given.
-    version: u64,
+    fn table(self) -> Table<(String, String), Entry> {
+        match self {
+            Part::State => STATE,
+            Part::Workspace => WORKSPACE,
+        }
+    }
 }
 
 /// What lasts: the effects of all turns that ended well.
@@ -50,95 +43,53 @@ pub(crate) struct State {
     shelf: Option<Shelf>,
 }
 
-/// Where an agent's state is in the store.
-pub(crate) struct Shelf {
-    pub(crate) books: Arc<Books>,
-    pub(crate) agent: String,
-}
-
 struct Kept {
     /// Empty where there is a store.
-    values: BTreeMap<String, Value>,
+    values: [Rows; 2],
     version: u64,
+    /// What counts as storage.
     bytes: u64,
+    /// What the values take in memory.
+    resident: u64,
     storage: Held,
     memory: Held,
     /// Whether what the store has is counted.
     counted: bool,
 }
 
-/// What a turn wrote; none is a key that it took away.
-pub(crate) struct Writes {
-    changed: BTreeMap<String, Option<Value>>,
-    /// What the writes take while they are not kept yet.
-    held: Held,
-    /// How many more key and value bytes there are in all as this turn sees it.
-    more: i64,
-}
-
-impl Writes {
-    /// The keys that were changed, with what is there now.
-    pub(crate) fn list(&self) -> Vec<(String, Option<Bytes>)> {
-        let bytes = |value: &Value| Bytes(value.bytes.to_vec());
-        self.changed.iter().map(|(key, value)| (key.clone(), value.as_ref().map(bytes))).collect()
-    }
-
-    /// Whether the turn has changed `key`.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.changed.contains_key(key)
-    }
-}
-
-/// Why a write was refused.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    Storage,
-    Memory,
-    Store(store::Error),
-}
-
-impl Refused {
-    /// What it is for an instance that can't be made because of it.
-    pub(crate) fn fault(self, limit: u64) -> Fault {
-        match self {
-            Refused::Memory | Refused::Storage => Fault::Memory { limit, frames: Vec::new() },
-            Refused::Store(error) => Fault::Refused { what: format!("the agent's state can't be read: {error}") },
-        }
-    }
-}
-
-impl From<store::Error> for Refused {
-    fn from(error: store::Error) -> Refused {
-        Refused::Store(error)
-    }
-}
-
-/// What an entry of the map is counted as beside key and value.
-const ENTRY: u64 = 96;
-
-/// So many entries are fetched from the store at once.
-const PAGE: usize = 64;
-
 impl State {
     pub(crate) fn new(storage: &Arc<Quota>, memory: &Arc<Quota>, shelf: Option<Shelf>) -> Result<State, Full> {
         let (storage, held) = (storage.hold(0)?, memory.hold(0)?);
         let counted = shelf.is_none();
-        let kept = Kept { values: BTreeMap::new(), version: 0, bytes: 0, storage, memory: held, counted };
+        let values = Default::default();
+        let kept = Kept { values, version: 0, bytes: 0, resident: 0, storage, memory: held, counted };
         Ok(State { kept: Mutex::new(kept), memory: memory.clone(), shelf })
     }
 
     /// A turn begins, that has written nothing.
     pub(crate) fn begin(&self) -> Result<Writes, Refused> {
         let mut kept = self.kept.lock();
-        if let (false, Some(Shelf { books, agent })) = (kept.counted, &self.shelf) {
-            let totals = books.store().read().get(&TOTALS, agent)?.unwrap_or_default();
-            (kept.bytes, kept.version, kept.counted) = (totals.bytes, totals.version, true);
-        }
+        self.count(&mut kept)?;
         // What a turn that was given up had reserved is free again. What is there stays, also where there may be less now.
         let bytes = kept.bytes;
         kept.storage.force(bytes);
         let held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
-        Ok(Writes { changed: BTreeMap::new(), held, more: 0 })
+        Ok(Writes::new(held))
+    }
+
+    /// Learns what the store has, if that was not done before.
+    fn count(&self, kept: &mut Kept) -> Result<(), store::Error> {
+        if let (false, Some(Shelf { books, agent })) = (kept.counted, &self.shelf) {
+            let totals = books.store().read().get(&TOTALS, agent)?.unwrap_or_default();
+            (kept.bytes, kept.version, kept.counted) = (totals.bytes, totals.version, true);
+            kept.storage.force(totals.bytes);
+        }
+        Ok(())
+    }
+
+    /// Counts what the store has, for who looks before the first turn. If it can't be read, the first turn says so.
+    pub(crate) fn look(&self) {
+        let _ = self.count(&mut self.kept.lock());
     }
 
     /// Takes over all that another agent's turns left behind, instead of what is here, where there is no store.
@@ -147,22 +98,22 @@ impl State {
             let other = other.kept.lock();
             (other.version, other.bytes)
         };
-        let mut copied = BTreeMap::new();
+        let mut copied: [Rows; 2] = Default::default();
         let mut held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
         let kept = other.kept.lock();
-        let mut lasting = match &other.shelf {
-            None => Lasting::Here(kept.values.range::<str, _>((Bound::Unbounded, Bound::Unbounded))),
-            Some(shelf) => Lasting::There(Pages::new(shelf, "", None)?),
-        };
-        while let Some((key, value)) = lasting.next()? {
-            // Where values are shared with the other agent they are counted all the same: nobody knows who drops them last.
-            let size = ENTRY + (key.len() + value.bytes.len()) as u64;
-            held.resize(held.bytes() + size).map_err(|_| Refused::Memory)?;
-            copied.insert(key, value);
+        for part in Part::BOTH {
+            let mut lasting = other.lasting(&kept, part, Bound::Unbounded, "", None);
+            while let Some((key, value)) = lasting.next()? {
+                // Where values are shared with the other agent they are counted all the same: nobody knows who drops
+                // them last.
+                held.resize(held.bytes() + footprint(&key, Some(&value))).map_err(|_| Refused::Memory)?;
+                copied[part as usize].insert(key, value);
+            }
         }
         drop(kept);
         let mut kept = self.kept.lock();
         kept.storage.resize(bytes).map_err(|_| Refused::Storage)?;
+        kept.resident = held.bytes();
         kept.memory.force(0);
         kept.memory.absorb(&mut held);
         (kept.values, kept.version, kept.bytes) = (copied, version, bytes);
@@ -171,10 +122,10 @@ impl State {
 
     /// Forgets what was written outside of a turn, while the agent was made or described itself.
     pub(crate) fn discard(&self, writes: &mut Writes) {
-        if writes.changed.is_empty() {
+        if writes.is_empty() {
             return;
         }
-        writes.changed.clear();
+        drop(writes.take());
         writes.more = 0;
         let mut kept = self.kept.lock();
         let bytes = kept.bytes;
@@ -183,26 +134,40 @@ impl State {
     }
 
     /// What the turn sees under `key`.
-    pub(crate) fn get(&self, writes: &Writes, key: &str) -> Result<Option<Value>, store::Error> {
-        match (writes.changed.get(key), &self.shelf) {
-            (Some(changed), _) => Ok(changed.clone()),
-            (None, None) => Ok(self.kept.lock().values.get(key).cloned()),
-            (None, Some(Shelf { books, agent })) => {
-                let entry = books.store().read().get(&STATE, (agent, key))?;
-                Ok(entry.map(Value::from))
-            }
+    pub(crate) fn get(&self, writes: &Writes, part: Part, key: &str) -> Result<Option<Value>, store::Error> {
+        match (writes.find(part, key), &self.shelf) {
+            (Some(changed), _) => Ok(changed.cloned()),
+            (None, None) => Ok(self.kept.lock().values[part as usize].get(key).cloned()),
+            (None, Some(shelf)) => shelf.get(part, key),
         }
     }
 
-    /// Puts `bytes` under `key`, or takes the key away; answers the new version.
+    /// Puts `bytes` under `key` of the state, or takes the key away; answers the new version.
     pub(crate) fn put(&self, writes: &mut Writes, key: &str, bytes: Option<Vec<u8>>) -> Result<u64, Refused> {
-        let size = |value: &Value| (key.len() + value.bytes.len()) as u64;
-        let before = self.get(writes, key)?.map_or(0, |value| size(&value));
-        let pending =
-            writes.changed.get(key).map_or(0, |changed| ENTRY + changed.as_ref().map_or(key.len() as u64, size));
-        let added = bytes.as_ref().map(|bytes| (key.len() + bytes.len()) as u64);
-        let held = writes.held.bytes() - pending + ENTRY + added.unwrap_or(key.len() as u64);
-        let more = writes.more + added.unwrap_or(0) as i64 - before as i64;
+        let size = |length: usize| (key.len() + length) as u64;
+        let before = self.get(writes, Part::State, key)?.map_or(0, |value| size(value.bytes.len()));
+        let pending = writes.of(Part::State).get(key).map_or(0, |changed| footprint(key, changed.as_ref()));
+        let added = bytes.as_ref().map(|bytes| size(bytes.len()));
+        let held = writes.held.bytes() - pending + ENTRY + added.unwrap_or(size(0));
+        let mut kept = self.reserve(writes, held, added.unwrap_or(0) as i64 - before as i64)?;
+        kept.version += 1;
+        let version = kept.version;
+        let value = bytes.map(|bytes| Value { bytes: bytes.into(), version });
+        writes.insert(Part::State, key.into(), value);
+        Ok(version)
+    }
+
+    /// Changes the workspace.
+    pub(crate) fn apply(&self, writes: &mut Writes, batch: Batch) -> Result<(), Refused> {
+        let held = writes.held_with(&batch);
+        drop(self.reserve(writes, held, batch.more)?);
+        writes.take_in(batch);
+        Ok(())
+    }
+
+    /// Takes the room for writes that take `held` in all, and `more` of storage than those before.
+    fn reserve(&self, writes: &mut Writes, held: u64, more: i64) -> Result<MutexGuard<'_, Kept>, Refused> {
+        let more = writes.more + more;
         let mut kept = self.kept.lock();
         let total = kept.bytes.saturating_add_signed(more);
         let reserved = kept.storage.bytes();
@@ -213,16 +178,14 @@ impl State {
             return Err(Refused::Memory);
         }
         writes.more = more;
-        kept.version += 1;
-        let version = kept.version;
-        writes.changed.insert(key.into(), bytes.map(|bytes| Value { bytes: bytes.into(), version }));
-        Ok(version)
+        Ok(kept)
     }
 
     /// The entries the turn sees whose keys begin with `prefix` and come after `after`, until `full` says so.
     pub(crate) fn scan(
         &self,
         writes: &Writes,
+        part: Part,
         prefix: &str,
         after: Option<&str>,
         mut full: impl FnMut(&str, &Value) -> bool,
@@ -232,11 +195,8 @@ impl State {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let mut lasting = match &self.shelf {
-            None => Lasting::Here(kept.values.range::<str, _>((from, Bound::Unbounded))),
-            Some(shelf) => Lasting::There(Pages::new(shelf, prefix, after)?),
-        };
-        let mut changed = writes.changed.range::<str, _>((from, Bound::Unbounded)).peekable();
+        let mut lasting = self.lasting(&kept, part, from, prefix, after);
+        let mut changed = writes.of(part).range::<str, _>((from, Bound::Unbounded)).peekable();
         let mut next_lasting = lasting.next()?;
         let mut found = Vec::new();
         loop {
@@ -254,7 +214,10 @@ impl State {
             };
             let next = if lasting_first {
                 let after = lasting.next()?;
-                std::mem::replace(&mut next_lasting, after).map(|(key, value)| (key, Some(value)))
+                std::mem::replace(&mut next_lasting, after).map(|(key, value)| {
+                    let gone = writes.is_cleared(part, &key);
+                    (key, (!gone).then_some(value))
+                })
             } else {
                 changed.next().map(|(key, value)| (key.clone(), value.clone()))
             };
@@ -270,102 +233,95 @@ impl State {
         }
     }
 
-    /// Adds the turn's writes to what is to be kept; answers how many there are.
+    fn lasting<'a>(
+        &'a self,
+        kept: &'a Kept,
+        part: Part,
+        from: Bound<&str>,
+        prefix: &'a str,
+        after: Option<&str>,
+    ) -> Lasting<'a> {
+        match &self.shelf {
+            None => Lasting::Here(kept.values[part as usize].range::<str, _>((from, Bound::Unbounded))),
+            Some(shelf) => Lasting::There(Pages::new(shelf, part, prefix, after)),
+        }
+    }
+
+    /// Adds the turn's writes to what is to be kept; answers how many keys, files and objects they are of.
     pub(crate) fn record(&self, writes: &Writes, change: &mut Change) -> u32 {
         let Some(Shelf { agent, .. }) = &self.shelf else { return 0 };
-        if writes.changed.is_empty() {
+        if writes.is_empty() {
             return 0;
         }
-        for (key, value) in &writes.changed {
-            let place = (agent.as_str(), key.as_str());
-            match value {
-                Some(value) => {
-                    let entry = Entry { version: value.version, bytes: value.bytes.to_vec() };
-                    change.put(&STATE, place, &entry);
+        let mut count = 0;
+        for prefix in writes.cleared() {
+            change.clear(WORKSPACE.under_starting(agent, prefix));
+        }
+        for part in Part::BOTH {
+            for (key, value) in writes.of(part) {
+                let (table, place) = (part.table(), (agent.as_str(), key.as_str()));
+                match value {
+                    Some(value) => {
+                        let entry = Entry { version: value.version, bytes: value.bytes.to_vec() };
+                        change.put(&table, place, &entry);
+                    }
+                    None => drop(change.delete(&table, place)),
                 }
-                None => drop(change.delete(&STATE, place)),
+                // Of the rows of a file, or of an object, one is what it is known by.
+                count += u32::from(part == Part::State || is_head(key));
             }
         }
         let kept = self.kept.lock();
         let totals = Totals { bytes: kept.bytes.saturating_add_signed(writes.more), version: kept.version };
         change.put(&TOTALS, agent, &totals);
-        writes.changed.len() as u32
+        count
     }
 
     /// The turn has ended well: its writes last.
     pub(crate) fn commit(&self, writes: &mut Writes) {
-        if writes.changed.is_empty() {
+        if writes.is_empty() {
             return;
         }
-        let mut kept = self.kept.lock();
-        let changed = std::mem::take(&mut writes.changed);
+        let mut guard = self.kept.lock();
+        let kept = &mut *guard;
+        let (changed, cleared) = writes.take();
         kept.bytes = kept.bytes.saturating_add_signed(std::mem::take(&mut writes.more));
-        let bytes = kept.bytes;
-        kept.storage.force(bytes);
+        kept.storage.force(kept.bytes);
         if self.shelf.is_some() {
             writes.held.force(0);
             return;
         }
-        for (key, value) in changed {
-            match value {
-                Some(value) => drop(kept.values.insert(key, value)),
-                None => drop(kept.values.remove(&key)),
+        for prefix in cleared {
+            let rows = &mut kept.values[Part::Workspace as usize];
+            let gone: Vec<_> = under(rows, &prefix).map(|(key, _)| key.clone()).collect();
+            for key in gone {
+                let value = rows.remove(&key);
+                kept.resident -= footprint(&key, value.as_ref());
+            }
+        }
+        for (rows, changed) in kept.values.iter_mut().zip(changed) {
+            for (key, value) in changed {
+                if let Some(old) = rows.remove(&key) {
+                    kept.resident -= footprint(&key, Some(&old));
+                }
+                if let Some(value) = value {
+                    kept.resident += footprint(&key, Some(&value));
+                    rows.insert(key, value);
+                }
             }
         }
         // The room was taken when the writes were made, and what lasts now is no more than was held with them. It is
         // handed over, not given back and taken again: meanwhile somebody else of the group could have it.
-        let entries = kept.values.len() as u64;
         kept.memory.absorb(&mut writes.held);
-        kept.memory.force(bytes + entries * ENTRY);
+        kept.memory.force(kept.resident);
     }
 }
 
-impl From<Entry> for Value {
-    fn from(entry: Entry) -> Value {
-        Value { bytes: entry.bytes.into(), version: entry.version }
-    }
-}
-
-/// What lasts, in the order of its keys.
-enum Lasting<'a> {
-    Here(std::collections::btree_map::Range<'a, String, Value>),
-    There(Pages<'a>),
-}
-
-impl Lasting<'_> {
-    fn next(&mut self) -> Result<Option<(String, Value)>, store::Error> {
-        match self {
-            Lasting::Here(values) => Ok(values.next().map(|(key, value)| (key.clone(), value.clone()))),
-            Lasting::There(pages) => pages.next(),
-        }
-    }
-}
-
-/// What lasts in the store, fetched a little at a time.
-struct Pages<'a> {
-    read: store::Read,
-    agent: &'a str,
-    prefix: &'a str,
-    after: Option<String>,
-    page: VecDeque<(String, Value)>,
-    end: bool,
-}
-
-impl<'a> Pages<'a> {
-    fn new(shelf: &'a Shelf, prefix: &'a str, after: Option<&str>) -> Result<Pages<'a>, store::Error> {
-        let (read, after) = (shelf.books.store().read(), after.map(str::to_owned));
-        Ok(Pages { read, agent: &shelf.agent, prefix, after, page: VecDeque::new(), end: false })
-    }
-
-    fn next(&mut self) -> Result<Option<(String, Value)>, store::Error> {
-        if self.page.is_empty() && !self.end {
-            let after = self.after.as_deref().map(|key| (self.agent, key));
-            let rows = self.read.scan(STATE.under_starting(self.agent, self.prefix), after, PAGE)?;
-            self.end = rows.len() < PAGE;
-            self.page = rows.into_iter().map(|((_, key), entry)| (key, Value::from(entry))).collect();
-            self.after = self.page.back().map(|(key, _)| key.clone());
-        }
-        Ok(self.page.pop_front())
+impl Host {
+    /// Bytes of `storage` that an agent's state and workspace take where this host keeps them, also if it does not live.
+    pub fn stored(&self, name: &str) -> Result<u64, store::Error> {
+        let Some(books) = &self.house().books else { return Ok(0) };
+        Ok(books.store().read().get(&TOTALS, name)?.unwrap_or_default().bytes)
     }
 }
 
@@ -379,11 +335,11 @@ mod tests {
     }
 
     fn get(state: &State, writes: &Writes, key: &str) -> Option<Value> {
-        state.get(writes, key).expect("it can be read")
+        state.get(writes, Part::State, key).expect("it can be read")
     }
 
     fn keys(state: &State, writes: &Writes, prefix: &str, after: Option<&str>) -> Vec<String> {
-        let found = state.scan(writes, prefix, after, |_, _| false).expect("it can be read");
+        let found = state.scan(writes, Part::State, prefix, after, |_, _| false).expect("it can be read");
         found.into_iter().map(|(key, _)| key).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use agents::{Mail, raw};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 /// What a turn read, and what it did: all that it takes to run it again and compare.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +18,30 @@ pub struct Record {
     pub(crate) outcome: Option<Result<Bytes, String>>,
     /// Whether there was more than is kept.
     pub(crate) cut: bool,
+    /// What it changed in its workspace, in words, and a digest of what is there now. Behind the others in the journal: the
+    /// first records did not have it.
+    #[serde(skip)]
+    pub(crate) workspace: Vec<Touched>,
 }
+
+/// Something that a turn changed in its workspace: what it is, and a digest of what is there now.
+pub(crate) type Touched = (String, Option<[u8; 32]>);
 
 impl Record {
     /// A record as the journal keeps it; none if nothing was recorded.
     pub fn read(bytes: &[u8]) -> Option<Record> {
-        postcard::from_bytes(bytes).ok()
+        let (record, rest) = postcard::take_from_bytes::<Record>(bytes).ok()?;
+        let workspace = if rest.is_empty() { Vec::new() } else { postcard::from_bytes(rest).ok()? };
+        Some(Record { workspace, ..record })
+    }
+
+    /// As the journal keeps it; empty if it can't be written.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let bytes = postcard::to_allocvec(self).unwrap_or_default();
+        match self.workspace.is_empty() || bytes.is_empty() {
+            true => bytes,
+            false => postcard::to_extend(&self.workspace, bytes).unwrap_or_default(),
+        }
     }
 }
 
@@ -34,14 +52,40 @@ pub(crate) struct Bytes(#[serde(with = "raw")] pub(crate) Vec<u8>);
 /// One thing that a turn read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Seen {
-    State { key: String, value: Option<(u64, Bytes)> },
-    Scan { prefix: String, after: Option<String>, most: u32, found: Vec<(String, u64, Bytes)> },
-    Wall { seconds: u64, nanoseconds: u32 },
+    State {
+        key: String,
+        value: Option<(u64, Bytes)>,
+    },
+    Scan {
+        prefix: String,
+        after: Option<String>,
+        most: u32,
+        found: Vec<(String, u64, Bytes)>,
+    },
+    Wall {
+        seconds: u64,
+        nanoseconds: u32,
+    },
     Time(u64),
     Chance(Bytes),
     Seed(u64, u64),
     Left(u64),
-    Answer { question: [u8; 32], outcome: Result<(String, Bytes), String> },
+    Answer {
+        question: [u8; 32],
+        outcome: Result<(String, Bytes), String>,
+    },
+    /// A row of the workspace, as it lasted when the turn began.
+    Row {
+        key: String,
+        value: Option<Bytes>,
+    },
+    /// Rows of the workspace, as the turn saw them.
+    Rows {
+        prefix: String,
+        after: Option<String>,
+        most: u32,
+        found: Vec<(String, Bytes)>,
+    },
 }
 
 /// A record is no longer than this: what is beyond is not kept, and a turn that is run again finds nothing there.
@@ -61,6 +105,8 @@ pub(crate) enum Tape {
 pub(crate) struct Recording {
     pub(crate) record: Record,
     bytes: usize,
+    /// The rows that are on the record. Nobody but the turn itself changes them while it runs, so once is enough.
+    rows: HashSet<String>,
 }
 
 /// A turn that is run again.
@@ -106,6 +152,28 @@ impl Tape {
         }
     }
 
+    /// Writes down a row of the workspace that was read.
+    pub(crate) fn note_row(&mut self, key: &str, value: Option<&[u8]>) {
+        let Tape::Recording(recording) = self else { return };
+        if !recording.record.cut && recording.rows.insert(key.to_owned()) {
+            let size = key.len() + value.map_or(0, <[u8]>::len);
+            self.note(size, || Seen::Row { key: key.into(), value: value.map(|bytes| Bytes(bytes.to_vec())) });
+        }
+    }
+
+    /// In a turn that is run again: a row of the workspace, as often as it is wanted.
+    pub(crate) fn row(&mut self, key: &str, what: impl FnOnce() -> String) -> Option<Option<Option<Vec<u8>>>> {
+        let Tape::Playing(playing) = self else { return None };
+        let found = playing.reads.iter().find_map(|seen| match seen {
+            Seen::Row { key: known, value } if known == key => Some(value.as_ref().map(|value| value.0.clone())),
+            _ => None,
+        });
+        if found.is_none() {
+            playing.missing.push(what());
+        }
+        Some(found)
+    }
+
     pub(crate) fn is_playing(&self) -> bool {
         matches!(self, Tape::Playing(_))
     }
@@ -144,6 +212,36 @@ mod tests {
         }
         let Tape::Recording(recording) = tape else { panic!("it records") };
         assert_eq!((recording.record.reads.len(), recording.record.cut), (2, true));
+    }
+
+    #[test]
+    fn a_record_of_before_there_were_workspaces_can_be_read_and_one_of_now_by_who_knows_none() {
+        let before = Record { wrote: vec![("key".into(), Some(Bytes(vec![7])))], cut: true, ..Record::default() };
+        let old = [0, 0, 1, 3, b'k', b'e', b'y', 1, 1, 7, 0, 0, 1];
+        assert_eq!((before.bytes(), Record::read(&old)), (old.to_vec(), Some(before.clone())));
+        let now =
+            Record { workspace: vec![("the file `a`".into(), Some([9; 32])), ("b".into(), None)], ..before.clone() };
+        let bytes = now.bytes();
+        assert_eq!(bytes[old.len()..][..15], *b"\x02\x0cthe file `a`\x01");
+        assert_eq!(Record::read(&bytes), Some(now));
+        assert_eq!(postcard::from_bytes::<Record>(&bytes).ok(), Some(before));
+        assert_eq!(Record::read(&bytes[..bytes.len() - 1]), None, "what is cut off is no record");
+    }
+
+    #[test]
+    fn a_row_is_on_the_record_once_and_comes_back_as_often_as_it_is_wanted() {
+        let mut tape = Tape::Recording(Box::default());
+        tape.note_row("a", Some(b"1"));
+        tape.note_row("a", Some(b"1"));
+        tape.note_row("b", None);
+        let Tape::Recording(recording) = tape else { panic!("it records") };
+        assert_eq!(recording.record.reads.len(), 2);
+        let mut tape = Tape::playing(recording.record.reads);
+        let mut row = |key: &str| tape.row(key, || format!("the row {key}"));
+        assert_eq!([row("a"), row("a")], [Some(Some(Some(b"1".to_vec()))), Some(Some(Some(b"1".to_vec())))]);
+        assert_eq!((row("b"), row("c")), (Some(Some(None)), Some(None)));
+        let Tape::Playing(playing) = tape else { panic!("it plays") };
+        assert_eq!(playing.missing, ["the row c"]);
     }
 
     #[test]

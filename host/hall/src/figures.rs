@@ -1,6 +1,6 @@
 //! What is known of an agent, and of the village.
 
-use base::Budget;
+use base::{Budget, Size};
 use guest::Usage;
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +87,8 @@ impl From<Usage> for Used {
     }
 }
 
-/// A budget of which nothing is used: that of an agent that isn't there.
-pub(crate) fn unused(budget: &Budget) -> Vec<Used> {
+/// A budget of which nothing is used but `stored` bytes of storage: that of an agent that isn't there.
+pub(crate) fn unused(budget: &Budget, stored: u64) -> Vec<Used> {
     let micros = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     let fields = budget.fields().into_iter().map(|(field, limit)| {
         let (used, limit_units) = match field {
@@ -106,7 +106,11 @@ pub(crate) fn unused(budget: &Budget) -> Vec<Used> {
             "http" => ("0/s", budget.http.into()),
             field => unreachable!("`{field}` is one of the budget's fields"),
         };
-        Used { field: field.into(), used: used.into(), limit, used_units: 0, limit_units }
+        let (used, used_units) = match field {
+            "storage" => (Size::bytes(stored).to_string(), stored),
+            _ => (used.into(), 0),
+        };
+        Used { field: field.into(), used, limit, used_units, limit_units }
     });
     fields.collect()
 }
@@ -197,10 +201,13 @@ mod tests {
 
     #[test]
     fn every_field_is_there_with_its_limit() {
-        let all = unused(&Budget::default());
+        let all = unused(&Budget::default(), 0);
         let names: Vec<_> = all.iter().map(|used| used.field.as_str()).collect();
         assert_eq!(names, base::BUDGET_FIELDS);
         assert!(all.iter().all(|used| used.used_units == 0 && (used.limit_units > 0 || used.field == "children")));
+        let stored = unused(&Budget::default(), 2048);
+        let storage = stored.iter().find(|used| used.field == "storage").expect("it is a field");
+        assert_eq!((storage.used.as_str(), storage.used_units), ("2KiB", 2048));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Village {
         let agent = self.present(&row.name);
         let budget: Vec<Used> = match &agent {
             Some(agent) => agent.usage().into_iter().map(Used::from).collect(),
-            None => unused(&row.budget()?),
+            None => unused(&row.budget()?, self.host().stored(&row.name)?),
         };
         let queue = budget.iter().find(|used| used.field == "mailbox").map_or(0, |used| used.used_units);
         Ok(Details {

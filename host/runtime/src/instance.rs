@@ -21,6 +21,9 @@ pub trait Guest: Send + 'static {
     /// A turn begins.
     fn begin(&mut self, turn: Begin<'_>);
 
+    /// The turn is about to hand the guest this message.
+    fn handles(&mut self, _message: &Message) {}
+
     /// The turn has ended well: what it did takes effect, all together.
     fn commit(&mut self);
 
@@ -224,6 +227,7 @@ impl<T: Guest> Instance<T> {
     /// Hands it a message. After a fault the instance can't be used again.
     pub async fn handle(&mut self, message: &Message) -> Result<Result<Reply, Failure>, Fault> {
         self.begin();
+        self.store.data_mut().handles(message);
         let outcome = match &mut self.inner {
             Inner::Agent(exports) => exports.village_agent_agent().call_handle(&mut self.store, message).await,
             Inner::Service { service, spent } => {

@@ -104,8 +104,21 @@ fn guests_import_nothing_but_the_contract_and_wasi() {
 #[test]
 fn the_guest_of_all_imports_imports_the_whole_contract() {
     let surfaces = surfaces(&GUESTS);
-    for name in ["log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks", "ledger", "device"]
-    {
+    let contract = [
+        "log",
+        "state",
+        "workspace",
+        "budget",
+        "agents",
+        "mesh",
+        "model",
+        "memory",
+        "kernels",
+        "tasks",
+        "ledger",
+        "device",
+    ];
+    for name in contract {
         let import = format!("village:agent/{name}@0.1.0");
         assert!(surfaces["world"].imports.contains(&import), "{import}");
     }

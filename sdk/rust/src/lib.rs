@@ -68,7 +68,8 @@
 //! # What lasts
 //!
 //! The agent itself (`Greeter` above) is memory, and memory is a cache: after a turn that failed the next one meets a new agent, made
-//! by `Default`. What must last belongs in [`state`]. To take memory along when the village puts an agent to sleep or swaps in a new version:
+//! by `Default`. What must last belongs in [`state`], or in the [`workspace`] if it is large. To take memory along when the village
+//! puts an agent to sleep or swaps in a new version:
 //!
 //! ```
 //! # use village::{Failure, agent};
@@ -106,6 +107,7 @@
 //! |---|---|
 //! | [`log`] | lines of the agent's own log |
 //! | [`state`] | what lasts: a key-value store inside the turn's transaction |
+//! | [`workspace`] | what lasts and is large: files of the agent's own, and objects in versions, inside the same transaction |
 //! | [`budget`] | what is left of the agent's budget, and of the turn's time |
 //! | [`agents`] | asking other agents, several at once; telling them, at once or later; replies in pieces |
 //! | [`mesh`] | agents and topics on other villages |
@@ -160,6 +162,7 @@ pub mod state;
 pub mod tasks;
 #[cfg(not(target_family = "wasm"))]
 pub mod test;
+pub mod workspace;
 
 mod agent;
 #[allow(

@@ -92,7 +92,7 @@ impl<A: Agent> Tested<A> {
     /// One whole message: a turn. A turn that fails costs the agent its memory, as in a village.
     pub fn handle(&mut self, message: Message) -> Result<Payload, Failure> {
         let Tested { host, agent, .. } = self;
-        let result = host.turn(|| agent.get_or_insert_default().handle(message));
+        let result = host.turn(message.accepted, || agent.get_or_insert_default().handle(message));
         if result.is_err() {
             self.restart();
         }

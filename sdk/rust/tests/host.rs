@@ -12,7 +12,7 @@ use village::mesh::{self, Found};
 use village::model::{self, Completion, Finish, Prompt, Role};
 use village::tasks::{self, Child, Progress, Task};
 use village::test::{self, Answer, Host};
-use village::{Error, Failure, FailureKind, Payload, Priority, agent, http, log, memory, state};
+use village::{Error, Failure, FailureKind, Message, Payload, Priority, agent, http, log, memory, state, workspace};
 
 fn is_denied<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::Denied(_)))
@@ -28,6 +28,15 @@ fn everything_is_shut_that_was_not_opened() {
         assert!(is_denied(state::swap("key", None, &1)));
         assert!(is_denied(state::delete("key")));
         assert!(state::scan::<u32>("").next().is_some_and(is_denied));
+        assert!(is_denied(workspace::read("a", 0, 1)) && is_denied(workspace::read_all("a")));
+        assert!(is_denied(workspace::write("a", "b")) && is_denied(workspace::append("a", "b")));
+        assert!(is_denied(workspace::write_at("a", 0, "b")) && is_denied(workspace::truncate("a", 0)));
+        assert!(is_denied(workspace::rename("a", "b")) && is_denied(workspace::remove("a")));
+        assert!(is_denied(workspace::stat("a")) && workspace::files("").next().is_some_and(is_denied));
+        assert!(is_denied(workspace::keep("a", "b")) && is_denied(workspace::get("a")));
+        assert!(is_denied(workspace::version("a", 1)) && workspace::versions("a").next().is_some_and(is_denied));
+        assert!(is_denied(workspace::prune("a", 1)) && is_denied(workspace::delete("a")));
+        assert!(workspace::objects("").next().is_some_and(is_denied));
         assert!(is_denied(budget::list()) && is_denied(budget::remaining()));
         assert!(is_denied(agents::ask::<_, ()>("other", "skill", "input")));
         assert!(is_denied(agents::tell("other", "skill", "input")));
@@ -334,5 +343,86 @@ fn the_web_answers_what_the_test_says() {
         let long = http::Request::put("https://a.example/x").body("12345").longest(8).send();
         assert!(matches!(long, Err(Error::Limit(_))));
         assert!(matches!(http::get("a.example"), Err(Error::Invalid(_))));
+    });
+}
+
+#[derive(Default)]
+struct Archivist;
+
+#[agent(name = "archivist")]
+impl Archivist {
+    #[skill]
+    fn file(&mut self, text: String, message: &Message) -> Result<u64, Failure> {
+        workspace::append("log/all", &text)?;
+        let number = workspace::keep("page", &text)?;
+        if message.payload.body.starts_with(b"x") {
+            return Err(Failure::internal("it broke"));
+        }
+        Ok(number)
+    }
+}
+
+#[test]
+fn a_workspace_takes_part_in_the_turn() {
+    let host = Host::new().with_workspace();
+    let mut agent = test::agent::<Archivist>(host.clone());
+    agent.send("file", "x lost").expect_err("it is told to fail");
+    assert_eq!((host.file("log/all"), host.object("page")), (None, None));
+    agent.handle(Message { accepted: 77, ..test::message("file", "kept") }).expect("it is open");
+    assert_eq!((host.file("log/all"), host.object("page")), (Some(b"kept".to_vec()), Some(b"kept".to_vec())));
+    host.enter(|| {
+        assert_eq!(
+            workspace::stat("log/all").expect("it is open").map(|file| (file.size, file.modified)),
+            Some((4, 77))
+        );
+    });
+}
+
+#[test]
+fn files_grow_are_cut_and_move() {
+    let host = Host::new().with_file("a", "0123456789").with_storage(4000);
+    host.enter(|| {
+        workspace::write_at("a", 12, "xy").expect("there is room");
+        assert_eq!(workspace::read_all("a").as_deref(), Ok(&b"0123456789\0\0xy"[..]));
+        workspace::truncate("a", 3).expect("it is there");
+        workspace::truncate("a", 5).expect("there is room");
+        assert_eq!(workspace::read("a", 1, 9).as_deref(), Ok(&b"12\0\0"[..]));
+        assert_eq!(workspace::read("a", 9, 9).as_deref(), Ok(&b""[..]));
+        workspace::write("b/c", "other").expect("there is room");
+        workspace::rename("a", "b/c").expect("it is there");
+        assert!(matches!(workspace::read("a", 0, 1), Err(Error::NotFound(_))));
+        assert_eq!(workspace::stat("b/c").expect("it is open").map(|file| file.size), Some(5));
+        assert_eq!((workspace::remove("b/c"), workspace::remove("b/c")), (Ok(true), Ok(false)));
+        for path in ["", "/a", "a/", "a//b", "./a", "a/..", "a\nb", &"x".repeat(256), &"x/".repeat(300)] {
+            assert!(matches!(workspace::write(path, ""), Err(Error::Invalid(_))), "{path:?}");
+        }
+        let full = |result: Result<(), Error>| matches!(result, Err(Error::Limit(limit)) if limit.what == "storage");
+        assert!(full(workspace::write("large", vec![0; 3900])));
+        assert!(workspace::stat("large").expect("it is open").is_none());
+        workspace::write("large", vec![0; 3800]).expect("there is room");
+        assert!(full(workspace::truncate("large", 1 << 40)) && full(workspace::write_at("large", 1 << 39, "x")));
+        assert!(full(workspace::rename("large", &format!("longer/{}", "x".repeat(200)))));
+        assert!(matches!(workspace::truncate("large", 1 << 50), Err(Error::Invalid(_))));
+    });
+}
+
+#[test]
+fn lists_go_on_over_pages() {
+    let host = Host::new().with_workspace();
+    host.enter(|| {
+        for number in 0..300 {
+            workspace::write(&format!("a/{number:03}"), "").expect("there is room");
+            workspace::keep("page", number.to_string()).expect("there is room");
+            workspace::keep(&format!("o/{number:03}"), "x").expect("there is room");
+        }
+        let paths: Vec<_> = workspace::files("a").map(|file| file.expect("it is open").path).collect();
+        assert!(paths.len() == 300 && paths.is_sorted());
+        let versions: Vec<_> = workspace::versions("page").map(|version| version.expect("it is open").number).collect();
+        assert!(versions.len() == 300 && versions.is_sorted());
+        assert_eq!(workspace::version("page", versions[7]), Ok(Some(b"7".to_vec())));
+        assert_eq!((workspace::objects("o/").count(), workspace::objects("").count()), (300, 301));
+        assert_eq!((workspace::prune("page", 100), workspace::prune("page", 100)), (Ok(200), Ok(0)));
+        assert_eq!(workspace::delete("page"), Ok(true));
+        assert!(workspace::keep("page", "again").expect("there is room") > versions[299], "no number is given twice");
     });
 }

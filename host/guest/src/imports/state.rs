@@ -3,7 +3,7 @@
 use super::bindings::village::agent::state::{Entry, Host};
 use super::{Error, denied, limit};
 use crate::ctx::Ctx;
-use crate::state::{Refused, Value};
+use crate::state::{Part, Refused, Value};
 use crate::tape::{Bytes, Seen};
 
 /// A value is at most this long.
@@ -65,9 +65,10 @@ impl Host for Ctx {
         if let Some(found) = self.found(&prefix, after.as_deref(), most) {
             return Ok(found);
         }
-        let found = self.accounts.state.scan(&self.writes, &prefix, after.as_deref(), full);
+        let found = self.accounts.state.scan(&self.writes, Part::State, &prefix, after.as_deref(), full);
         if let Ok(found) = &found {
-            let size = found.iter().map(|(key, value)| key.len() + value.bytes.len() + 32).sum();
+            let size: usize = found.iter().map(|(key, value)| key.len() + value.bytes.len() + 32).sum();
+            let size = size + prefix.len() + after.as_ref().map_or(0, String::len);
             let rows = || found.iter().map(|(key, value)| (key.clone(), value.version, piece(value))).collect();
             self.tape.note(size, || Seen::Scan { prefix, after, most, found: rows() });
         }
@@ -79,8 +80,8 @@ impl Host for Ctx {
 impl Ctx {
     /// What the turn sees under `key`.
     fn value(&mut self, key: &str) -> Result<Option<Value>, Error> {
-        if self.writes.has(key) {
-            return self.accounts.state.get(&self.writes, key).map_err(unavailable);
+        if let Some(changed) = self.writes.find(Part::State, key) {
+            return Ok(changed.cloned());
         }
         let wanted = |seen: &Seen| match seen {
             Seen::State { key: seen, value } if seen == key => Some(value.clone()),
@@ -90,7 +91,7 @@ impl Ctx {
             let value = found.ok_or_else(missing)?;
             return Ok(value.map(|(version, bytes)| Value { bytes: bytes.0.into(), version }));
         }
-        let value = self.accounts.state.get(&self.writes, key).map_err(unavailable)?;
+        let value = self.accounts.state.get(&self.writes, Part::State, key).map_err(unavailable)?;
         let size = key.len() + value.as_ref().map_or(0, |value| value.bytes.len());
         let kept = || value.as_ref().map(|value| (value.version, piece(value)));
         self.tape.note(size, || Seen::State { key: key.into(), value: kept() });

@@ -48,7 +48,19 @@ impl Host {
         self
     }
 
-    /// Bounds the bytes of keys and values that the state may have. Without this: 64 MiB.
+    /// Opens the workspace, which is empty.
+    pub fn with_workspace(self) -> Host {
+        self.open("workspace")
+    }
+
+    /// Puts a file into the workspace, as an earlier turn would have.
+    pub fn with_file(self, path: &str, content: impl Into<Vec<u8>>) -> Host {
+        self.0.borrow_mut().turn.files.insert(path.to_owned(), (content.into(), 0));
+        self.0.borrow_mut().commit();
+        self.open("workspace")
+    }
+
+    /// Bounds the bytes that state and workspace may have. Without this: 64 MiB.
     pub fn with_storage(self, bytes: u64) -> Host {
         self.0.borrow_mut().storage = bytes;
         self
@@ -218,6 +230,18 @@ impl Host {
         self.0.borrow().committed.state.keys().cloned().collect()
     }
 
+    /// What a file in the workspace has, of turns that ended well; none if there is no such file.
+    pub fn file(&self, path: &str) -> Option<Vec<u8>> {
+        self.0.borrow().committed.files.get(path).map(|(content, _)| content.clone())
+    }
+
+    /// What the newest version of an object in the workspace has, of turns that ended well; none if there is no such object.
+    pub fn object(&self, name: &str) -> Option<Vec<u8>> {
+        let world = self.0.borrow();
+        let versions = world.committed.objects.get(name)?;
+        versions.values().next_back().map(|(content, _)| content.clone())
+    }
+
     /// All that was logged, also in turns that failed.
     pub fn lines(&self) -> Vec<Line> {
         self.0.borrow().lines.clone()
@@ -239,7 +263,8 @@ impl Host {
         world::enter(&self.0, inside)
     }
 
-    pub(super) fn turn<R>(&self, inside: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+    pub(super) fn turn<R>(&self, accepted: u64, inside: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
+        self.0.borrow_mut().accepted = accepted;
         let result = world::enter(&self.0, inside);
         let mut world = self.0.borrow_mut();
         if result.is_ok() {

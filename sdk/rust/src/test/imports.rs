@@ -14,3 +14,4 @@ pub(crate) mod poll;
 pub(crate) mod random;
 pub(crate) mod state;
 pub(crate) mod tasks;
+pub(crate) mod workspace;

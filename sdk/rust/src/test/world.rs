@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::imports::workspace::{self, Kept as Content};
 use super::script::{Answer, Asked, Line, Published, Script, Told};
 use crate::bindings::village::agent::model::Prompt;
 use crate::bindings::village::agent::tasks::Spec;
@@ -44,6 +45,8 @@ pub(crate) struct World {
     pub(crate) team: Vec<(String, Vec<String>)>,
     pub(crate) device: Option<(Profile, Load)>,
     pub(crate) seed: u64,
+    /// When the message of the turn under way was accepted.
+    pub(crate) accepted: u64,
     /// Milliseconds that were waited for. Nobody waits in fact.
     pub(crate) now: u64,
     pub(crate) committed: Effects,
@@ -56,6 +59,9 @@ pub(crate) struct World {
 pub(crate) struct Effects {
     /// Values and their versions.
     pub(crate) state: BTreeMap<String, (Vec<u8>, u64)>,
+    pub(crate) files: BTreeMap<String, Content>,
+    /// Versions by their numbers.
+    pub(crate) objects: BTreeMap<String, BTreeMap<u64, Content>>,
     pub(crate) told: Vec<Told>,
     pub(crate) published: Vec<Published>,
     pub(crate) topics: BTreeSet<String>,
@@ -88,6 +94,7 @@ impl Default for World {
             team: Vec::new(),
             device: None,
             seed: 0,
+            accepted: 0,
             now: 0,
             committed: Effects::default(),
             turn: Effects::default(),
@@ -108,6 +115,12 @@ impl World {
     pub(crate) fn next(&mut self) -> u64 {
         self.turn.last += 1;
         self.turn.last
+    }
+
+    /// What counts as storage.
+    pub(crate) fn held(&self) -> u64 {
+        let state = self.turn.state.iter().map(|(key, (value, _))| (key.len() + value.len()) as u64);
+        state.sum::<u64>() + workspace::size(self)
     }
 
     /// Puts a value into the state or takes it away; answers its version.

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use guests::bindings::village::agent::types::{Payload, Priority};
 use guests::bindings::village::agent::{
-    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks,
+    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, workspace,
 };
 use guests::{Agent, Answer, Error, Failure, FailureKind, failure, number, shown, text, unsupported, word};
 use wasip2::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
@@ -244,6 +244,21 @@ fn denied() -> String {
     call("log.write", log::write(log::Level::Info, "denied?"));
     call("state.get", state::get("key").map(drop));
     call("state.set", state::set("key", b"value").map(drop));
+    call("workspace.write", workspace::write("path", b"content"));
+    call("workspace.read", workspace::read("path", 0, 1).map(drop));
+    call("workspace.append", workspace::append("path", b"content").map(drop));
+    call("workspace.write-at", workspace::write_at("path", 0, b"content"));
+    call("workspace.truncate", workspace::truncate("path", 0));
+    call("workspace.rename", workspace::rename("path", "path"));
+    call("workspace.stat", workspace::stat("path").map(drop));
+    call("workspace.remove", workspace::remove("path").map(drop));
+    call("workspace.files", workspace::files("", None, 1).map(drop));
+    call("workspace.keep", workspace::keep("name", b"content").map(drop));
+    call("workspace.get", workspace::get("name", None).map(drop));
+    call("workspace.versions", workspace::versions("name", None, 1).map(drop));
+    call("workspace.prune", workspace::prune("name", 1).map(drop));
+    call("workspace.delete", workspace::delete("name").map(drop));
+    call("workspace.objects", workspace::objects("", None, 1).map(drop));
     call("budget.list", budget::list().map(drop));
     call("agents.ask", agents::ask("echo", &request(), 10).map(drop));
     call("agents.tell", agents::tell("echo", &request(), agents::Delivery::Now).map(drop));

@@ -51,6 +51,9 @@ fn agents_and_what_they_keep_are_there_again_after_a_restart() {
         ]
     );
     assert_eq!(agents[2]["budget"][0]["limit"], "12.3456%");
+    let fields = agents[1]["budget"].as_array().expect("a list");
+    let storage = fields.iter().find(|used| used["field"] == "storage").expect("it is a field");
+    assert!(storage["used_units"].as_u64() > Some(0), "what it keeps counts while it sleeps: {storage}");
     assert_eq!(lines(&up), ["one", "two"]);
 
     // And after a kill that nobody could prepare for.

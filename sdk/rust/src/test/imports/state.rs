@@ -69,9 +69,8 @@ fn put(world: &mut World, key: &str, value: &[u8]) -> Result<u64, Error> {
     if value.len() > LARGEST {
         return Err(Error::Invalid("a value of more than 16 MiB".to_owned()));
     }
-    let others = world.turn.state.iter().filter(|(other, _)| *other != key);
-    let held: usize = others.map(|(key, (value, _))| key.len() + value.len()).sum();
-    if (held + key.len() + value.len()) as u64 > world.storage {
+    let before = world.turn.state.get(key).map_or(0, |(value, _)| key.len() + value.len());
+    if world.held() - before as u64 + (key.len() + value.len()) as u64 > world.storage {
         return Err(Error::Limit(Limit { what: "storage".to_owned(), retry_after: None }));
     }
     Ok(world.put(key, Some(value.to_vec())))
