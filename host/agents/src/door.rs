@@ -1,6 +1,7 @@
 //! The way to an agent: those who have its door can send it messages, and learn what came of them.
 
 use crate::agent::{Answer, Error};
+use crate::blow::{Blow, Blows};
 use crate::books::Books;
 use crate::event::Event;
 use crate::live::{Handed, Work};
@@ -40,6 +41,7 @@ pub struct Door {
     work: mpsc::UnboundedSender<Work>,
     task: Arc<Task>,
     mailbox: Mailbox,
+    blows: Arc<Blows>,
 }
 
 /// Room in a mailbox for one message.
@@ -128,8 +130,17 @@ pub(crate) fn size(message: &Message) -> u64 {
 }
 
 impl Door {
-    pub(crate) fn new(work: mpsc::UnboundedSender<Work>, task: Arc<Task>, mailbox: Mailbox) -> Door {
-        Door { work, task, mailbox }
+    pub(crate) fn new(work: mpsc::UnboundedSender<Work>, task: Arc<Task>, mailbox: Mailbox, blows: Arc<Blows>) -> Door {
+        Door { work, task, mailbox, blows }
+    }
+
+    /// Has the agent begin anew because of another one: its instance goes before anything else is handled, and a turn under
+    /// way ends.
+    pub fn strike(&self, blow: Blow) {
+        self.blows.add(blow);
+        // One that has nothing to do sees to it now; one that has ended need not.
+        let _ = self.put(Work::Struck);
+        self.task.reconsider();
     }
 
     /// Room for a message, kept until it is sent or the place is dropped.

@@ -5,10 +5,12 @@
 //! its sender is told so, and what a turn does takes effect together with the message's end, in one change.
 
 mod agent;
+mod blow;
 mod books;
 mod care;
 mod door;
 mod event;
+pub mod kin;
 mod live;
 mod mail;
 mod queue;
@@ -17,6 +19,7 @@ mod settle;
 pub mod swap;
 
 pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
+pub use blow::{Blow, Broke, Fell, Told};
 pub use books::{Books, Strays, question};
 pub use care::Care;
 pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal};

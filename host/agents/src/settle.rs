@@ -102,6 +102,9 @@ impl<T: Lasting> Life<T> {
 
     async fn deal_in_memory(&mut self, mut handed: Handed) {
         let answer = self.handle(&mut handed).await;
+        if let Some(broke) = self.broke.take() {
+            self.tell_of(broke);
+        }
         let Handed { message, place, desk, .. } = handed;
         match (&answer.outcome, &mut self.instance) {
             (Ok(_), Some(instance)) => {
@@ -129,7 +132,7 @@ impl<T: Lasting> Life<T> {
         let Some(instance) = &mut self.instance else { return };
         let mut change = Change::new();
         let did = instance.data().record(&mut change);
-        if handed.origin == Origin::Memory && did.nothing() {
+        if handed.origin == Origin::Memory && did.nothing() && change.is_empty() {
             instance.data().commit();
             self.count(books, &answer);
             return handed.desk.deliver(answer);
@@ -191,13 +194,18 @@ impl<T: Lasting> Life<T> {
         let record = self.instance.as_mut().map(|instance| instance.data().recorded(&handed.message, Err(error)));
         // Memory is a cache: what a failed turn left there is not to be trusted.
         self.instance = None;
+        let broke = self.broke.take();
         let Origin::Kept(number) = handed.origin else {
             self.count(books, &answer);
+            broke.into_iter().for_each(|broke| self.tell_of(broke));
             return handed.desk.deliver(answer);
         };
         // An agent that is stopped has not failed: the message waits for its next life.
         if matches!(error, Error::Broke(runtime::Fault::Stopped)) {
             return handed.desk.deliver(answer);
+        }
+        if matches!(error, Error::Broke(runtime::Fault::Linked { .. })) {
+            return self.spare(books, handed, answer, number).await;
         }
         handed.again = true;
         let retry = self.spec.retry;
@@ -226,7 +234,12 @@ impl<T: Lasting> Life<T> {
         let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
-        match books.store().commit(change).await {
+        let told = broke.map(|broke| (self.spec.fell)(&broke, &mut change));
+        let kept = books.store().commit(change).await;
+        if let (Ok(_), Some(told)) = (&kept, told) {
+            told();
+        }
+        match kept {
             Ok(_) if dead => self.deliver(handed.desk, handed.origin, answer),
             Err(store::Error::Conflict { .. }) => {}
             Ok(_) => {
@@ -240,7 +253,7 @@ impl<T: Lasting> Life<T> {
         }
     }
 
-    fn entry(&self, message: &Message, outcome: Outcome, answer: &Answer, did: Did) -> Entry {
+    pub(crate) fn entry(&self, message: &Message, outcome: Outcome, answer: &Answer, did: Did) -> Entry {
         Entry {
             agent: self.spec.name.to_string(),
             version: *self.spec.version.digest().as_bytes(),

@@ -5,10 +5,12 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Row};
+use crate::kin;
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
+use agents::kin::Supervision;
 use agents::swap::Versions;
 use agents::{Answer, Care, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
@@ -90,7 +92,7 @@ impl Agent {
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
         let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record, care));
         let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
-        let (behind, first) = (standing.clone(), version.clone());
+        let (behind, falls, first) = (standing.clone(), standing.clone(), version.clone());
         let spec = Spec {
             name: known,
             books,
@@ -105,6 +107,7 @@ impl Agent {
             mailbox: accounts.mailbox.clone(),
             data: Box::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),
             keep: Box::new(place),
+            fell: Box::new(move |broke, change| kin::fell(&falls, broke, change)),
         };
         let (inner, versions) = agents::Agent::start(&house.spawner, spec);
         Ok(Agent { inner, standing, versions, second: Mutex::default(), retires: OnceLock::new(), row })
@@ -248,6 +251,11 @@ impl Agent {
     /// What it may use.
     pub fn budget(&self) -> Budget {
         *self.standing.accounts.budget.lock()
+    }
+
+    /// Says how those that it creates are looked after, for as long as it lives; none if nobody says.
+    pub fn supervise(&self, plan: Option<Supervision>) {
+        self.standing.house.kin.plan(&self.standing.name, plan);
     }
 
     /// Stops it, in the midst of a turn if need be.

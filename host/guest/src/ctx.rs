@@ -200,6 +200,10 @@ impl Lasting for Ctx {
         let record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
         postcard::to_allocvec(&record).unwrap_or_default()
     }
+
+    fn ring(&mut self) -> Vec<String> {
+        self.standing.waits.broken(self.until).map(|ring| ring.to_vec()).unwrap_or_default()
+    }
 }
 
 impl Ctx {

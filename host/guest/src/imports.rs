@@ -17,6 +17,7 @@ mod model;
 mod random;
 mod state;
 pub(crate) mod streams;
+mod supervision;
 mod tasks;
 
 use crate::ctx::Ctx;
@@ -43,6 +44,7 @@ pub(crate) mod bindings {
                 import village:agent/tasks@0.1.0;
                 import village:agent/ledger@0.1.0;
                 import village:agent/device@0.1.0;
+                import village:agent/supervision@0.1.0;
             }
         ",
         world: "village:host/imports",
@@ -77,7 +79,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
 
 fn village(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     use bindings::village::agent::{
-        agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, types,
+        agents, budget, device, kernels, ledger, log, memory, mesh, model, state, supervision, tasks, types,
     };
     types::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     log::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
@@ -90,7 +92,8 @@ fn village(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     kernels::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     tasks::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     ledger::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
-    device::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)
+    device::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
+    supervision::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)
 }
 
 /// WASI 0.2 as wasmtime has it, but for clocks, random and files, which are ours: they look at grants and budgets.
@@ -137,8 +140,21 @@ impl wasmtime::component::HasData for HasTable {
 }
 
 /// Interfaces of the contract; all of version 0.1.
-const VILLAGE: [&str; 12] =
-    ["types", "log", "state", "budget", "agents", "mesh", "model", "memory", "kernels", "tasks", "ledger", "device"];
+const VILLAGE: [&str; 13] = [
+    "types",
+    "log",
+    "state",
+    "budget",
+    "agents",
+    "mesh",
+    "model",
+    "memory",
+    "kernels",
+    "tasks",
+    "ledger",
+    "device",
+    "supervision",
+];
 
 /// Interfaces of WASI; all of version 0.2.
 const WASI: [&str; 29] = [
@@ -191,7 +207,7 @@ pub(crate) fn grant_for(import: &str) -> Option<&'static str> {
         "village:agent/log" => "log",
         "village:agent/state" => "state",
         "village:agent/budget" => "budget",
-        "village:agent/agents" => "agents",
+        "village:agent/agents" | "village:agent/supervision" => "agents",
         "village:agent/mesh" => "mesh",
         "village:agent/model" => "model",
         "village:agent/memory" => "memory",

@@ -15613,6 +15613,928 @@ pub mod village {
                 }
             }
         }
+        /// Being told when other agents break, and falling with them. Grant: `agents`, by name; the helpers that an agent created need
+        /// none. Each tie counts as memory of whoever made it. Ties take effect when this turn commits, and last as the agent does.
+        ///
+        /// What becomes of an agent that is monitored arrives as a message: the skill is `down`, the sender a `timer` whose text is
+        /// `supervision`, the priority high, the payload JSON, `{"agent", "reason", "kind", "with", "millis", "at"}`. It comes exactly
+        /// once each time, and is kept where messages are. Texts that say nothing are empty, numbers 0. The reasons:
+        ///
+        /// - `broke`: a turn of the agent broke, so its instance is gone. `kind` says how, as in `trap`, `memory`, `deadline`; `family`
+        ///   if what it created broke too often. An answer `failed` is no break.
+        /// - `fell`: its instance is gone because the agent `with` broke, to which it is tied.
+        /// - `left-alone`: it broke too often, and handles nothing for `millis`.
+        /// - `gave-up`: told to an agent itself, without a monitor: its helpers broke more often than its manifest bears, `agent` at
+        ///   last, and all are left alone for `millis`.
+        /// - `stopped`: it takes no messages until somebody starts it.
+        /// - `removed`: it is there no more, and nothing is tied to it.
+        ///
+        /// An agent that is let go while nothing waits for it, recycled or swapped has not broken: nobody is told.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod supervision {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Error = super::super::super::__with_name0::Error;
+            #[allow(unused_unsafe, clippy::all)]
+            /// Has this agent told what becomes of another one. Again is the same as once. It is told nothing of its own doing:
+            /// `invalid` for its own address. Fails with `denied` without a grant that covers the address, `not-found` if no such agent
+            /// is known, and `limit` (`memory`).
+            #[allow(async_fn_in_trait)]
+            pub fn monitor(address: &str) -> Result<(), Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = address;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/supervision@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "monitor"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result36 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V35;
+                                let v35 = match l4 {
+                                    0 => {
+                                        let e35 = {
+                                            let l5 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l6 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len7 = l6;
+                                            let bytes7 = _rt::Vec::from_raw_parts(
+                                                l5.cast(),
+                                                len7,
+                                                len7,
+                                            );
+                                            _rt::string_lift(bytes7)
+                                        };
+                                        V35::Denied(e35)
+                                    }
+                                    1 => {
+                                        let e35 = {
+                                            let l8 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l9 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            let l11 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes10),
+                                                retry_after: match l11 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l12 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l12 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V35::Limit(e35)
+                                    }
+                                    2 => {
+                                        let e35 = {
+                                            let l13 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l14 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            _rt::string_lift(bytes15)
+                                        };
+                                        V35::NotFound(e35)
+                                    }
+                                    3 => {
+                                        let e35 = {
+                                            let l16 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l17 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        V35::Conflict(e35)
+                                    }
+                                    4 => {
+                                        let e35 = {
+                                            let l19 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l20 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        V35::Invalid(e35)
+                                    }
+                                    5 => {
+                                        let e35 = {
+                                            let l22 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l23 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        V35::Timeout(e35)
+                                    }
+                                    6 => {
+                                        let e35 = {
+                                            let l25 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l26 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len27 = l26;
+                                            let bytes27 = _rt::Vec::from_raw_parts(
+                                                l25.cast(),
+                                                len27,
+                                                len27,
+                                            );
+                                            _rt::string_lift(bytes27)
+                                        };
+                                        V35::Unavailable(e35)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e35 = {
+                                            let l28 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l29 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l30 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len31 = l30;
+                                            let bytes31 = _rt::Vec::from_raw_parts(
+                                                l29.cast(),
+                                                len31,
+                                                len31,
+                                            );
+                                            let l32 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l33 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len34 = l33;
+                                            let bytes34 = _rt::Vec::from_raw_parts(
+                                                l32.cast(),
+                                                len34,
+                                                len34,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l28 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes31),
+                                                details: _rt::string_lift(bytes34),
+                                            }
+                                        };
+                                        V35::Failed(e35)
+                                    }
+                                };
+                                v35
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result36
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Ends that; answers whether there was a monitor.
+            #[allow(async_fn_in_trait)]
+            pub fn demonitor(address: &str) -> Result<bool, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = address;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/supervision@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "demonitor"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result37 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                _rt::bool_lift(l4 as u8)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l30 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Links this agent with another one: when either breaks, the instance of the other is discarded too, and so on through its
+            /// links. What lasts stays; the next message begins cold. A turn under way ends, and has no effect; its message is tried again
+            /// and no try is counted, and whoever asked is told `failed`.
+            ///
+            /// It binds both, so both must be granted: `denied` as well if no grant of the other's covers this agent. Fails as
+            /// `monitor` does.
+            #[allow(async_fn_in_trait)]
+            pub fn link(address: &str) -> Result<(), Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = address;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/supervision@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "link"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result36 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V35;
+                                let v35 = match l4 {
+                                    0 => {
+                                        let e35 = {
+                                            let l5 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l6 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len7 = l6;
+                                            let bytes7 = _rt::Vec::from_raw_parts(
+                                                l5.cast(),
+                                                len7,
+                                                len7,
+                                            );
+                                            _rt::string_lift(bytes7)
+                                        };
+                                        V35::Denied(e35)
+                                    }
+                                    1 => {
+                                        let e35 = {
+                                            let l8 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l9 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            let l11 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes10),
+                                                retry_after: match l11 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l12 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l12 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V35::Limit(e35)
+                                    }
+                                    2 => {
+                                        let e35 = {
+                                            let l13 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l14 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            _rt::string_lift(bytes15)
+                                        };
+                                        V35::NotFound(e35)
+                                    }
+                                    3 => {
+                                        let e35 = {
+                                            let l16 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l17 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        V35::Conflict(e35)
+                                    }
+                                    4 => {
+                                        let e35 = {
+                                            let l19 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l20 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        V35::Invalid(e35)
+                                    }
+                                    5 => {
+                                        let e35 = {
+                                            let l22 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l23 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        V35::Timeout(e35)
+                                    }
+                                    6 => {
+                                        let e35 = {
+                                            let l25 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l26 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len27 = l26;
+                                            let bytes27 = _rt::Vec::from_raw_parts(
+                                                l25.cast(),
+                                                len27,
+                                                len27,
+                                            );
+                                            _rt::string_lift(bytes27)
+                                        };
+                                        V35::Unavailable(e35)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e35 = {
+                                            let l28 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l29 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l30 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len31 = l30;
+                                            let bytes31 = _rt::Vec::from_raw_parts(
+                                                l29.cast(),
+                                                len31,
+                                                len31,
+                                            );
+                                            let l32 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l33 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len34 = l33;
+                                            let bytes34 = _rt::Vec::from_raw_parts(
+                                                l32.cast(),
+                                                len34,
+                                                len34,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l28 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes31),
+                                                details: _rt::string_lift(bytes34),
+                                            }
+                                        };
+                                        V35::Failed(e35)
+                                    }
+                                };
+                                v35
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result36
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Ends that, from either side; answers whether there was a link.
+            #[allow(async_fn_in_trait)]
+            pub fn unlink(address: &str) -> Result<bool, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = address;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/supervision@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "unlink"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result37 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                _rt::bool_lift(l4 as u8)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l30 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+        }
     }
 }
 #[rustfmt::skip]
@@ -20266,7 +21188,8 @@ pub mod exports {
                     Client(_rt::String),
                     /// An agent: `name`, or `name@peer` on another village.
                     Agent(_rt::String),
-                    /// A timer that this agent set with `tell`; the text is empty.
+                    /// A timer that this agent set with `tell`; the text is empty. Or the village itself, of which the text names the part:
+                    /// `supervision` where that interface says so.
                     Timer(_rt::String),
                     /// A published message; the text is the topic.
                     Topic(_rt::String),
@@ -21383,9 +22306,9 @@ macro_rules! __export_sdk_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.60.0:village:agent@0.1.0:sdk:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 10140] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 10280] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa2N\x01A\x02\x01A5\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xaeO\x01A\x02\x01A7\x01\
 B\x0a\x04\0\x08pollable\x03\x01\x01h\0\x01@\x01\x04self\x01\0\x7f\x04\0\x16[meth\
 od]pollable.ready\x01\x02\x01@\x01\x04self\x01\x01\0\x04\0\x16[method]pollable.b\
 lock\x01\x03\x01p\x01\x01py\x01@\x01\x02in\x04\0\x05\x04\0\x04poll\x01\x06\x03\0\
@@ -21596,21 +22519,24 @@ rror\x03\0\0\x01r\x03\x04names\x06memoryw\x08software\x7f\x04\0\x03gpu\x03\0\x02
 profile\x03\0\x05\x01ky\x01kz\x01r\x05\x03cpuy\x0bmemory-freew\x07battery\x07\x07\
 plugged\x7f\x0btemperature\x08\x04\0\x04load\x03\0\x09\x01j\x01\x06\x01\x01\x01@\
 \0\0\x0b\x04\0\x05about\x01\x0c\x01j\x01\x0a\x01\x01\x01@\0\0\x0d\x04\0\x03now\x01\
-\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x1f\x01B\x1e\x02\x03\x02\x01\x1c\x04\
-\0\x07failure\x03\0\0\x02\x03\x02\x01\x15\x04\0\x07payload\x03\0\x02\x02\x03\x02\
-\x01\x16\x04\0\x08priority\x03\0\x04\x01ps\x01r\x06\x04names\x0bdescriptions\x05\
-inputs\x06outputs\x04tags\x06\x08examples\x06\x04\0\x05skill\x03\0\x07\x01p\x08\x01\
-r\x06\x04names\x07versions\x04roles\x0bdescriptions\x06skills\x09\x04tags\x06\x04\
-\0\x04card\x03\0\x0a\x01q\x04\x06client\x01s\0\x05agent\x01s\0\x05timer\x01s\0\x05\
-topic\x01s\0\x04\0\x06sender\x03\0\x0c\x01r\x07\x02ids\x06sender\x0d\x05skills\x07\
-payload\x03\x08priority\x05\x07attempty\x08acceptedw\x04\0\x07message\x03\0\x0e\x01\
-r\x01\x07payload\x03\x04\0\x05reply\x03\0\x10\x01@\0\0\x0b\x04\0\x08describe\x01\
-\x12\x01j\x01\x11\x01\x01\x01@\x01\x07message\x0f\0\x13\x04\0\x06handle\x01\x14\x01\
-p}\x01k\x15\x01@\0\0\x16\x04\0\x08snapshot\x01\x17\x01j\0\x01\x01\x01@\x02\x05st\
-ate\x15\x07versions\0\x18\x04\0\x07restore\x01\x19\x04\0\x19village:agent/agent@\
-0.1.0\x05\x20\x04\0\x17village:agent/sdk@0.1.0\x04\0\x0b\x09\x01\0\x03sdk\x03\0\0\
-\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.254.2\x10wit-bind\
-gen-rust\x060.60.0";
+\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x1f\x01B\x0a\x02\x03\x02\x01\x11\x04\
+\0\x05error\x03\0\0\x01j\0\x01\x01\x01@\x01\x07addresss\0\x02\x04\0\x07monitor\x01\
+\x03\x01j\x01\x7f\x01\x01\x01@\x01\x07addresss\0\x04\x04\0\x09demonitor\x01\x05\x04\
+\0\x04link\x01\x03\x04\0\x06unlink\x01\x05\x03\0\x1fvillage:agent/supervision@0.\
+1.0\x05\x20\x01B\x1e\x02\x03\x02\x01\x1c\x04\0\x07failure\x03\0\0\x02\x03\x02\x01\
+\x15\x04\0\x07payload\x03\0\x02\x02\x03\x02\x01\x16\x04\0\x08priority\x03\0\x04\x01\
+ps\x01r\x06\x04names\x0bdescriptions\x05inputs\x06outputs\x04tags\x06\x08example\
+s\x06\x04\0\x05skill\x03\0\x07\x01p\x08\x01r\x06\x04names\x07versions\x04roles\x0b\
+descriptions\x06skills\x09\x04tags\x06\x04\0\x04card\x03\0\x0a\x01q\x04\x06clien\
+t\x01s\0\x05agent\x01s\0\x05timer\x01s\0\x05topic\x01s\0\x04\0\x06sender\x03\0\x0c\
+\x01r\x07\x02ids\x06sender\x0d\x05skills\x07payload\x03\x08priority\x05\x07attem\
+pty\x08acceptedw\x04\0\x07message\x03\0\x0e\x01r\x01\x07payload\x03\x04\0\x05rep\
+ly\x03\0\x10\x01@\0\0\x0b\x04\0\x08describe\x01\x12\x01j\x01\x11\x01\x01\x01@\x01\
+\x07message\x0f\0\x13\x04\0\x06handle\x01\x14\x01p}\x01k\x15\x01@\0\0\x16\x04\0\x08\
+snapshot\x01\x17\x01j\0\x01\x01\x01@\x02\x05state\x15\x07versions\0\x18\x04\0\x07\
+restore\x01\x19\x04\0\x19village:agent/agent@0.1.0\x05!\x04\0\x17village:agent/s\
+dk@0.1.0\x04\0\x0b\x09\x01\0\x03sdk\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
         };
     };
 }
@@ -21623,8 +22549,8 @@ pub use __export_sdk_impl as __export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 9726] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe4J\x01A\x02\x01A3\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 9866] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf0K\x01A\x02\x01A5\x01\
 B\x0a\x04\0\x08pollable\x03\x01\x01h\0\x01@\x01\x04self\x01\0\x7f\x04\0\x16[meth\
 od]pollable.ready\x01\x02\x01@\x01\x04self\x01\x01\0\x04\0\x16[method]pollable.b\
 lock\x01\x03\x01p\x01\x01py\x01@\x01\x02in\x04\0\x05\x04\0\x04poll\x01\x06\x03\0\
@@ -21835,10 +22761,13 @@ rror\x03\0\0\x01r\x03\x04names\x06memoryw\x08software\x7f\x04\0\x03gpu\x03\0\x02
 profile\x03\0\x05\x01ky\x01kz\x01r\x05\x03cpuy\x0bmemory-freew\x07battery\x07\x07\
 plugged\x7f\x0btemperature\x08\x04\0\x04load\x03\0\x09\x01j\x01\x06\x01\x01\x01@\
 \0\0\x0b\x04\0\x05about\x01\x0c\x01j\x01\x0a\x01\x01\x01@\0\0\x0d\x04\0\x03now\x01\
-\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x1f\x04\07village:agent/sdk-with-al\
-l-of-its-exports-removed@0.1.0\x04\0\x0b)\x01\0#sdk-with-all-of-its-exports-remo\
-ved\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.254.2\x10\
-wit-bindgen-rust\x060.60.0";
+\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x1f\x01B\x0a\x02\x03\x02\x01\x11\x04\
+\0\x05error\x03\0\0\x01j\0\x01\x01\x01@\x01\x07addresss\0\x02\x04\0\x07monitor\x01\
+\x03\x01j\x01\x7f\x01\x01\x01@\x01\x07addresss\0\x04\x04\0\x09demonitor\x01\x05\x04\
+\0\x04link\x01\x03\x04\0\x06unlink\x01\x05\x03\0\x1fvillage:agent/supervision@0.\
+1.0\x05\x20\x04\07village:agent/sdk-with-all-of-its-exports-removed@0.1.0\x04\0\x0b\
+)\x01\0#sdk-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cproce\
+ssed-by\x02\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -13,4 +13,5 @@ pub(crate) mod model;
 pub(crate) mod poll;
 pub(crate) mod random;
 pub(crate) mod state;
+pub(crate) mod supervision;
 pub(crate) mod tasks;
