@@ -1,5 +1,6 @@
 //! An agent, as those who send to it see it.
 
+use crate::blow::{Blows, Fell};
 use crate::books::Books;
 use crate::care::{Care, Pulse};
 use crate::door::{Desk, Door, Mailbox, Origin, Refusal};
@@ -23,6 +24,9 @@ pub trait Lasting: Guest {
 
     /// What the turn under way has read, if that is kept, with what came of it. Empty if it isn't.
     fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &Error>) -> Vec<u8>;
+
+    /// The agents that wait for each other, this one first, if the turn whose deadline struck waited in a ring of asks.
+    fn ring(&mut self) -> Vec<String>;
 }
 
 /// What an agent is made of.
@@ -53,6 +57,8 @@ pub struct Spec<T: Guest> {
     pub data: Data<T>,
     /// Kept for as long as the version may have an instance.
     pub keep: Keep,
+    /// Has others told when it breaks.
+    pub fell: Fell,
 }
 
 /// Makes the state of a new instance, which is counted on what it is given.
@@ -151,11 +157,13 @@ impl Agent {
         let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
         let (limit, mailbox, version) = (deadline.clone(), spec.mailbox.clone(), spec.version.clone());
         let (pulse, idle) = (Arc::<Pulse>::default(), spec.care.idle);
-        let beats = pulse.clone();
-        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders, beats));
+        let blows = Arc::<Blows>::default();
+        let (beats, falls) = (pulse.clone(), blows.clone());
+        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders, (beats, falls)));
         let waiting = mailbox.messages.clone();
         let versions = Versions::new(helm, task.clone(), workers.clone(), waiting, deadline.clone(), version);
-        (Agent { door: Door::new(work, task.clone(), mailbox, pulse.clone()), task, deadline, pulse, idle }, versions)
+        let door = Door::new(work, task.clone(), mailbox, pulse.clone(), blows);
+        (Agent { door, task, deadline, pulse, idle }, versions)
     }
 
     /// The way to it.

@@ -1,6 +1,7 @@
 //! Looking after an agent that breaks too often, has lived long, or has nothing to do.
 
 use crate::agent::{Answer, Error, Lasting};
+use crate::blow::Broke;
 use crate::door::Origin;
 use crate::event::Event;
 use crate::live::{Handed, Life, secure};
@@ -72,7 +73,7 @@ impl Breaker {
     }
 
     /// A turn broke at `now`; answers how long the agent is left alone, if it is.
-    fn broke(&mut self, care: &Care, now: u64) -> Option<Duration> {
+    pub(crate) fn broke(&mut self, care: &Care, now: u64) -> Option<Duration> {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         self.faults.push_back(now);
         let old = now.saturating_sub(nanos(care.within));
@@ -88,6 +89,12 @@ impl Breaker {
         self.faults.clear();
         self.until = now.saturating_add(nanos(pause));
         Some(pause)
+    }
+
+    /// Nothing is handled for a while, whatever it was that broke.
+    pub(crate) fn hold(&mut self, pause: Duration, now: u64) {
+        let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.until = self.until.max(now.saturating_add(pause));
     }
 
     /// A turn did not break.
@@ -106,18 +113,20 @@ pub(crate) struct PutAway {
 }
 
 impl<T: Lasting> Life<T> {
-    /// Notes whether a turn broke. Only an agent whose messages wait somewhere can be left alone.
+    /// Notes whether a turn broke. Only an agent whose messages wait somewhere can be left alone for that.
     pub(crate) fn watch(&mut self, answer: &Answer) {
         self.turns = self.turns.saturating_add(1);
         self.pulse.last.store(self.ended, Relaxed);
-        let Some(books) = &self.spec.books else { return };
         let fault = match &answer.outcome {
-            Err(Error::Broke(Fault::Stopped | Fault::Refused { .. })) => return,
+            Err(Error::Broke(Fault::Stopped | Fault::Refused { .. } | Fault::Linked { .. })) => return,
             Err(Error::Broke(fault)) => fault,
             _ => return self.breaker.held(),
         };
         self.pulse.faults.fetch_add(1, Relaxed);
+        self.broke = Some(Broke { kind: Some(fault.kind()), pause: None });
+        let Some(books) = &self.spec.books else { return };
         let Some(pause) = self.breaker.broke(&self.spec.care, clock::now()) else { return };
+        self.broke = Some(Broke { kind: Some(fault.kind()), pause: Some(pause) });
         let what = format!("{{\"millis\":{},\"fault\":\"{}\"}}", pause.as_millis(), fault.kind());
         let (agent, by) = (self.spec.name.to_string(), "village".into());
         // Nobody waits for it: it says what happened, and nothing depends on it.

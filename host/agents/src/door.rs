@@ -1,6 +1,7 @@
 //! The way to an agent: those who have its door can send it messages, and learn what came of them.
 
 use crate::agent::{Answer, Error};
+use crate::blow::{Blow, Blows};
 use crate::books::Books;
 use crate::care::Pulse;
 use crate::event::Event;
@@ -37,7 +38,7 @@ pub struct Mailbox {
 }
 
 /// Is told when a message is kept, or why it can't be.
-pub type Told = Box<dyn FnOnce(Result<(), store::Error>) + Send>;
+pub type Accepted = Box<dyn FnOnce(Result<(), store::Error>) + Send>;
 
 /// The way to an agent. It does not keep the agent alive.
 #[derive(Clone)]
@@ -46,6 +47,7 @@ pub struct Door {
     task: Arc<Task>,
     mailbox: Mailbox,
     pulse: Arc<Pulse>,
+    blows: Arc<Blows>,
 }
 
 /// Room in a mailbox for one message.
@@ -134,8 +136,23 @@ pub(crate) fn size(message: &Message) -> u64 {
 }
 
 impl Door {
-    pub(crate) fn new(work: mpsc::UnboundedSender<Work>, task: Arc<Task>, mailbox: Mailbox, pulse: Arc<Pulse>) -> Door {
-        Door { work, task, mailbox, pulse }
+    pub(crate) fn new(
+        work: mpsc::UnboundedSender<Work>,
+        task: Arc<Task>,
+        mailbox: Mailbox,
+        pulse: Arc<Pulse>,
+        blows: Arc<Blows>,
+    ) -> Door {
+        Door { work, task, mailbox, pulse, blows }
+    }
+
+    /// Has the agent begin anew because of another one: its instance goes before anything else is handled, and a turn under
+    /// way ends.
+    pub fn strike(&self, blow: Blow) {
+        self.blows.add(blow);
+        // One that has nothing to do sees to it now; one that has ended need not.
+        let _ = self.put(Work::Struck);
+        self.task.reconsider();
     }
 
     /// Room for a message, kept until it is sent or the place is dropped.
@@ -157,7 +174,14 @@ impl Door {
 
     /// Keeps a message from outside for the agent `to`, which this is the door of, and sends it when it is kept. `kept` is
     /// told then, before anything can come of it.
-    pub fn post(&self, books: &Books, to: &str, message: Message, desk: Desk, kept: Told) -> Result<String, Refusal> {
+    pub fn post(
+        &self,
+        books: &Books,
+        to: &str,
+        message: Message,
+        desk: Desk,
+        kept: Accepted,
+    ) -> Result<String, Refusal> {
         let (number, message, place, mut change) = self.accept(books, to, message)?;
         let (id, door) = (message.id.clone(), self.clone());
         change.put(&MAIL, (to, number), &Mail::of(&message));
@@ -175,7 +199,14 @@ impl Door {
 
     /// The same for somebody who waits for what comes of it, and to whom it says little that it is kept: an agent that has
     /// nothing else to do handles it at once, and if that is soon done, message and outcome are kept together.
-    pub fn call(&self, books: &Books, to: &str, message: Message, desk: Desk, kept: Told) -> Result<String, Refusal> {
+    pub fn call(
+        &self,
+        books: &Books,
+        to: &str,
+        message: Message,
+        desk: Desk,
+        kept: Accepted,
+    ) -> Result<String, Refusal> {
         if self.mailbox.messages.used() > 0 || self.pulse.busy.load(Relaxed) {
             return self.post(books, to, message, desk, kept);
         }

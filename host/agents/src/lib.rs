@@ -5,10 +5,12 @@
 //! its sender is told so, and what a turn does takes effect together with the message's end, in one change.
 
 mod agent;
+mod blow;
 mod books;
 mod care;
 mod door;
 mod event;
+pub mod kin;
 mod live;
 mod mail;
 mod queue;
@@ -17,9 +19,10 @@ mod settle;
 pub mod swap;
 
 pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
+pub use blow::{Blow, Broke, Fell, Told};
 pub use books::{Books, Strays, question};
 pub use care::Care;
-pub use door::{Desk, Door, Mailbox, Origin, Place, Refusal, Told};
+pub use door::{Accepted, Desk, Door, Mailbox, Origin, Place, Refusal};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};
 pub use mail::raw;
 pub use mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded, TIMERS, Timer};

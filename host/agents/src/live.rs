@@ -1,8 +1,9 @@
 //! An agent's life: one message after the other.
 
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
+use crate::blow::{Blows, Broke};
 use crate::care::{Breaker, Pulse, PutAway};
-use crate::door::{Desk, Origin, Place, Told};
+use crate::door::{Accepted, Desk, Origin, Place};
 use crate::mail::{MAIL, Mail};
 use crate::queue::Queue;
 use crate::settle::Tally;
@@ -27,6 +28,8 @@ pub(crate) enum Work {
     Obey,
     /// It has had nothing to do for long.
     Rest,
+    /// Something has befallen it because of another agent.
+    Struck,
 }
 
 /// A message that was accepted.
@@ -46,7 +49,7 @@ pub(crate) struct Fresh {
     /// What accepts it, but for the message itself.
     pub(crate) change: Change,
     /// To be told when that is kept.
-    pub(crate) kept: Told,
+    pub(crate) kept: Accepted,
 }
 
 /// Handles what arrives, until nobody can send any more or the agent is stopped.
@@ -56,7 +59,7 @@ pub(crate) async fn live<T: Lasting>(
     deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::UnboundedReceiver<Work>,
     orders: Orders<T>,
-    pulse: Arc<Pulse>,
+    (pulse, blows): (Arc<Pulse>, Arc<Blows>),
 ) {
     let mut life = Life {
         orders,
@@ -72,6 +75,8 @@ pub(crate) async fn live<T: Lasting>(
         asleep: None,
         turns: 0,
         pulse,
+        blows,
+        broke: None,
     };
     if !life.find().await {
         return;
@@ -87,6 +92,7 @@ pub(crate) async fn live<T: Lasting>(
                 life.obey().await;
             }
             Work::Rest => life.put_away().await,
+            Work::Struck => life.suffer(),
         }
         life.task.give_way(life.ended).await;
     }
@@ -111,6 +117,9 @@ pub(crate) struct Life<T: Lasting> {
     /// Turns that this instance has had.
     pub(crate) turns: u32,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) blows: Arc<Blows>,
+    /// That the turn under way broke, until others are told.
+    pub(crate) broke: Option<Broke>,
 }
 
 /// The messages that waited in the store when this life began. They may come through the door as well.
@@ -142,6 +151,7 @@ impl<T: Lasting> Life<T> {
             if self.task.stopping() {
                 return None;
             }
+            self.suffer();
             if self.orders.flag().load(Acquire) {
                 return Some(Work::Obey);
             }
@@ -235,12 +245,15 @@ impl<T: Lasting> Life<T> {
         let (memory, before) = (self.spec.memory.clone(), self.used());
         memory.take_peak();
         let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.clone());
-        let asleep = &mut self.asleep;
+        let (asleep, blows) = (&mut self.asleep, &self.blows);
         let turn = {
             let mut turn = pin!(turn(&self.task, limit, self.ended, async |until| {
-                let instance = ready(instance, spec, asleep).await?;
-                instance.data().begin(Begin { message: lasts.then_some(&*message), again, until, chunks });
-                instance.handle(message).await?.map_err(Error::Failed)
+                let work = async {
+                    let instance = ready(instance, spec, asleep).await?;
+                    instance.data().begin(Begin { message: lasts.then_some(&*message), again, until, chunks });
+                    instance.handle(message).await?.map_err(Error::Failed)
+                };
+                blows.amid(work).await
             }));
             let first = match fresh {
                 Some(_) => std::future::poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await,
@@ -258,7 +271,7 @@ impl<T: Lasting> Life<T> {
         let slice = ended.saturating_sub(turn.begun.max(self.task.polled()));
         let outcome: Result<Reply, Error> = match turn.outcome {
             Ok(outcome) => outcome,
-            Err(interrupted) => Err(Error::Broke(fault(interrupted, limit))),
+            Err(interrupted) => Err(Error::Broke(self.interrupted(interrupted, limit))),
         };
         // What ran since the last slice is charged when this one ends.
         let after = self.used();
@@ -271,6 +284,14 @@ impl<T: Lasting> Life<T> {
         self.pulse.awake.store(true, Relaxed);
         self.watch(&answer);
         answer
+    }
+
+    /// Why the guest's part of a turn was broken off.
+    fn interrupted(&mut self, interrupted: Interrupted, limit: Duration) -> Fault {
+        match (fault(interrupted, limit), &mut self.instance) {
+            (Fault::Deadline { limit, .. }, Some(instance)) => Fault::Deadline { limit, ring: instance.data().ring() },
+            (fault, _) => fault,
+        }
     }
 
     /// Nanoseconds that were ever charged: of the CPU, of that beside the guest, and of the graphics processor.
@@ -374,7 +395,7 @@ async fn ready<'a, T: Lasting>(
 
 fn fault(interrupted: Interrupted, limit: Duration) -> Fault {
     match interrupted {
-        Interrupted::Deadline => Fault::Deadline { limit },
+        Interrupted::Deadline => Fault::Deadline { limit, ring: Vec::new() },
         Interrupted::Stopped => Fault::Stopped,
     }
 }

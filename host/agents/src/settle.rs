@@ -2,9 +2,9 @@
 
 use crate::agent::{Answer, Error, Lasting};
 use crate::books::Books;
-use crate::door::{Desk, Origin, Place, Told, size};
+use crate::door::{Accepted, Desk, Origin, Place, size};
 use crate::event::{self, Did, Entry, Event, Outcome, Then, Used};
-use crate::live::{Fresh, Handed, Life};
+use crate::live::{Fresh, Handed, Life, secure};
 use crate::mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded};
 use runtime::{Message, Reply, clock};
 use std::sync::Arc;
@@ -102,6 +102,9 @@ impl<T: Lasting> Life<T> {
 
     async fn deal_in_memory(&mut self, mut handed: Handed) {
         let answer = self.handle(&mut handed).await;
+        if let Some(broke) = self.broke.take() {
+            self.tell_of(broke);
+        }
         let Handed { message, place, desk, .. } = handed;
         match (&answer.outcome, &mut self.instance) {
             (Ok(_), Some(instance)) => {
@@ -129,7 +132,7 @@ impl<T: Lasting> Life<T> {
         let Some(instance) = &mut self.instance else { return };
         let (mut change, told) = accepting(&mut handed);
         let did = instance.data().record(&mut change);
-        if handed.origin == Origin::Memory && did.nothing() {
+        if handed.origin == Origin::Memory && did.nothing() && change.is_empty() {
             instance.data().commit();
             self.count(books, &answer);
             return handed.desk.deliver(answer);
@@ -201,8 +204,10 @@ impl<T: Lasting> Life<T> {
         let record = self.instance.as_mut().map(|instance| instance.data().recorded(&handed.message, Err(error)));
         // Memory is a cache: what a failed turn left there is not to be trusted.
         self.instance = None;
+        let broke = self.broke.take();
         let Origin::Kept(number) = handed.origin else {
             self.count(books, &answer);
+            broke.into_iter().for_each(|broke| self.tell_of(broke));
             return handed.desk.deliver(answer);
         };
         // An agent that is stopped has not failed: the message waits for its next life, if it was accepted.
@@ -211,6 +216,10 @@ impl<T: Lasting> Life<T> {
                 None => handed.desk.deliver(answer),
                 Some(_) => {}
             };
+        }
+        if matches!(error, Error::Broke(runtime::Fault::Linked { .. })) {
+            secure(&self.spec, &handed.message, handed.origin, &mut handed.fresh);
+            return self.spare(books, handed, answer, number).await;
         }
         handed.again = true;
         let retry = self.spec.retry;
@@ -241,7 +250,11 @@ impl<T: Lasting> Life<T> {
         let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
+        let heard = broke.map(|broke| (self.spec.fell)(&broke, &mut change));
         let done = books.store().commit(change).await;
+        if let (Ok(_), Some(heard)) = (&done, heard) {
+            heard();
+        }
         if told.is_some() {
             let refused = done.is_err();
             tell(told, done.as_ref().map(drop).map_err(store::Error::clone));
@@ -263,7 +276,7 @@ impl<T: Lasting> Life<T> {
         }
     }
 
-    fn entry(&self, message: &Message, outcome: Outcome, answer: &Answer, did: Did) -> Entry {
+    pub(crate) fn entry(&self, message: &Message, outcome: Outcome, answer: &Answer, did: Did) -> Entry {
         Entry {
             agent: self.spec.name.to_string(),
             version: *self.spec.version.digest().as_bytes(),
@@ -315,14 +328,14 @@ impl Tally {
 }
 
 /// The change that ends a message: with what accepts it, if that is not kept yet, and who is told of that.
-fn accepting(handed: &mut Handed) -> (Change, Option<Told>) {
+fn accepting(handed: &mut Handed) -> (Change, Option<Accepted>) {
     match handed.fresh.take() {
         Some(Fresh { change, kept }) => (change, Some(kept)),
         None => (Change::new(), None),
     }
 }
 
-fn tell(told: Option<Told>, kept: Result<(), store::Error>) {
+fn tell(told: Option<Accepted>, kept: Result<(), store::Error>) {
     if let Some(told) = told {
         told(kept);
     }

@@ -92,7 +92,7 @@ fn failed_status(failed: &Failed) -> StatusCode {
             FailureKind::Internal => StatusCode::BAD_GATEWAY,
         },
         Failed::Broke(Fault::Deadline { .. }) => StatusCode::GATEWAY_TIMEOUT,
-        Failed::Broke(Fault::Refused { .. } | Fault::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+        Failed::Broke(Fault::Refused { .. } | Fault::Stopped | Fault::Linked { .. }) => StatusCode::SERVICE_UNAVAILABLE,
         Failed::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Failed::Broke(_) | Failed::NoRoom => StatusCode::BAD_GATEWAY,
     }

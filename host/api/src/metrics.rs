@@ -124,6 +124,8 @@ mod tests {
             name: name.into(),
             state: Doing::Awake,
             health: Health::Well,
+            faults: 0,
+            left_alone_ms: 0,
             digest: String::new(),
             group: None,
             grants: Vec::new(),

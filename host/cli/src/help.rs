@@ -36,6 +36,11 @@ village.toml, every part of it optional:
   cpu = \"50%\"
   memory = \"256MiB\"
 
+  [groups.workers.supervision]             who begins anew when one of them breaks: one-for-one, one-for-all,
+  strategy = \"one-for-all\"                or rest-for-one; after more than so many breaks in so long all of
+  restarts = 3                             them are left alone for a while
+  within = \"10s\"
+
   [[agents]]                               deployed if there is none of that name
   component = \"navigator\"
   group = \"workers\"
@@ -58,7 +63,8 @@ values that they have for `village up`. There is one agent of a name.";
 
 pub(crate) const PS: &str = "\
 State: awake (it is there), asleep (it is made when a message comes), stopped (until it is started), failed (it could not
-be made; a message tries again). Health: well, broke (its last turn did), failing (three and more in a row).
+be made; a message tries again). Health: well, broke (its last turn did), failing (three and more in a row),
+left-alone (it broke too often, and handles nothing for a while).
 A field of a budget is shown as used/limit.";
 
 pub(crate) const LOGS: &str = "\

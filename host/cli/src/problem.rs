@@ -115,6 +115,7 @@ impl From<Fault> for Problem {
 /// What to do about a limit that was met.
 fn advice(fault: &Fault) -> &'static str {
     match fault {
+        Fault::Deadline { ring, .. } if !ring.is_empty() => "; one of them must tell another instead of asking it",
         Fault::Deadline { .. } => {
             "; if it is no endless loop, give it longer: `deadline` under [budget] in agent.toml, or --budget deadline=…"
         }

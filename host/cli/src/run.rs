@@ -70,13 +70,10 @@ pub(crate) async fn settle(host: &Host, sources: &[Source]) -> Result<Vec<Agent>
     let mut agents = Vec::new();
     for source in sources {
         let version = load(host, source).await?;
-        agents.push(host.start_as(
-            source.name().unwrap_or_default(),
-            &version,
-            source.budget(),
-            source.grants(),
-            None,
-        )?);
+        let name = source.name().unwrap_or_default();
+        let agent = host.start_as(name, &version, source.budget(), source.grants(), None)?;
+        agent.supervise(source.supervision());
+        agents.push(agent);
     }
     Ok(agents)
 }
@@ -129,7 +126,7 @@ pub(crate) fn fields(texts: &[String]) -> Result<Vec<(String, String)>, Problem>
 /// One component, and how it is to be run.
 pub(crate) struct Job<'a> {
     pub(crate) options: &'a Run,
-    source: &'a Source,
+    pub(crate) source: &'a Source,
     pub(crate) version: &'a Version,
     pub(crate) budget: Budget,
     pub(crate) grants: Grants,
@@ -147,6 +144,7 @@ impl Job<'_> {
             Some(name) => host.start_as(name, version, budget, grants, None)?,
             None => host.start(version, budget, grants, None)?,
         };
+        agent.supervise(self.source.supervision());
         let card = match agent.describe().await? {
             Ok(card) => card,
             Err(fault) => return Err(Problem::from(fault).beside(self.known(&agent, None, None))),

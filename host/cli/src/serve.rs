@@ -15,6 +15,7 @@ const PACE: Duration = Duration::from_millis(200);
 impl Job<'_> {
     pub(crate) async fn serve(self, host: &Host, address: SocketAddr) -> Result<ExitCode, Problem> {
         let agent = host.start(self.version, self.budget, self.grants, None)?;
+        agent.supervise(self.source.supervision());
         let listening = tokio::net::TcpListener::bind(address).await;
         let listener = listening.map_err(|error| Problem::new("listen", format!("{address}: {error}")))?;
         let bound = listener.local_addr().map_err(|error| Problem::new("listen", format!("{address}: {error}")))?;

@@ -59,6 +59,11 @@ impl Source {
         self.manifest.as_ref().map(|(_, manifest)| manifest.name.as_str())
     }
 
+    /// How it looks after those that it creates, if its manifest says so.
+    pub(crate) fn supervision(&self) -> Option<guest::Supervision> {
+        self.manifest.as_ref().and_then(|(_, manifest)| manifest.supervision)
+    }
+
     /// Its manifest's text, and where that lies.
     pub(crate) fn manifest_text(&self) -> Result<Option<(String, PathBuf)>, Problem> {
         let Some((path, _)) = &self.manifest else { return Ok(None) };

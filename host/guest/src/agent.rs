@@ -5,12 +5,14 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Row};
+use crate::kin;
 use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
+use agents::kin::Supervision;
 use agents::swap::Versions;
-use agents::{Answer, Books, Care, Desk, Door, Error, Refusal, Retry, Spec, Told};
+use agents::{Accepted, Answer, Books, Care, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::{Card, Fault, Message, Quota};
@@ -21,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// How a door takes a message that is to be kept.
-type Way = fn(&Door, &Books, &str, Message, Desk, Told) -> Result<String, Refusal>;
+type Way = fn(&Door, &Books, &str, Message, Desk, Accepted) -> Result<String, Refusal>;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
@@ -93,7 +95,7 @@ impl Agent {
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
         let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record, care));
         let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
-        let (behind, first) = (standing.clone(), version.clone());
+        let (behind, falls, first) = (standing.clone(), standing.clone(), version.clone());
         let spec = Spec {
             name: known,
             books,
@@ -108,6 +110,7 @@ impl Agent {
             mailbox: accounts.mailbox.clone(),
             data: Box::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),
             keep: Box::new(place),
+            fell: Box::new(move |broke, change| kin::fell(&falls, broke, change)),
         };
         let (inner, versions) = agents::Agent::start(&house.spawner, spec);
         Ok(Agent { inner, standing, versions, second: Mutex::default(), retires: OnceLock::new(), row })
@@ -165,7 +168,7 @@ impl Agent {
         let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
         let (desk, answered) = Desk::caller();
         let (tell, kept) = oneshot::channel();
-        let done: Told = Box::new(move |done| drop(tell.send(done)));
+        let done: Accepted = Box::new(move |done| drop(tell.send(done)));
         let id = send(self.inner.door(), books, &self.standing.name, message, desk, done)?;
         kept.await.map_err(|_| Refusal::Stopped)??;
         Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
@@ -268,6 +271,11 @@ impl Agent {
     /// What it may use.
     pub fn budget(&self) -> Budget {
         *self.standing.accounts.budget.lock()
+    }
+
+    /// Says how those that it creates are looked after, for as long as it lives; none if nobody says.
+    pub fn supervise(&self, plan: Option<Supervision>) {
+        self.standing.house.kin.plan(&self.standing.name, plan);
     }
 
     /// Stops it, in the midst of a turn if need be.

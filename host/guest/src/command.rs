@@ -79,7 +79,7 @@ impl Host {
         let receipt = agents::Receipt { cpu, gpu, wall: turn.wall(), memory: accounts.memory.take_peak() };
         let outcome = match turn.outcome {
             Ok(outcome) => outcome,
-            Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline }),
+            Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline, ring: Vec::new() }),
             Err(Interrupted::Stopped) => Err(Fault::Stopped),
         };
         let usage = accounts.usage(receipt.wall);

@@ -209,6 +209,10 @@ impl Lasting for Ctx {
         let record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
         record.bytes()
     }
+
+    fn ring(&mut self) -> Vec<String> {
+        self.standing.waits.broken(self.until).map(|ring| ring.to_vec()).unwrap_or_default()
+    }
 }
 
 impl Ctx {

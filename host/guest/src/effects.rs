@@ -1,8 +1,10 @@
 //! What a turn will have done to others once it ends well: messages told, agents created and let go.
 
 use crate::house::millis;
+use crate::kin;
 use crate::standing::{CHILDREN, Child, Later, Standing};
 use crate::tape::Bytes;
+use agents::kin::{BIRTHS, Tie, What};
 use agents::{Desk, Did, Door, MAIL, Mail, Origin, Place, TIMERS, Timer};
 use runtime::{Held, Message};
 use std::sync::Arc;
@@ -16,6 +18,10 @@ pub(crate) struct Effects {
     recalled: Vec<Later>,
     born: Vec<(String, Child)>,
     retired: Vec<String>,
+    /// Ties that are made, with what they count as, and those that are undone; in order.
+    ties: Vec<(Tie, String, Option<Held>)>,
+    /// Who is told that those it let go are there no more.
+    farewells: Vec<agents::Told>,
     /// In a turn that is run again: what it would have told.
     pub(crate) pretended: Vec<(String, String, Bytes)>,
     /// How many agents the turn has asked.
@@ -36,8 +42,27 @@ pub(crate) struct Told {
 
 impl Effects {
     pub(crate) fn new(standing: Arc<Standing>) -> Effects {
-        let (told, later, recalled, born, retired) = Default::default();
-        Effects { standing, told, later, recalled, born, retired, pretended: Vec::new(), asked: 0 }
+        let (told, later, recalled, born, retired, ties) = Default::default();
+        let (farewells, pretended) = Default::default();
+        Effects { standing, told, later, recalled, born, retired, ties, farewells, pretended, asked: 0 }
+    }
+
+    /// Makes a tie, which counts as `held` until the turn has ended.
+    pub(crate) fn tie(&mut self, tie: Tie, to: String, held: Held) {
+        self.ties.push((tie, to, Some(held)));
+    }
+
+    /// Undoes one; answers whether there was one.
+    pub(crate) fn untie(&mut self, tie: Tie, to: String) -> bool {
+        let last = self.ties.iter().rev().find(|(known, other, _)| *known == tie && *other == to);
+        let there = match last {
+            Some((_, _, made)) => made.is_some(),
+            None => self.standing.house.kin.has(&tie, &self.standing.name, &to),
+        };
+        if there {
+            self.ties.push((tie, to, None));
+        }
+        there
     }
 
     pub(crate) fn tell(&mut self, told: Told) {
@@ -108,11 +133,14 @@ impl Effects {
             change.delete(&TIMERS, (own, number));
         }
         for (address, child) in &self.born {
-            change.put(&CHILDREN, address, &child.born(millis()));
+            change.put(&CHILDREN, address, &child.born(millis())).put(&BIRTHS, address, &child.place);
         }
+        self.farewells.clear();
         for address in &self.retired {
             self.standing.house.forget(address, change);
+            self.farewells.push(self.standing.house.gone(address, &What::Removed, change));
         }
+        self.record_ties(change);
         let now = self.told.iter().map(|told| (told.to.clone(), told.id.clone()));
         let later = self.later.iter().map(|later| (later.to.clone(), later.id.clone()));
         Did {
@@ -142,6 +170,9 @@ impl Effects {
         for (address, child) in self.born.drain(..) {
             self.standing.adopt(address, child);
         }
+        // Those that are created now can be tied, and those that were let go no more.
+        self.commit_ties();
+        self.farewells.drain(..).for_each(|farewell| farewell());
         for Told { door, place, mut message, number, to, .. } in self.told.drain(..) {
             match number {
                 Some(number) => self.standing.house.hand_over(&door, place, message, &to, number),
@@ -156,6 +187,36 @@ impl Effects {
             self.standing.post(later);
         }
         self.recalled.clear();
+    }
+}
+
+impl Effects {
+    fn record_ties(&self, change: &mut Change) {
+        if self.standing.books.is_none() {
+            return;
+        }
+        let own = &self.standing.name;
+        for (tie, to, made) in &self.ties {
+            match made {
+                Some(_) => kin::keep(tie, own, to, change),
+                None => kin::lose(tie, own, to, change),
+            }
+            kin::note(kin::word(tie, made.is_some()), own, own, &serde_json::json!({ "agent": to }), change);
+        }
+    }
+
+    fn commit_ties(&mut self) {
+        let (own, all) = (&self.standing.name, &self.standing.house.kin);
+        let changed = !self.ties.is_empty();
+        for (tie, to, made) in self.ties.drain(..) {
+            match made {
+                Some(_) => all.tie(&tie, own, &to),
+                None => all.untie(&tie, own, &to),
+            }
+        }
+        if changed {
+            self.standing.count_ties();
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::network::Network;
 use crate::roll::Enrolment;
 use crate::secrets::{self, Secrets};
 use crate::standing::Standing;
-use agents::Books;
+use agents::kin::{PLANS, Supervision, What, head_of_group};
+use agents::{Books, Told};
 use base::{Budget, Group};
 use kernels::Backend;
 use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
@@ -299,6 +300,48 @@ impl Host {
     /// Keeps an agent no longer; answers whether there was one. What it did stays in the store.
     pub fn expel(&self, name: &str) -> bool {
         self.house.roll.remove(name)
+    }
+
+    /// Says how what an agent creates is looked after, and keeps that where there is a store; none if nobody says.
+    pub fn supervise(
+        &self,
+        name: &str,
+        plan: Option<Supervision>,
+    ) -> impl Future<Output = Result<(), store::Error>> + Send + use<> {
+        self.house.kin.plan(name, plan);
+        let mut change = Change::new();
+        match plan {
+            Some(plan) => change.put(&PLANS, name, &plan),
+            None => change.delete(&PLANS, name),
+        };
+        let done = self.house.books.as_ref().map(|books| books.store().commit(change));
+        async move {
+            match done {
+                Some(done) => done.await.map(drop),
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// Says how the agents of a group are looked after that [`Host::join_group`] names.
+    pub fn supervise_group(&self, group: &str, plan: Supervision) {
+        self.house.kin.plan(&head_of_group(group), Some(plan));
+    }
+
+    /// Counts an agent among those that are looked after together; `place` orders them.
+    pub fn join_group(&self, group: &str, name: &str, place: u64) {
+        self.house.kin.join(&head_of_group(group), name, place);
+    }
+
+    /// Adds to `change` that those are told who watch an agent that is stopped. What it answers is to be called once that is
+    /// kept.
+    pub fn tell_stopped(&self, name: &str, change: &mut Change) -> Told {
+        self.house.gone(name, &What::Stopped, change)
+    }
+
+    /// The same of one that is removed. Whatever is tied to it goes.
+    pub fn tell_removed(&self, name: &str, change: &mut Change) -> Told {
+        self.house.gone(name, &What::Removed, change)
     }
 
     /// Adds to `change` that nothing of an agent is kept any more.

@@ -3,10 +3,12 @@
 use crate::compute::Compute;
 use crate::ctx::Ctx;
 use crate::host::{Error, Version};
+use crate::kin;
 use crate::network::Network;
 use crate::roll::Roll;
-use crate::standing::CHILDREN;
+use crate::standing::{CHILDREN, Standing};
 use crate::state::{STATE, TOTALS, WORKSPACE};
+use agents::kin::{BIRTHS, Kin};
 use agents::{Books, DEAD, Desk, Door, MAIL, Origin, Place, TIMERS};
 use base::Digest;
 use parking_lot::Mutex;
@@ -31,10 +33,18 @@ pub(crate) struct House {
     /// What lasts; none if everything goes with this host.
     pub(crate) books: Option<Arc<Books>>,
     pub(crate) roll: Roll,
-    doors: Mutex<HashMap<String, Door>>,
+    /// Who falls with whom, and who is told.
+    pub(crate) kin: Kin,
+    listed: Mutex<HashMap<String, Listed>>,
     versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
     numbers: AtomicU64,
     born: u64,
+}
+
+/// An agent that others find by its name.
+struct Listed {
+    door: Door,
+    standing: Weak<Standing>,
 }
 
 /// There is an agent of that name.
@@ -54,7 +64,8 @@ impl House {
         books: Option<Arc<Books>>,
     ) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
-        let (doors, versions) = (Mutex::default(), Mutex::default());
+        let kin = books.as_deref().map(kin::load).unwrap_or_default();
+        let (listed, versions) = (Mutex::default(), Mutex::default());
         Arc::new(House {
             spawner,
             io,
@@ -63,7 +74,8 @@ impl House {
             network,
             books,
             roll: Roll::default(),
-            doors,
+            kin,
+            listed,
             versions,
             numbers: AtomicU64::new(1),
             born: millis(),
@@ -82,14 +94,12 @@ impl House {
 
     /// The way to the agent `name`, which is made now if it has to be.
     pub(crate) fn door(self: &Arc<House>, name: &str) -> Result<Option<Door>, Error> {
-        let open = self.doors.lock().get(name).cloned();
+        let open = self.listed_door(name);
         match open {
             Some(door) => Ok(Some(door)),
             None => match (self.roll.door(self, name)?, name.split_once('/')) {
                 // What an agent created begins with it.
-                (None, Some((parent, _))) if self.roll.wake(self, parent)?.is_some() => {
-                    Ok(self.doors.lock().get(name).cloned())
-                }
+                (None, Some((parent, _))) if self.roll.wake(self, parent)?.is_some() => Ok(self.listed_door(name)),
                 (door, _) => Ok(door),
             },
         }
@@ -102,18 +112,52 @@ impl House {
         }
     }
 
-    pub(crate) fn list(&self, name: &str, door: Door) -> Result<(), Taken> {
-        match self.doors.lock().entry(name.into()) {
+    fn listed_door(&self, name: &str) -> Option<Door> {
+        self.listed.lock().get(name).map(|listed| listed.door.clone())
+    }
+
+    /// The way to an agent that others find by its name now, and its standing.
+    pub(crate) fn listed(&self, name: &str) -> Option<(Door, Weak<Standing>)> {
+        let listed = self.listed.lock().get(name).map(|listed| (listed.door.clone(), listed.standing.clone()));
+        listed.or_else(|| self.roll.present(name))
+    }
+
+    /// Whether the agent `name` may send to `other`; none if it has to be made to know that.
+    pub(crate) fn reached(&self, name: &str, other: &str) -> Option<bool> {
+        match self.standing(name) {
+            Some(standing) => Some(standing.reaches(other)),
+            None => self.roll.grants(name).map(|grants| {
+                let own = other.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+                grants.reaches(other) || (grants.spawn && own)
+            }),
+        }
+    }
+
+    /// Whether there is an agent of that name, awake or not.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.listed.lock().contains_key(name)
+            || self.roll.has(name)
+            || self.books.as_ref().is_some_and(|books| books.store().read().contains(&CHILDREN, name).unwrap_or(false))
+    }
+
+    /// The standing of an agent that others find by its name now.
+    pub(crate) fn standing(&self, name: &str) -> Option<Arc<Standing>> {
+        let (_, standing) = self.listed(name)?;
+        standing.upgrade()
+    }
+
+    pub(crate) fn list(&self, name: &str, door: Door, standing: &Arc<Standing>) -> Result<(), Taken> {
+        match self.listed.lock().entry(name.into()) {
             std::collections::hash_map::Entry::Occupied(_) => Err(Taken),
             std::collections::hash_map::Entry::Vacant(empty) => {
-                empty.insert(door);
+                empty.insert(Listed { door, standing: Arc::downgrade(standing) });
                 Ok(())
             }
         }
     }
 
     pub(crate) fn unlist(&self, name: &str) {
-        let door = self.doors.lock().remove(name);
+        let door = self.listed.lock().remove(name);
         // Dropped without the lock: what it leads to may go with it.
         drop(door);
     }
@@ -156,12 +200,16 @@ impl House {
 
     /// Adds to `change` that nothing is kept of an agent any more.
     pub(crate) fn forget(&self, agent: &str, change: &mut Change) {
-        if self.books.is_none() {
-            return;
+        let Some(books) = &self.books else { return };
+        // What it created goes with it, and what that created.
+        let own = books.store().read().scan(CHILDREN.starting(&format!("{agent}/")), None, usize::MAX);
+        let own = own.unwrap_or_default().into_iter().map(|(address, _)| address);
+        for name in own.chain([agent.to_string()]) {
+            let name = name.as_str();
+            change.delete(&CHILDREN, name).delete(&TOTALS, name).delete(&BIRTHS, name);
+            change.clear(STATE.under(name)).clear(WORKSPACE.under(name));
+            change.clear(MAIL.under(name)).clear(TIMERS.under(name)).clear(DEAD.under(name));
         }
-        change.delete(&CHILDREN, agent).delete(&TOTALS, agent);
-        change.clear(STATE.under(agent)).clear(WORKSPACE.under(agent));
-        change.clear(MAIL.under(agent)).clear(TIMERS.under(agent)).clear(DEAD.under(agent));
     }
 
     /// Remembers a version for as long as somebody has it.

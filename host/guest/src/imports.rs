@@ -17,6 +17,7 @@ mod model;
 mod random;
 mod state;
 pub(crate) mod streams;
+mod supervision;
 mod tasks;
 mod workspace;
 
@@ -45,6 +46,7 @@ pub(crate) mod bindings {
                 import village:agent/tasks@0.1.0;
                 import village:agent/ledger@0.1.0;
                 import village:agent/device@0.1.0;
+                import village:agent/supervision@0.1.0;
             }
         ",
         world: "village:host/imports",
@@ -79,7 +81,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
 
 fn village(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     use bindings::village::agent::{
-        agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, types, workspace,
+        agents, budget, device, kernels, ledger, log, memory, mesh, model, state, supervision, tasks, types, workspace,
     };
     types::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     log::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
@@ -93,7 +95,8 @@ fn village(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     kernels::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     tasks::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
     ledger::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
-    device::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)
+    device::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)?;
+    supervision::add_to_linker::<Ctx, HasSelf<Ctx>>(linker, |ctx| ctx)
 }
 
 /// WASI 0.2 as wasmtime has it, but for clocks, random and files, which are ours: they look at grants and budgets.
@@ -154,6 +157,7 @@ const VILLAGE: [&str; 13] = [
     "tasks",
     "ledger",
     "device",
+    "supervision",
 ];
 
 /// Interfaces of WASI; all of version 0.2.
@@ -208,7 +212,7 @@ pub(crate) fn grant_for(import: &str) -> Option<&'static str> {
         "village:agent/state" => "state",
         "village:agent/workspace" => "workspace",
         "village:agent/budget" => "budget",
-        "village:agent/agents" => "agents",
+        "village:agent/agents" | "village:agent/supervision" => "agents",
         "village:agent/mesh" => "mesh",
         "village:agent/model" => "model",
         "village:agent/memory" => "memory",

@@ -13,6 +13,7 @@ mod grants;
 mod host;
 mod house;
 mod imports;
+mod kin;
 mod log;
 mod manifest;
 mod narrow;
@@ -31,10 +32,12 @@ mod state;
 mod swap;
 mod tape;
 mod tensors;
+mod waits;
 mod workspace;
 
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};
+pub use agents::kin::{STRATEGIES, Strategy, Supervision};
 pub use agents::swap::{
     Carried, Event as SwapEvent, KEPT, Known, LONGEST, MOST_JUDGED, MOST_SHADOWED, Memory, Place as VersionPlace, Plan,
     Reason, Refused, Shadowed, Skills, Swap, Switch, Tried,
@@ -45,7 +48,7 @@ pub use ctx::Ctx;
 pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
 pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
-pub use manifest::{Error as ManifestError, Manifest};
+pub use manifest::{Error as ManifestError, Manifest, supervision::read as read_supervision};
 pub use replay::Replayed;
 pub use roll::Enrolment;
 pub use runtime::compiler::enter;

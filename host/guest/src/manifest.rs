@@ -1,7 +1,10 @@
 //! `agent.toml`: an agent's name, component, budget and grants.
 
+pub(crate) mod supervision;
+
 use crate::grants::{self, Grants};
 use crate::site::{AUTHORIZATION, Key, Site};
+use agents::kin::Supervision;
 use base::{Budget, BudgetError, nearest};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -18,6 +21,8 @@ pub struct Manifest {
     pub budget: Budget,
     /// What it may reach.
     pub grants: Grants,
+    /// How it looks after those that it creates, if it says so.
+    pub supervision: Option<Supervision>,
 }
 
 /// A manifest that can't be accepted.
@@ -32,7 +37,7 @@ pub struct Error {
     pub problem: String,
 }
 
-const TABLES: [&str; 3] = ["agent", "budget", "grants"];
+const TABLES: [&str; 4] = ["agent", "budget", "grants", "supervision"];
 const AGENT: [&str; 2] = ["name", "component"];
 
 type Problem = (usize, String);
@@ -56,7 +61,7 @@ impl Manifest {
 fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Problem> {
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
     let (mut name, mut component) = (None, None);
-    let mut grants = Grants::default();
+    let (mut grants, mut looks_after) = (Grants::default(), None);
     for (title, value) in document.get_ref() {
         let at = title.span().start;
         if !TABLES.contains(&title.get_ref().as_ref()) {
@@ -65,6 +70,10 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
         let DeValue::Table(table) = value.get_ref() else {
             return Err((at, format!("`{0}` is a table: write [{0}]", title.get_ref())));
         };
+        if title.get_ref() == "supervision" {
+            looks_after = Some(supervision::read(table)?);
+            continue;
+        }
         for (key, value) in table {
             let (at, field) = (key.span().start, key.get_ref().as_ref());
             match (title.get_ref().as_ref(), field) {
@@ -82,6 +91,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
         component: component.ok_or_else(|| missing("component = \"….wasm\""))?,
         budget,
         grants,
+        supervision: looks_after,
     })
 }
 

@@ -66,7 +66,7 @@ impl Host {
         let (now, missing, outcome) = match turn.outcome {
             Ok(Ok(seen)) => seen,
             Ok(Err(fault)) => broke(fault),
-            Err(Interrupted::Deadline) => broke(Fault::Deadline { limit: budget.deadline }),
+            Err(Interrupted::Deadline) => broke(Fault::Deadline { limit: budget.deadline, ring: Vec::new() }),
             Err(Interrupted::Stopped) => broke(Fault::Stopped),
         };
         Ok(Replayed { differs: differences(record, &now), missing, outcome, took })

@@ -5,13 +5,14 @@ use crate::agent::{Agent, Lasts};
 use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::house::House;
+use crate::standing::Standing;
 use agents::{Care, Door, Retry};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::Task;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What an agent is made of when it is wanted.
 #[derive(Clone)]
@@ -70,6 +71,18 @@ impl Roll {
         drop(all);
     }
 
+    /// Whether there is one of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.lock().contains_key(name)
+    }
+
+    /// What one of that name may reach.
+    pub(crate) fn grants(&self, name: &str) -> Option<Arc<Grants>> {
+        let entry = self.find(name)?;
+        let grants = entry.0.lock().enrolment.grants.clone();
+        Some(grants)
+    }
+
     fn find(&self, name: &str) -> Option<Arc<Enrolled>> {
         self.0.lock().get(name).cloned()
     }
@@ -77,6 +90,13 @@ impl Roll {
     /// It, if it lives.
     pub(crate) fn awake(&self, name: &str) -> Option<Arc<Agent>> {
         self.find(name)?.0.lock().agent.clone()
+    }
+
+    /// The way to it and its standing, if it lives.
+    pub(crate) fn present(&self, name: &str) -> Option<(Door, Weak<Standing>)> {
+        let entry = self.find(name)?;
+        let now = entry.0.lock();
+        now.agent.as_ref().map(|agent| (agent.door().clone(), Arc::downgrade(&agent.standing)))
     }
 
     /// All that live.

@@ -189,7 +189,9 @@ impl Server {
             exchange.problem = Some(error.to_string());
             match error {
                 Failed::Broke(Fault::Deadline { .. }) => StatusCode::GATEWAY_TIMEOUT,
-                Failed::Broke(Fault::Stopped | Fault::Refused { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+                Failed::Broke(Fault::Stopped | Fault::Linked { .. } | Fault::Refused { .. }) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             }
         })?;

@@ -5,7 +5,10 @@ use crate::agent::{Agent, Lasts};
 use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Taken, millis};
+use crate::kin::TIE;
 use crate::narrow;
+use crate::waits::Waits;
+use agents::kin::{BIRTHS, What};
 use agents::{Books, Care, Desk, Door, MAIL, Mail, Origin, Place, Refusal, Retry, TIMERS, Timer};
 use parking_lot::Mutex;
 use runtime::{Held, Message};
@@ -31,6 +34,10 @@ pub(crate) struct Standing {
     pub(crate) care: Care,
     /// Whether others find it by its name.
     listed: AtomicBool,
+    /// What its turn waits for.
+    pub(crate) waits: Waits,
+    /// What its ties to others count as.
+    tied: Mutex<Option<Held>>,
     children: Mutex<HashMap<String, Child>>,
     posted: Mutex<HashMap<String, Posted>>,
 }
@@ -43,6 +50,8 @@ pub(crate) struct Child {
     pub(crate) _one: Held,
     /// What it was asked for with.
     pub(crate) wanted: Wanted,
+    /// Its place among its parent's: those that came later have a higher one.
+    pub(crate) place: u64,
 }
 
 /// A child as it was asked for.
@@ -116,8 +125,23 @@ impl Standing {
         house: Arc<House>,
         (books, retry, record, care): (Option<Arc<Books>>, Retry, bool, Care),
     ) -> Arc<Standing> {
-        let (children, posted, listed) = (Mutex::default(), Mutex::default(), false.into());
-        Arc::new(Standing { name, grants, accounts, house, books, retry, record, care, listed, children, posted })
+        let (children, posted, tied, waits) = Default::default();
+        let listed = false.into();
+        Arc::new(Standing {
+            name,
+            grants,
+            accounts,
+            house,
+            books,
+            retry,
+            record,
+            care,
+            listed,
+            waits,
+            tied,
+            children,
+            posted,
+        })
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -149,6 +173,7 @@ impl Standing {
             }
         });
         child.agent.ends_with(retire.abort_handle());
+        self.house.kin.join(&self.name, &address, child.place);
         let before = self.children.lock().insert(address, child);
         drop(before);
     }
@@ -170,6 +195,7 @@ impl Standing {
             let message = mail.message();
             self.post(Later { id: message.id.clone(), number: Some(number), to, due, message, _held: held });
         }
+        self.count_ties();
         let own = format!("{}/", self.name);
         for (address, born) in read.scan(CHILDREN.starting(&own), None, usize::MAX).unwrap_or_default() {
             if address[own.len()..].contains('/') {
@@ -178,7 +204,8 @@ impl Standing {
             }
             let lifetime = Duration::from_millis(born.until.saturating_sub(millis()));
             // One that can't be made stays in the store, and is tried again with its parent's next life.
-            if let Ok(child) = self.raise(&address, born.wanted, lifetime) {
+            if let Ok(mut child) = self.raise(&address, born.wanted, lifetime) {
+                child.place = read.get(&BIRTHS, &address).ok().flatten().unwrap_or(0);
                 self.adopt(address, child);
             }
         }
@@ -202,7 +229,8 @@ impl Standing {
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;
         agent.recover();
-        Ok(Child { agent, lifetime, _one: one, wanted })
+        let place = self.books.as_ref().map_or_else(|| self.house.number(), |books| books.number());
+        Ok(Child { agent, lifetime, _one: one, wanted, place })
     }
 
     /// Lets a child go whose time is over. What is kept of it goes first: else it would come back.
@@ -211,8 +239,13 @@ impl Standing {
             loop {
                 let mut change = Change::new();
                 self.house.forget(address, &mut change);
+                let told = self.house.gone(address, &What::Removed, &mut change);
                 match books.store().commit(change).await {
-                    Ok(_) | Err(store::Error::Closed) => break,
+                    Ok(_) => {
+                        told();
+                        break;
+                    }
+                    Err(store::Error::Closed) => break,
                     Err(_) => tokio::time::sleep(AGAIN).await,
                 }
             }
@@ -228,20 +261,42 @@ impl Standing {
     }
 
     /// Lets others find it by its name.
-    pub(crate) fn list(&self, door: Door) -> Result<(), Taken> {
-        self.house.list(&self.name, door)?;
+    pub(crate) fn list(self: &Arc<Standing>, door: Door) -> Result<(), Taken> {
+        self.house.list(&self.name, door, self)?;
         self.listed.store(true, Relaxed);
         Ok(())
     }
 
     /// This agent has ended: nobody finds it any more, and all that it created goes with it.
     pub(crate) fn end(&self) {
-        if self.listed.swap(false, Relaxed) {
+        let listed = self.listed.swap(false, Relaxed);
+        if listed {
             self.house.unlist(&self.name);
         }
         let children = std::mem::take(&mut *self.children.lock());
         let posted = std::mem::take(&mut *self.posted.lock());
         drop((children, posted));
+        if listed && self.books.is_none() {
+            // It goes for good. What others keep of that is kept on its own.
+            let mut change = Change::new();
+            let told = self.house.gone(&self.name, &What::Removed, &mut change);
+            match &self.house.books {
+                Some(books) if !change.is_empty() => books.store().submit(change, move |_| told()),
+                _ => told(),
+            }
+        }
+    }
+
+    /// Counts its ties to others as its memory, whatever there is left of that: they are there already.
+    pub(crate) fn count_ties(&self) {
+        let bytes = self.house.kin.made(&self.name) * TIE;
+        let mut tied = self.tied.lock();
+        if let (None, true) = (&*tied, bytes > 0) {
+            *tied = self.accounts.memory.hold(0).ok();
+        }
+        if let Some(held) = &mut *tied {
+            held.force(bytes);
+        }
     }
 
     /// Has every child look again whether it may run.

@@ -1,6 +1,8 @@
 //! `village.toml`: where a node listens and keeps its data, its groups, and the agents that it begins with.
 
 use base::{Budget, Group, nearest};
+use guest::{Supervision, read_supervision};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub struct Config {
     pub budget: Budget,
     /// Groups by name, with the name of the group that each is in.
     pub groups: BTreeMap<String, (Group, Option<String>)>,
+    /// How the agents of a group are looked after, for groups that say so.
+    pub supervised: BTreeMap<String, Supervision>,
     /// Agents that are deployed if they aren't there.
     pub agents: Vec<Wish>,
 }
@@ -52,7 +56,7 @@ pub struct Error {
 }
 
 const KEYS: [&str; 6] = ["listen", "data", "stop-within", "defaults", "groups", "agents"];
-const GROUP: [&str; 4] = ["cpu", "burst", "memory", "within"];
+const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
 const AGENT: [&str; 5] = ["component", "name", "group", "budget", "grants"];
 
 /// The longest that it may take to stop.
@@ -90,7 +94,9 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             }
             "groups" => {
                 for (name, value) in table("groups", value)? {
-                    config.groups.insert(name.get_ref().to_string(), group(name.get_ref(), value)?);
+                    let (budget, within, plan) = group(name.get_ref(), value)?;
+                    config.groups.insert(name.get_ref().to_string(), (budget, within));
+                    config.supervised.extend(plan.map(|plan| (name.get_ref().to_string(), plan)));
                 }
             }
             "agents" => {
@@ -113,9 +119,18 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
     Ok(config)
 }
 
-fn group(name: &str, value: &Spanned<DeValue<'_>>) -> Result<(Group, Option<String>), Problem> {
-    let (mut group, mut within) = (Group::default(), None);
-    for (field, at, text) in fields(&format!("groups.{name}"), value)? {
+/// What a group says: its budget, the group that it is in, and how its agents are looked after.
+type Grouped = (Group, Option<String>, Option<Supervision>);
+
+fn group(name: &str, value: &Spanned<DeValue<'_>>) -> Result<Grouped, Problem> {
+    let (mut group, mut within, mut plan) = (Group::default(), None, None);
+    let title = format!("groups.{name}");
+    for (key, value) in table(&title, value)? {
+        if key.get_ref() == "supervision" {
+            plan = Some(read_supervision(table(&format!("{title}.supervision"), value)?)?);
+            continue;
+        }
+        let (field, at, text) = self::field(key, value)?;
         match field.as_str() {
             "within" if text == name => return Err((at, format!("the group `{name}` can't be within itself"))),
             "within" => within = Some(text),
@@ -123,7 +138,7 @@ fn group(name: &str, value: &Spanned<DeValue<'_>>) -> Result<(Group, Option<Stri
             field => return Err((at, unknown("key of a group", field, &GROUP))),
         }
     }
-    Ok((group, within))
+    Ok((group, within, plan))
 }
 
 fn agent(item: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Wish, Problem> {
@@ -174,14 +189,15 @@ fn table<'a, 'b>(key: &str, value: &'a Spanned<DeValue<'b>>) -> Result<&'a DeTab
 
 /// The fields of a table, with where each value stands. Numbers are taken as they are written.
 fn fields(key: &str, value: &Spanned<DeValue<'_>>) -> Result<Vec<(String, usize, String)>, Problem> {
-    let fields = table(key, value)?.iter().map(|(field, value)| {
-        let text = match value.get_ref() {
-            DeValue::Integer(number) => number.to_string(),
-            _ => string(field.get_ref(), "25%", value)?,
-        };
-        Ok((field.get_ref().to_string(), field.span().start, text))
-    });
-    fields.collect()
+    table(key, value)?.iter().map(|(key, value)| field(key, value)).collect()
+}
+
+fn field(key: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Result<(String, usize, String), Problem> {
+    let text = match value.get_ref() {
+        DeValue::Integer(number) => number.to_string(),
+        _ => string(key.get_ref(), "25%", value)?,
+    };
+    Ok((key.get_ref().to_string(), key.span().start, text))
 }
 
 fn span(value: &Spanned<DeValue<'_>>) -> Result<Duration, Problem> {
@@ -228,6 +244,10 @@ memory = "512MiB"
 within = "all"
 cpu = "50%"
 
+[groups.workers.supervision]
+strategy = "one-for-all"
+restarts = 5
+
 [[agents]]
 component = "navigator"
 group = "workers"
@@ -240,6 +260,8 @@ grants = ["log"]
         assert_eq!((config.budget.mailbox, config.budget.cpu), (50, Share::percent(10)));
         assert_eq!(config.groups["all"].0.memory, Size::mib(512));
         assert_eq!(config.groups["workers"].1.as_deref(), Some("all"));
+        let plan = &config.supervised["workers"];
+        assert_eq!((config.supervised.len(), plan.strategy, plan.restarts), (1, guest::Strategy::OneForAll, 5));
         let agent = &config.agents[0];
         assert_eq!((agent.component.as_str(), agent.group.as_deref()), ("navigator", Some("workers")));
         assert_eq!((agent.budget.len(), agent.grants.as_slice()), (1, &["log".to_string()][..]));
@@ -254,6 +276,8 @@ grants = ["log"]
             ("[groups.a]\nmemroy = \"1MiB\"\n", ":2: unknown key of a group `memroy`, did you mean `memory`?"),
             ("[groups.a]\ncpu = \"none\"\n", ":2: budget field `cpu`"),
             ("[groups.a]\nwithin = \"a\"\n", ":2: the group `a` can't be within itself"),
+            ("[groups.a.supervision]\nstrategy = \"all\"\n", ":2: `strategy`: `all` is none"),
+            ("[groups.a]\nsupervision = \"all\"\n", ":2: `groups.a.supervision` is a table"),
             ("[[agents]]\nname = \"x\"\n", ":1: an agent needs `component"),
             (
                 "[[agents]]\ncomponent = \"x\"\ngrup = \"y\"\n",

@@ -7,7 +7,7 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use base::{Budget, Digest};
-use guest::{Grants, Kind, Manifest, Shape, Version};
+use guest::{Grants, Kind, Manifest, Shape, Supervision, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -78,6 +78,7 @@ impl Village {
         for text in &more {
             grants.open(text)?;
         }
+        let looks_after = manifest.as_ref().and_then(|manifest| manifest.supervision);
         let version = self.version(digest).await?;
         let called = self.probe(&version, budget, grants.clone(), group.as_deref()).await?;
         let name = name.or_else(|| manifest.map(|manifest| manifest.name)).unwrap_or(called);
@@ -93,7 +94,7 @@ impl Village {
             since: millis(),
             before: Vec::new(),
         };
-        self.register(row).await
+        self.register(row, looks_after).await
     }
 
     /// Asks it what it is, under the budget that it will have; answers its name.
@@ -114,11 +115,12 @@ impl Village {
         card.map(|card| card.name).map_err(|fault| Error::Load { kind: fault.kind(), text: fault.to_string() })
     }
 
-    async fn register(&self, row: Registration) -> Result<Registration, Error> {
+    async fn register(&self, row: Registration, plan: Option<Supervision>) -> Result<Registration, Error> {
         let _changes = self.changes().lock().await;
         if self.resident(&row.name).is_ok() {
             return Err(Error::Exists { name: row.name });
         }
+        self.host().supervise(&row.name, plan).await?;
         self.enrol(&row).await?;
         let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
         if let Err(error) = self.registry().put(&row, note).await {
@@ -141,13 +143,18 @@ impl Village {
         }
         // Nothing may be kept of it any more once what is kept is gone.
         self.end(&resident).await;
+        let mut told = None;
         let gone = self.registry().remove(name, Note::new("removed", Value::Null), |change| {
             self.host().forget(name, change);
+            told = Some(self.host().tell_removed(name, change));
         });
         if let Err(error) = gone.await {
             // It is there as before.
             self.enrol(&self.row(name)?).await?;
             return Err(error);
+        }
+        if let Some(told) = told {
+            told();
         }
         resident.remove();
         self.unsettle(name);

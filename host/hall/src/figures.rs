@@ -137,6 +137,10 @@ pub struct Details {
     pub state: State,
     /// Whether its turns go well.
     pub health: Health,
+    /// How often a turn of its broke since it was made.
+    pub faults: u64,
+    /// For how many milliseconds it is still left alone, having broken too often; 0 if it isn't.
+    pub left_alone_ms: u64,
     /// Its component.
     pub digest: String,
     /// The group that it shares a budget with.

@@ -83,6 +83,11 @@ impl Village {
             name: row.name.clone(),
             state: resident.state(agent.is_some()),
             health: resident.health(),
+            faults: agent.as_ref().map_or(0, |agent| agent.faults()),
+            left_alone_ms: agent
+                .as_ref()
+                .and_then(|agent| agent.left_alone())
+                .map_or(0, |left| left.as_millis() as u64),
             digest: row.digest.clone(),
             group: row.group.clone(),
             grants: row.grants.clone(),

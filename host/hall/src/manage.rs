@@ -7,6 +7,7 @@ use crate::resident::Resident;
 use crate::village::Village;
 use guest::Card;
 use serde_json::Value;
+use store::Change;
 
 impl Village {
     /// Lets an agent take messages, and makes it now: what keeps it from being made is said here.
@@ -36,7 +37,14 @@ impl Village {
         let row = Registration { wanted, ..row };
         if new {
             let what = if wanted == Wanted::Stopped { "stopped" } else { "started" };
-            self.registry().put(&row, Note::new(what, Value::Null)).await?;
+            let mut told = None;
+            let tell = |change: &mut Change| {
+                told = (wanted == Wanted::Stopped).then(|| self.host().tell_stopped(&resident.name, change));
+            };
+            self.registry().put_with(&row, Note::new(what, Value::Null), tell).await?;
+            if let Some(told) = told {
+                told();
+            }
         }
         resident.want(wanted);
         match wanted {

@@ -149,8 +149,19 @@ impl Registry {
     }
 
     pub(crate) async fn put(&self, row: &Registration, note: Note) -> Result<(), Error> {
+        self.put_with(row, note, |_| {}).await
+    }
+
+    /// The same; `more` adds what goes with it.
+    pub(crate) async fn put_with(
+        &self,
+        row: &Registration,
+        note: Note,
+        more: impl FnOnce(&mut Change),
+    ) -> Result<(), Error> {
         let mut change = Change::new();
         change.put(&AGENTS, &row.name, row);
+        more(&mut change);
         note.write(&row.name, &mut change);
         self.books.store().commit(change).await?;
         Ok(())

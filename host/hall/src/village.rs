@@ -9,7 +9,7 @@ use crate::ring::{Ring, Since, millis};
 use crate::window::Window;
 use agents::{Books, MAIL, Retry, TIMERS};
 use base::{Budget, Digest, Group};
-use guest::{Agent, Builder, Enrolment, Host, Version};
+use guest::{Agent, Builder, Enrolment, Host, Supervision, Version};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -26,6 +26,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Groups by name, with the name of the group that each is in.
     pub groups: BTreeMap<String, (Group, Option<String>)>,
+    /// How the agents of a group are looked after, for groups where somebody says.
+    pub supervised: BTreeMap<String, Supervision>,
     /// What an agent may use where nobody says.
     pub budget: Budget,
 }
@@ -82,13 +84,14 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, budget } = options;
+        let Options { data, groups, supervised, budget } = options;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
         let books = Books::open(store).await?;
         let host = host.books(books.clone()).build()?;
         let groups = make_groups(&host, groups)?;
+        supervised.iter().for_each(|(group, plan)| host.supervise_group(group, *plan));
         let village = Village(Arc::new(Inner {
             host,
             registry: Registry::new(books),
@@ -374,6 +377,9 @@ impl Village {
             record: false,
             care: agents::Care::default(),
         };
+        if let Some(group) = &row.group {
+            self.0.host.join_group(group, &row.name, row.deployed);
+        }
         match self.0.host.enrol(&row.name, enrolment) {
             Ok(()) | Err(guest::Error::Taken { .. }) => Ok(()),
             Err(error) => Err(error.into()),

@@ -17,10 +17,12 @@ pub enum Fault {
         frames: Vec<Frame>,
     },
     /// Its time was up.
-    #[error("the turn did not end within its deadline of {}", span_text(*.limit))]
+    #[error("the turn did not end within its deadline of {}{}", span_text(*.limit), ringed(.ring))]
     Deadline {
         /// The time that it had.
         limit: Duration,
+        /// The agents that wait for each other, this one first, where it waited in a ring of asks. Empty otherwise.
+        ring: Vec<String>,
     },
     /// It used something that was not granted, in a way that has no answer.
     #[error("{what}")]
@@ -45,6 +47,12 @@ pub enum Fault {
     /// Somebody stopped the agent.
     #[error("the agent was stopped")]
     Stopped,
+    /// It began anew because an agent that it is tied to broke.
+    #[error("the agent begins anew, because `{with}` broke")]
+    Linked {
+        /// That one.
+        with: String,
+    },
     /// The host has no room for one more instance.
     #[error("{what}")]
     Refused {
@@ -60,6 +68,14 @@ pub struct Frame {
     pub function: String,
     /// The offset in the module's bytes, if known.
     pub offset: Option<usize>,
+}
+
+/// Says of a ring of asks who waits for whom; says nothing of none.
+pub fn ringed(ring: &[String]) -> String {
+    match ring.first() {
+        Some(first) => format!(": it waits in a ring of asks: {} -> {first}", ring.join(" -> ")),
+        None => String::new(),
+    }
 }
 
 fn at(frames: &[Frame]) -> String {
@@ -92,6 +108,7 @@ impl Fault {
             Fault::Trap { .. } => "trap",
             Fault::Exit { .. } => "exit",
             Fault::Stopped => "stopped",
+            Fault::Linked { .. } => "linked",
             Fault::Refused { .. } => "refused",
         }
     }
@@ -101,7 +118,11 @@ impl Fault {
         match &mut self {
             Fault::Denied { what } | Fault::Refused { what } => clean(what),
             Fault::Trap { reason, .. } => clean(reason),
-            Fault::Memory { .. } | Fault::Deadline { .. } | Fault::Exit { .. } | Fault::Stopped => {}
+            Fault::Memory { .. }
+            | Fault::Deadline { .. }
+            | Fault::Exit { .. }
+            | Fault::Stopped
+            | Fault::Linked { .. } => {}
         }
         self
     }

@@ -21,7 +21,7 @@ pub use compiler::Compiler;
 pub use contract::{Card, Failure, FailureKind, Message, Payload, Priority, Reply, Sender, Skill};
 pub use cpu::Cpu;
 pub use engine::{Engine, Error, Pool, Room, Settings};
-pub use fault::{Denied, Exited, Fault, Frame};
+pub use fault::{Denied, Exited, Fault, Frame, ringed};
 pub use instance::{Begin, Chunk, Guest, Instance, Version, fault, store};
 pub use limiter::Limiter;
 pub use quota::{Full, Held, Quota};

@@ -3,7 +3,7 @@
 pub(crate) mod http;
 
 pub(crate) use crate::bindings::village::agent::{
-    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, workspace,
+    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, supervision, tasks, workspace,
 };
 pub(crate) use crate::bindings::wasi::io::poll;
 pub(crate) use crate::bindings::wasi::random::random;

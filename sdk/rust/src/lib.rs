@@ -115,6 +115,7 @@
 //! | [`memory`] | passages of documents, found by meaning |
 //! | [`kernels`] | tensors: convert, merge, compare |
 //! | [`tasks`] | work for whoever can do it; helpers; teams |
+//! | [`supervision`] | being told when other agents break, and falling with them |
 //! | [`ledger`] | the village's tokens |
 //! | [`device`] | the machine |
 //! | [`http`] | the web, by granted origins |
@@ -159,6 +160,7 @@ pub mod model;
 pub mod random;
 pub mod schema;
 pub mod state;
+pub mod supervision;
 pub mod tasks;
 #[cfg(not(target_family = "wasm"))]
 pub mod test;

@@ -12,7 +12,9 @@ use village::mesh::{self, Found};
 use village::model::{self, Completion, Finish, Prompt, Role};
 use village::tasks::{self, Child, Progress, Task};
 use village::test::{self, Answer, Host};
-use village::{Error, Failure, FailureKind, Message, Payload, Priority, agent, http, log, memory, state, workspace};
+use village::{
+    Error, Failure, FailureKind, Message, Payload, Priority, agent, http, log, memory, state, supervision, workspace,
+};
 
 fn is_denied<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::Denied(_)))
@@ -54,6 +56,8 @@ fn everything_is_shut_that_was_not_opened() {
         assert!(is_denied(tasks::report(1)) && is_denied(tasks::withdraw("1")));
         assert!(is_denied(Child::new("child", moment).spawn()) && is_denied(tasks::retire("child")));
         assert!(is_denied(tasks::team(&["skill"], 1, moment)));
+        assert!(is_denied(supervision::monitor("other")) && is_denied(supervision::demonitor("other")));
+        assert!(is_denied(supervision::link("other")) && is_denied(supervision::unlink("other")));
         assert!(is_denied(ledger::balance()) && is_denied(ledger::history(None, 1)));
         assert!(matches!(ledger::transfer("other", 1, ""), Err(Refusal::Error(Error::Denied(_)))));
         assert!(matches!(ledger::reserve(1), Err(Refusal::Error(Error::Denied(_)))));

@@ -113,7 +113,7 @@ impl<T: Guest> Rehearsal<T> {
         let wall = turn.wall();
         let outcome = turn.outcome.unwrap_or_else(|interrupted| {
             Err(match interrupted {
-                Interrupted::Deadline => Fault::Deadline { limit: self.limit },
+                Interrupted::Deadline => Fault::Deadline { limit: self.limit, ring: Vec::new() },
                 Interrupted::Stopped => Fault::Stopped,
             })
         });

@@ -99,6 +99,7 @@ impl Bench<'_> {
         let manifest = &self.project.manifest;
         let (version, grants) = (&self.checked.version, manifest.grants.clone());
         let agent = self.host.start_as(&manifest.name, version, manifest.budget, grants, None)?;
+        agent.supervise(manifest.supervision);
         let (name, receipt) = (case.name.clone(), Receipt::default());
         let mut outcome = Outcome { name, line: case.line, problems: Vec::new(), receipt, log: Vec::new() };
         for (at, step) in case.steps.iter().enumerate() {

@@ -54,12 +54,34 @@ fn rows(agents: &[Details], shown: impl Fn(&str) -> bool) -> String {
     let mut title: Vec<String> = ["agent", "state", "health"].map(String::from).to_vec();
     title.extend(fields.map(String::from));
     let rows = agents.iter().map(|agent| {
-        let mut row = vec![agent.name.clone(), agent.state.word().into(), agent.health.word().into()];
+        let mut row = vec![agent.name.clone(), agent.state.word().into(), health(agent).into()];
         row.extend(agent.budget.iter().filter(|used| shown(&used.field)).map(part));
         row
     });
     let all: Vec<_> = std::iter::once(title).chain(rows).collect();
     print::columns(&all)
+}
+
+/// How it is, in a word.
+fn health(agent: &Details) -> &'static str {
+    match agent.left_alone_ms {
+        0 => agent.health.word(),
+        _ => "left-alone",
+    }
+}
+
+/// How it is, how often it broke, and for how long it is left alone.
+fn health_in_full(agent: &Details) -> String {
+    let broke = match agent.faults {
+        0 => String::new(),
+        1 => ", broke once".into(),
+        times => format!(", broke {times} times"),
+    };
+    let alone = match agent.left_alone_ms {
+        0 => String::new(),
+        millis => format!(", left alone for another {millis} ms"),
+    };
+    format!("{}{broke}{alone}", agent.health.word())
 }
 
 /// What is used of a field, and its limit.
@@ -77,7 +99,7 @@ pub(super) fn whole(agent: &Details) -> String {
     let sends = agent.sends;
     let mut rows = vec![
         row("state", agent.state.word().into()),
-        row("health", agent.health.word().into()),
+        row("health", health_in_full(agent)),
         row("component", agent.digest.clone()),
         row("group", agent.group.clone().unwrap_or_else(|| "none".into())),
         row("grants", if agent.grants.is_empty() { "none".into() } else { agent.grants.join(", ") }),
@@ -114,6 +136,8 @@ mod tests {
             name: "a".into(),
             state: State::Asleep,
             health: Health::Well,
+            faults: 2,
+            left_alone_ms: 1500,
             digest: "sha256:0".into(),
             group: None,
             grants: Vec::new(),
@@ -136,6 +160,7 @@ mod tests {
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
         assert!(narrow.contains("cpu") && !narrow.contains("storage") && narrow.contains("village ps AGENT"));
         let one = whole(&agent());
+        assert!(wide.contains("left-alone") && one.contains("well, broke 2 times, left alone for another 1500 ms"));
         assert!(base::BUDGET_FIELDS.iter().all(|field| one.contains(field)), "{one}");
     }
 

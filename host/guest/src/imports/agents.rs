@@ -6,10 +6,12 @@ use super::{Error, denied, limit};
 use crate::ctx::Ctx;
 use crate::effects::Told;
 use crate::house::millis;
-use crate::standing::Later;
+use crate::standing::{Later, Standing};
 use crate::tape::{Bytes, Seen};
+use crate::waits::{self, Wanted};
 use agents::{Answer as Came, Desk, Door, Origin, Refusal};
-use runtime::{Chunk, Message, Sender};
+use runtime::{Chunk, Fault, Message, Sender};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -21,9 +23,13 @@ type Answer<T> = wasmtime::Result<Result<T, Error>>;
 /// An answer that is on its way.
 #[allow(unreachable_pub)]
 pub struct Pending {
+    asker: Arc<Standing>,
+    to: Arc<str>,
     answer: oneshot::Receiver<Came>,
     chunks: mpsc::UnboundedReceiver<Chunk>,
     until: Instant,
+    /// When the turn that asks must have ended.
+    deadline: u64,
     chunk: Option<Chunk>,
     came: Option<Result<Came, Error>>,
     given: bool,
@@ -39,17 +45,22 @@ const MESSAGE: u64 = 512;
 impl Ctx {
     /// Whether it may send to `to` now.
     fn may_send(&self, to: &str) -> Result<(), Error> {
-        if !self.standing.reaches(to) {
-            let add =
-                format!("add `agents = [\"{to}\"]` under [grants] in agent.toml, or run with --grant agents={to}");
-            return Err(Error::Denied(format!("no grant `agents` covers `{to}`: {add}")));
-        }
+        self.covers(to)?;
         let taken = self.accounts.messages.take(1, runtime::clock::now());
         taken.map_err(|exceeded| limit("messages", exceeded.after))
     }
 
+    /// Whether a grant covers `to`.
+    pub(super) fn covers(&self, to: &str) -> Result<(), Error> {
+        if self.standing.reaches(to) {
+            return Ok(());
+        }
+        let add = format!("add `agents = [\"{to}\"]` under [grants] in agent.toml, or run with --grant agents={to}");
+        Err(Error::Denied(format!("no grant `agents` covers `{to}`: {add}")))
+    }
+
     /// The way to an agent, also to one that this turn created.
-    fn door(&mut self, to: &str) -> Result<Door, Error> {
+    pub(super) fn door(&mut self, to: &str) -> Result<Door, Error> {
         let found = self.standing.house.door(to).map_err(|error| Error::Unavailable(error.to_string()))?;
         let found = found.or_else(|| self.effects().door(to));
         found.ok_or_else(|| Error::NotFound(format!("there is no agent `{to}`")))
@@ -79,7 +90,8 @@ impl Ctx {
         }
         self.may_send(to)?;
         if to == self.standing.name {
-            return Err(Error::Invalid("`to`: an agent that waits for itself waits for ever".into()));
+            let ringed = runtime::ringed(&[to.to_owned()]);
+            return Err(Error::Invalid(format!("`to`: an agent that waits for itself waits for ever{ringed}")));
         }
         if self.accounts.out_of_reach() {
             return Err(super::out_of_reach());
@@ -101,7 +113,14 @@ impl Ctx {
             Origin::Ask { question, .. } => Some(question),
             _ => None,
         };
-        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false, question, recorded: None })
+        let pending = Pending { question, until, ..self.pending(to, answer, chunks) };
+        Ok(pending)
+    }
+
+    fn pending(&self, to: &str, answer: oneshot::Receiver<Came>, chunks: mpsc::UnboundedReceiver<Chunk>) -> Pending {
+        let (asker, to, deadline, until) = (self.standing.clone(), to.into(), self.until, Instant::now());
+        let (chunk, came, given, question, recorded) = Default::default();
+        Pending { asker, to, answer, chunks, until, deadline, chunk, came, given, question, recorded }
     }
 
     /// In a turn that is run again: what the same question was answered then.
@@ -119,8 +138,7 @@ impl Ctx {
             Err(text) => Err(Error::Unavailable(text)),
         };
         let ((_, answer), (_, chunks)) = (oneshot::channel(), mpsc::unbounded_channel());
-        let (until, recorded) = (Instant::now(), Some(recorded));
-        Ok(Pending { answer, chunks, until, chunk: None, came: None, given: false, question: None, recorded })
+        Ok(Pending { recorded: Some(recorded), ..self.pending(to, answer, chunks) })
     }
 
     /// The id of the next question of this turn, and whether it may have been asked before; none if nobody keeps replies.
@@ -229,19 +247,24 @@ impl Pending {
             self.came = match self.answer.try_recv() {
                 Ok(answer) => Some(Ok(answer)),
                 Err(oneshot::error::TryRecvError::Closed) => Some(Err(ended())),
-                Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= self.until => Some(Err(late())),
+                Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= self.until => Some(Err(self.late())),
                 Err(oneshot::error::TryRecvError::Empty) => None,
             };
         }
     }
 }
 
-fn ended() -> Error {
-    Error::Unavailable("the other agent ended before it answered".into())
+impl Pending {
+    /// What is said when its time is up. Only whoever waits in a ring is told who else does.
+    fn late(&self) -> Error {
+        let ring = waits::ring(&self.asker.house, &self.asker.name, &self.to);
+        let ringed = ring.map(|ring| runtime::ringed(&ring)).unwrap_or_default();
+        Error::Timeout(format!("the other agent took too long{ringed}"))
+    }
 }
 
-fn late() -> Error {
-    Error::Timeout("the other agent took too long".into())
+fn ended() -> Error {
+    Error::Unavailable("the other agent ended before it answered".into())
 }
 
 #[wasmtime_wasi::async_trait]
@@ -250,11 +273,23 @@ impl wasmtime_wasi::p2::Pollable for Pending {
         if self.chunk.is_some() || self.came.is_some() || self.recorded.is_some() {
             return;
         }
-        tokio::select! {
+        let Pending { asker, to, answer, chunks, until, deadline, .. } = self;
+        let wanted = Wanted::begin(asker, to, *deadline);
+        let late = tokio::select! {
             biased;
-            Some(chunk) = self.chunks.recv() => self.chunk = Some(chunk),
-            answer = &mut self.answer => self.came = Some(answer.map_err(|_| ended())),
-            () = tokio::time::sleep_until(self.until) => self.came = Some(Err(late())),
+            Some(chunk) = chunks.recv() => {
+                self.chunk = Some(chunk);
+                false
+            }
+            answer = answer => {
+                self.came = Some(answer.map_err(|_| ended()));
+                false
+            }
+            () = tokio::time::sleep_until(*until) => true,
+        };
+        wanted.over();
+        if late {
+            self.came = Some(Err(self.late()));
         }
     }
 }
@@ -283,7 +318,8 @@ impl HostPending for Ctx {
         let came = pending.came.take();
         pending.given = came.is_some();
         let question = pending.question;
-        let came = came.map(|came| came.and_then(reply));
+        let asker = pending.asker.clone();
+        let came = came.map(|came| came.and_then(|came| reply(came, &asker.name)));
         if let (Some(question), Some(came)) = (question, &came) {
             let size = came.as_ref().map_or(32, |payload| payload.body.len());
             let outcome = || match came {
@@ -301,16 +337,23 @@ impl HostPending for Ctx {
     }
 }
 
-fn reply(answer: Came) -> Result<Payload, Error> {
+/// What the agent `asker` is told of an answer.
+fn reply(answer: Came, asker: &str) -> Result<Payload, Error> {
     match answer.outcome {
         Ok(reply) => Ok(Payload { content_type: reply.payload.content_type, body: reply.payload.body }),
         Err(agents::Error::Failed(failure)) => Err(Error::Failed(failed(failure))),
-        // What broke it is its own affair; how is not.
-        Err(agents::Error::Broke(fault)) => Err(Error::Failed(Failure {
-            kind: FailureKind::Internal,
-            message: format!("the other agent's turn broke off ({})", fault.kind()),
-            details: String::new(),
-        })),
+        // What broke it is its own affair; how is not, nor a ring that the asker is part of.
+        Err(agents::Error::Broke(fault)) => {
+            let ringed = match &fault {
+                Fault::Deadline { ring, .. } if ring.iter().any(|name| name == asker) => runtime::ringed(ring),
+                _ => String::new(),
+            };
+            Err(Error::Failed(Failure {
+                kind: FailureKind::Internal,
+                message: format!("the other agent's turn broke off ({}){ringed}", fault.kind()),
+                details: String::new(),
+            }))
+        }
         Err(agents::Error::NoRoom) => Err(limit("memory", None)),
         Err(agents::Error::Store(_)) => {
             Err(Error::Unavailable("what the other agent did could not be kept, so it did not happen".into()))

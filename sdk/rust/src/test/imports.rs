@@ -13,5 +13,6 @@ pub(crate) mod model;
 pub(crate) mod poll;
 pub(crate) mod random;
 pub(crate) mod state;
+pub(crate) mod supervision;
 pub(crate) mod tasks;
 pub(crate) mod workspace;

@@ -68,6 +68,8 @@ pub(crate) struct Effects {
     pub(crate) documents: BTreeMap<(String, String), Document>,
     pub(crate) tasks: BTreeMap<String, (Spec, Progress)>,
     pub(crate) children: BTreeSet<String>,
+    /// Whether it is a link, and with whom.
+    pub(crate) ties: BTreeSet<(bool, String)>,
     pub(crate) balance: u64,
     pub(crate) entries: Vec<Entry>,
     /// The last version, or number in an id, that was given to anything.

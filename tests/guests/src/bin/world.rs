@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use guests::bindings::village::agent::types::{Payload, Priority};
 use guests::bindings::village::agent::{
-    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, tasks, workspace,
+    agents, budget, device, kernels, ledger, log, memory, mesh, model, state, supervision, tasks, workspace,
 };
 use guests::{Agent, Answer, Error, Failure, FailureKind, failure, number, shown, text, unsupported, word};
 use wasip2::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
@@ -270,6 +270,10 @@ fn denied() -> String {
     call("memory.search", memory::search("space", "query", &[], 1).map(drop));
     call("memory.forget", memory::forget("space", "source").map(drop));
     call("kernels.make", kernels::make(&[1], "f32", &[0; 4]).map(drop));
+    call("supervision.monitor", supervision::monitor("echo"));
+    call("supervision.demonitor", supervision::demonitor("echo").map(drop));
+    call("supervision.link", supervision::link("echo"));
+    call("supervision.unlink", supervision::unlink("echo").map(drop));
     call("tasks.status", tasks::status("id").map(drop));
     call("tasks.team", tasks::team(&["skill".to_owned()], 1, 10).map(drop));
     call("ledger.balance", ledger::balance().map(drop));

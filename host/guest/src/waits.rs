@@ -1,0 +1,128 @@
+//! Who waits for whom: a note of the asks that agents wait for now, so that a ring of them can be named.
+//!
+//! Nobody looks at it while all goes well. When a deadline strikes or an ask takes too long, it is followed from agent to
+//! agent, to see whether it leads back to where it began.
+
+use crate::house::House;
+use crate::standing::Standing;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The agents of a ring, each waiting for the next one and the last for the first.
+pub(crate) type Ring = Arc<[String]>;
+
+/// What one agent waits for now.
+#[derive(Default)]
+pub(crate) struct Waits(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    asks: Vec<Wait>,
+    number: u64,
+    /// The ring that the turn was in whose deadline, by which it is known, broke its wait off.
+    broken: Option<(u64, Ring)>,
+}
+
+struct Wait {
+    number: u64,
+    to: Arc<str>,
+    /// Set by whoever's time was up first: once that turn has ended, there is no ring to be found any more.
+    ring: Option<Ring>,
+}
+
+/// So many agents are looked at before it is taken that there is no ring.
+const MOST: usize = 10_000;
+
+impl Waits {
+    fn targets(&self) -> Vec<Arc<str>> {
+        self.0.lock().asks.iter().map(|wait| wait.to.clone()).collect()
+    }
+
+    fn mark(&self, to: &str, ring: &Ring) {
+        for wait in self.0.lock().asks.iter_mut().filter(|wait| &*wait.to == to) {
+            wait.ring = Some(ring.clone());
+        }
+    }
+
+    /// The ring in which the turn waited that had to end at `until`.
+    pub(crate) fn broken(&self, until: u64) -> Option<Ring> {
+        self.0.lock().broken.take().filter(|(of, _)| *of == until).map(|(_, ring)| ring)
+    }
+}
+
+/// A wait, from when it begins until it is dropped.
+pub(crate) struct Wanted<'a> {
+    asker: &'a Arc<Standing>,
+    to: &'a str,
+    number: u64,
+    /// When the turn must have ended; 0 once the wait is over.
+    until: u64,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn begin(asker: &'a Arc<Standing>, to: &'a Arc<str>, until: u64) -> Wanted<'a> {
+        let mut waiting = asker.waits.0.lock();
+        waiting.number += 1;
+        let number = waiting.number;
+        waiting.asks.push(Wait { number, to: to.clone(), ring: None });
+        drop(waiting);
+        Wanted { asker, to, number, until }
+    }
+
+    /// What was waited for has come, or takes too long.
+    pub(crate) fn over(mut self) {
+        self.until = 0;
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        // One that is given up although there is time left is one of several, of which another was ready.
+        let struck = self.until > 0 && runtime::clock::now() >= self.until;
+        let ring = if struck { ring(&self.asker.house, &self.asker.name, self.to) } else { None };
+        let mut waiting = self.asker.waits.0.lock();
+        let Some(at) = waiting.asks.iter().position(|wait| wait.number == self.number) else { return };
+        let wait = waiting.asks.swap_remove(at);
+        if let Some(ring) = ring.or(wait.ring).filter(|_| struck) {
+            waiting.broken = Some((self.until, ring));
+        }
+    }
+}
+
+/// The ring in which `from` waits for `to`, beginning with `from`; none if `to` does not wait for it in turn.
+pub(crate) fn ring(house: &House, from: &str, to: &str) -> Option<Ring> {
+    let mut path: Vec<(Arc<str>, Vec<Arc<str>>)> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut next: Option<Arc<str>> = Some(to.into());
+    loop {
+        if let Some(name) = next.take() {
+            if &*name == from {
+                let names = std::iter::once(from).chain(path.iter().map(|(name, _)| &**name));
+                let ring: Ring = names.map(String::from).collect();
+                tell_all(house, &ring);
+                return Some(ring);
+            }
+            if seen.len() < MOST && seen.insert(name.clone()) {
+                let targets = house.standing(&name).map(|standing| standing.waits.targets()).unwrap_or_default();
+                path.push((name, targets));
+            }
+        }
+        let (_, targets) = path.last_mut()?;
+        next = targets.pop();
+        if next.is_none() {
+            path.pop();
+        }
+    }
+}
+
+/// Has all of a ring know of it.
+fn tell_all(house: &House, ring: &Ring) {
+    for at in 0..ring.len() {
+        let (name, next) = (&ring[at], &ring[(at + 1) % ring.len()]);
+        if let Some(standing) = house.standing(name) {
+            let own: Ring = ring[at..].iter().chain(&ring[..at]).cloned().collect();
+            standing.waits.mark(next, &own);
+        }
+    }
+}
