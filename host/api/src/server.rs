@@ -3,21 +3,16 @@
 use crate::error::Error;
 use crate::routes::{App, router};
 use crate::token::Token;
+use guest::Limits;
 use hall::Village;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::Sleep;
 
 /// How it serves.
 #[derive(Debug, Clone)]
@@ -35,24 +30,16 @@ pub struct Server {
     stopping: watch::Sender<bool>,
 }
 
-/// Connections at once; the next one waits to be accepted.
-const CONNECTIONS: usize = 512;
-
 /// Streams at once.
 const STREAMS: usize = 128;
 
-/// What is read of a request's head, and its fields.
-const HEAD: usize = 16 << 10;
-const FIELDS: usize = 64;
-
-/// How long a head may take, and how long a connection may rest.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a client may leave what it is sent unread.
-const UNREAD: Duration = Duration::from_secs(30);
-
-/// How long open connections may take to end.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LIMITS: Limits = Limits {
+    connections: 512,
+    head: 16 << 10,
+    fields: 64,
+    patience: Duration::from_secs(30),
+    farewell: Duration::from_secs(2),
+};
 
 impl Server {
     /// Listens.
@@ -87,43 +74,11 @@ impl Server {
     /// Serves until `stop`; what is under way then has a little time to end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Server { listener, app, stopping } = self;
-        let (router, room) = (router(app.clone()), Arc::new(Semaphore::new(CONNECTIONS)));
-        let mut open = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let accepting = async {
-                let seat = room.clone().acquire_owned().await;
-                (listener.accept().await, seat)
-            };
-            let (accepted, seat) = tokio::select! {
-                () = &mut stop => break,
-                Some(_) = open.join_next() => continue,
-                accepted = accepting => accepted,
-            };
-            let Ok((stream, _)) = accepted else {
-                // Out of descriptors, most likely: there will be some when others have ended.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let (router, mut stopped) = (router.clone(), app.stopped.clone());
-            open.spawn(async move {
-                let _seat = seat;
-                let mut http = hyper::server::conn::http1::Builder::new();
-                http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD).max_headers(FIELDS);
-                let io = TokioIo::new(Patient { stream, unread: None });
-                let mut connection = std::pin::pin!(http.serve_connection(io, TowerToHyperService::new(router)));
-                tokio::select! {
-                    // How a client ends its connection is its own affair.
-                    _ = connection.as_mut() => return,
-                    _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
-                }
-                let _ = connection.await;
-            });
-        }
-        drop(listener);
-        let _ = stopping.send(true);
-        let _ = tokio::time::timeout(FAREWELL, async { while open.join_next().await.is_some() {} }).await;
+        let stop = async {
+            stop.await;
+            let _ = stopping.send(true);
+        };
+        guest::receive(listener, LIMITS, stop, TowerToHyperService::new(router(app.clone()))).await;
     }
 }
 
@@ -131,59 +86,4 @@ impl Server {
 fn text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_lowercase())
-}
-
-/// A connection that ends when what it is sent is left unread.
-struct Patient {
-    stream: TcpStream,
-    /// Since when it is; runs only while something waits.
-    unread: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patient {
-    fn judged<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.unread = None;
-            return written;
-        }
-        let unread = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD)));
-        match unread.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judged(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.judged(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -4,6 +4,7 @@
 //! told to the outside.
 
 use crate::agent::Agent;
+use crate::reception::{Limits, receive};
 use crate::service;
 use agents::{Error as Failed, Receipt, Refusal};
 use bytes::Bytes;
@@ -15,15 +16,10 @@ use runtime::{Fault, Message, Payload, Priority, Quota, Sender};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use wasmtime_wasi_http::io::TokioIo;
 
 /// One request, and what came of it.
 #[derive(Debug, Clone)]
@@ -52,23 +48,19 @@ pub struct Server {
     count: AtomicU64,
 }
 
-/// Connections at once; the next one waits to be accepted.
-const CONNECTIONS: usize = 256;
-
-/// What is read of a request's head.
-const HEAD: usize = 16 << 10;
-
-/// How long a head may take, and how long a connection may rest.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LIMITS: Limits = Limits {
+    connections: 256,
+    head: 16 << 10,
+    fields: service::HEADERS,
+    patience: Duration::from_secs(10),
+    farewell: Duration::from_secs(5),
+};
 
 /// How long a body may take.
 const UPLOAD: Duration = Duration::from_secs(30);
 
 /// Bytes of bodies that may wait, all together.
 const WAITING: u64 = 4 << 20;
-
-/// How long open connections may take to end when the server is to stop.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Server {
     /// For an agent whose version is a [service](runtime::Kind::Service). `told` hears of each request when it is over.
@@ -84,55 +76,11 @@ impl Server {
 
     /// Serves until `stop`; what is under way then has a little time to end.
     pub async fn run(self: Arc<Server>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        let (stopping, stopped) = tokio::sync::watch::channel(false);
-        let mut open = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let accepting = async {
-                let seat = room.clone().acquire_owned().await;
-                (listener.accept().await, seat)
-            };
-            let (accepted, seat) = tokio::select! {
-                () = &mut stop => break,
-                Some(_) = open.join_next() => continue,
-                accepted = accepting => accepted,
-            };
-            let Ok((stream, _)) = accepted else {
-                // Out of descriptors, most likely: there will be some when others have ended.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let _ = stream.set_nodelay(true);
-            let (server, mut stopped) = (self.clone(), stopped.clone());
-            open.spawn(async move {
-                let _seat = seat;
-                server
-                    .connection(stream, async move {
-                        let _ = stopped.wait_for(|stopped| *stopped).await;
-                    })
-                    .await;
-            });
-        }
-        drop(listener);
-        let _ = stopping.send(true);
-        let _ = tokio::time::timeout(FAREWELL, async { while open.join_next().await.is_some() {} }).await;
-    }
-
-    async fn connection(self: Arc<Server>, stream: tokio::net::TcpStream, stop: impl Future<Output = ()>) {
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(Clock).header_read_timeout(PATIENCE).max_buf_size(HEAD).max_headers(service::HEADERS);
-        let answer = hyper::service::service_fn(|request| {
+        let answer = hyper::service::service_fn(move |request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
-        tokio::select! {
-            // How a client ends its connection is its own affair.
-            _ = &mut connection => return,
-            () = stop => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.await;
+        receive(listener, LIMITS, stop, answer).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -248,36 +196,6 @@ pub fn address(text: &str) -> Option<SocketAddr> {
         Err(_) => text.replace("localhost:", "127.0.0.1:").parse().ok(),
     }
 }
-
-/// The time, as the server's connections ask for it.
-#[derive(Clone)]
-struct Clock;
-
-impl hyper::rt::Timer for Clock {
-    fn sleep(&self, span: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Nap(Box::pin(tokio::time::sleep(span))))
-    }
-
-    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Nap(Box::pin(tokio::time::sleep_until(at.into()))))
-    }
-
-    fn reset(&self, sleep: &mut Pin<Box<dyn hyper::rt::Sleep>>, at: Instant) {
-        *sleep = self.sleep_until(at);
-    }
-}
-
-struct Nap(Pin<Box<tokio::time::Sleep>>);
-
-impl Future for Nap {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl hyper::rt::Sleep for Nap {}
 
 #[cfg(test)]
 mod tests {
