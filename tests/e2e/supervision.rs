@@ -48,15 +48,16 @@ fn order(to: &str, skill: &str, text: &str, millis: u64) -> String {
     format!(r#"{{"to":"{to}","skill":"{skill}","text":"{text}","millis":{millis}}}"#)
 }
 
-/// What the journal notes of agents: what, and of whom.
-fn notes(village: &Lasting) -> Vec<(String, String)> {
-    let records = village.books.store().read().journal(0..u64::MAX, usize::MAX).expect("it can be read");
-    let events = records.iter().filter_map(|record| record.read::<Event>().expect("it is an event"));
-    let noted = events.filter_map(|event| match event {
-        Event::Noted { what, agent, .. } => Some((what, agent)),
-        _ => None,
-    });
-    noted.collect()
+/// Waits until the journal notes something of an agent.
+async fn noted(village: &Lasting, what: &str, agent: &str) {
+    let found = || {
+        let records = village.books.store().read().journal(0..u64::MAX, usize::MAX).expect("it can be read");
+        let events = records.iter().filter_map(|record| record.read::<Event>().expect("it is an event"));
+        events
+            .into_iter()
+            .any(|event| matches!(event, Event::Noted { what: noted, agent: of, .. } if noted == what && of == agent))
+    };
+    eventually(&format!("the note `{what}` of {agent}"), found).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +87,7 @@ async fn who_monitors_another_is_told_once_each_time_that_it_breaks_also_after_a
     assert_eq!(downs(&third, "ada", 3).await.len(), 3, "nothing else comes");
     let kept = third.books.store().read().scan(MONITORS.all(), None, 9).expect("it can be read");
     assert_eq!(kept, [], "nothing is kept of it");
-    assert!(notes(&third).contains(&("monitors".into(), "ada".into())));
+    noted(&third, "monitors", "ada").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +153,7 @@ async fn links_in_a_cycle_have_all_begin_anew_and_nobody_else() {
         assert_eq!(said(&second, name, "count", "null").await, "1", "{name}'s memory is gone");
     }
     assert_eq!(said(&second, "dan", "count", "null").await, "4", "and nobody else's");
-    assert!(notes(&second).contains(&("fell-together".into(), "ada".into())));
+    noted(&second, "fell-together", "ada").await;
     for (from, to) in [("bob", "ada"), ("bob", "cid")] {
         assert_eq!(said(&second, from, "unlink", to).await, "true", "from either side");
     }
@@ -360,7 +361,7 @@ async fn helpers_that_break_too_often_are_left_alone_and_their_parent_has_failed
     }
     assert_eq!(downs(&village, "ada", 1).await, ["ada/z GaveUp family ada/z 1000"]);
     assert_eq!(downs(&village, "bob", 1).await, ["ada Broke family  0"]);
-    assert!(notes(&village).contains(&("family-left-alone".into(), "ada".into())));
+    noted(&village, "family-left-alone", "ada").await;
     let begun = Instant::now();
     while kid_says(&village, "a", "count").await != "1" {
         assert!(begun.elapsed() < Duration::from_secs(5), "they go on");
@@ -386,5 +387,5 @@ async fn the_agents_of_a_group_are_looked_after_in_the_order_that_was_said() {
         let alone = village.fast(name, "count", "null").await;
         assert!(matches!(alone, Err(Failed::Failed(failure)) if failure.message.contains("left alone")), "{name}");
     }
-    assert!(notes(&village).contains(&("family-left-alone".into(), ":workers".into())));
+    noted(&village, "family-left-alone", ":workers").await;
 }

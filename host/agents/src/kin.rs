@@ -115,14 +115,14 @@ pub struct Kin(Mutex<Ties>);
 
 #[derive(Default)]
 struct Ties {
-    watchers: HashMap<String, BTreeSet<String>>,
-    watched: HashMap<String, BTreeSet<String>>,
+    watchers: BTreeMap<String, BTreeSet<String>>,
+    watched: BTreeMap<String, BTreeSet<String>>,
     /// Whether this end made it.
-    links: HashMap<String, BTreeMap<String, bool>>,
+    links: BTreeMap<String, BTreeMap<String, bool>>,
     plans: HashMap<String, Supervision>,
     families: HashMap<String, Family>,
     /// The family of each member, and its place in it.
-    heads: HashMap<String, (String, u64)>,
+    heads: BTreeMap<String, (String, u64)>,
 }
 
 #[derive(Default)]
@@ -193,7 +193,7 @@ impl Kin {
     /// All that is tied to an agent or made by it: its monitors as (watched, watcher), its links from either end.
     pub fn all_of(&self, name: &str) -> (Vec<(String, String)>, Vec<(String, String)>) {
         let ties = self.0.lock();
-        let of = |map: &HashMap<String, BTreeSet<String>>| map.get(name).cloned().unwrap_or_default();
+        let of = |map: &BTreeMap<String, BTreeSet<String>>| map.get(name).cloned().unwrap_or_default();
         let mut monitors: Vec<_> = of(&ties.watchers).into_iter().map(|by| (name.to_string(), by)).collect();
         monitors.extend(of(&ties.watched).into_iter().map(|watched| (watched, name.to_string())));
         let linked = ties.links.get(name).into_iter().flat_map(BTreeMap::keys);
@@ -205,8 +205,12 @@ impl Kin {
     pub fn below(&self, name: &str) -> Vec<String> {
         let ties = self.0.lock();
         let start = format!("{name}/");
-        let all = ties.watchers.keys().chain(ties.watched.keys()).chain(ties.links.keys()).chain(ties.heads.keys());
-        all.filter(|known| known.starts_with(&start)).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        let mut all = BTreeSet::new();
+        all.extend(under(&ties.watchers, &start));
+        all.extend(under(&ties.watched, &start));
+        all.extend(under(&ties.links, &start));
+        all.extend(under(&ties.heads, &start));
+        all.into_iter().cloned().collect()
     }
 
     /// Forgets an agent.
@@ -225,8 +229,13 @@ impl Kin {
     }
 }
 
+/// The keys of a map that begin with `start`.
+fn under<'a, V>(map: &'a BTreeMap<String, V>, start: &'a str) -> impl Iterator<Item = &'a String> {
+    map.range(start.to_string()..).map(|(key, _)| key).take_while(move |key| key.starts_with(start))
+}
+
 /// Removes one from a set of a map, and the set with the last one.
-fn take(map: &mut HashMap<String, BTreeSet<String>>, key: &str, value: &str) {
+fn take(map: &mut BTreeMap<String, BTreeSet<String>>, key: &str, value: &str) {
     if let Some(set) = map.get_mut(key) {
         set.remove(value);
         if set.is_empty() {

@@ -6,6 +6,7 @@
 use crate::house::House;
 use crate::standing::Standing;
 use parking_lot::Mutex;
+use runtime::clock;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -27,9 +28,12 @@ struct Waiting {
 struct Wait {
     number: u64,
     to: Arc<str>,
-    /// Set by whoever's time was up first: once that turn has ended, there is no ring to be found any more.
-    ring: Option<Ring>,
+    /// Set by whoever's time was up first, with when: once that turn has ended, there is no ring to be found any more.
+    ring: Option<(u64, Ring)>,
 }
+
+/// Deadlines that strike within so many nanoseconds of each other broke one ring. Later on it is something else that takes long.
+const TOGETHER: u64 = 50_000_000;
 
 /// So many agents are looked at before it is taken that there is no ring.
 const MOST: usize = 10_000;
@@ -41,7 +45,7 @@ impl Waits {
 
     fn mark(&self, to: &str, ring: &Ring) {
         for wait in self.0.lock().asks.iter_mut().filter(|wait| &*wait.to == to) {
-            wait.ring = Some(ring.clone());
+            wait.ring = Some((clock::now(), ring.clone()));
         }
     }
 
@@ -79,12 +83,14 @@ impl<'a> Wanted<'a> {
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
         // One that is given up although there is time left is one of several, of which another was ready.
-        let struck = self.until > 0 && runtime::clock::now() >= self.until;
+        let now = if self.until > 0 { clock::now() } else { 0 };
+        let struck = self.until > 0 && now >= self.until;
         let ring = if struck { ring(&self.asker.house, &self.asker.name, self.to) } else { None };
         let mut waiting = self.asker.waits.0.lock();
         let Some(at) = waiting.asks.iter().position(|wait| wait.number == self.number) else { return };
         let wait = waiting.asks.swap_remove(at);
-        if let Some(ring) = ring.or(wait.ring).filter(|_| struck) {
+        let known = wait.ring.filter(|(when, _)| now.saturating_sub(*when) < TOGETHER).map(|(_, ring)| ring);
+        if let Some(ring) = ring.or(known).filter(|_| struck) {
             waiting.broken = Some((self.until, ring));
         }
     }

@@ -85,6 +85,18 @@ fn a_family_that_breaks_too_often_is_left_alone_and_its_creator_has_failed() {
 }
 
 #[test]
+fn what_an_agent_created_is_found_below_it_and_nothing_else() {
+    let kin = Kin::default();
+    for member in ["p/a", "p/a/x", "p-1/a", "q/p/a"] {
+        kin.join(member.rsplit_once('/').expect("a head").0, member, 1);
+    }
+    kin.tie(&Tie::Monitor, "p/w", "p/b");
+    kin.tie(&Tie::Link, "p/l", "other");
+    assert_eq!(kin.below("p"), ["p/a", "p/a/x", "p/b", "p/l", "p/w"]);
+    assert_eq!(kin.below("p/a"), ["p/a/x"]);
+}
+
+#[test]
 fn breaks_far_apart_are_borne() {
     let kin = family(Strategy::OneForOne);
     assert!((1..50).all(|at| kin.fall("p/a", "trap", at * 6 * SECOND).given_up.is_empty()));
