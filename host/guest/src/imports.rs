@@ -143,7 +143,7 @@ impl wasmtime::component::HasData for HasTable {
 }
 
 /// Interfaces of the contract; all of version 0.1.
-const VILLAGE: [&str; 13] = [
+const VILLAGE: [&str; 14] = [
     "types",
     "log",
     "state",

@@ -1619,6 +1619,3838 @@ pub mod village {
                 }
             }
         }
+        /// The agent's own workspace: files, and objects that are kept in versions. Grant: `workspace`. Budget: `storage`, together
+        /// with the state's; what a turn has written counts as `memory` until the turn ends.
+        ///
+        /// A turn reads its own writes. They take effect together, with those of `state`, when the turn ends well and are dropped
+        /// otherwise. Nobody else sees a workspace: not the agent that created this one, nor those that it creates.
+        ///
+        /// A path is 1 to 512 bytes of UTF-8: parts of 1 to 255 bytes, with `/` between them. None is `.` or `..`, none has a control
+        /// character, and nothing else is changed in it: `A` and `a` are two files, and so are two spellings of one accent.
+        /// Folders are no things of their own: one is there as long as a path begins with it, and a file may have its name. The
+        /// names of objects follow the same rules; a file and an object may be called the same.
+        ///
+        /// A file counts as its path, its size and 128 bytes; an object as its name and 128 bytes, and each of its versions as its
+        /// size and 64 bytes. What is overwritten or removed is free for use when the turn has ended well.
+        ///
+        /// Every function fails with `denied` without the grant, and with `invalid` for a path or name that breaks the rules. Those
+        /// that write fail with `limit` (`storage` or `memory`) if it does not fit, and change nothing then.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod workspace {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Error = super::super::super::__with_name0::Error;
+            #[derive(Clone)]
+            pub struct File {
+                pub path: _rt::String,
+                /// Bytes. What was never written in between counts, and reads as zeros.
+                pub size: u64,
+                /// Unix milliseconds at which the message was accepted whose turn changed it last.
+                pub modified: u64,
+            }
+            impl ::core::fmt::Debug for File {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("File")
+                        .field("path", &self.path)
+                        .field("size", &self.size)
+                        .field("modified", &self.modified)
+                        .finish()
+                }
+            }
+            #[derive(Clone)]
+            pub struct Object {
+                pub name: _rt::String,
+                /// The number of its newest version.
+                pub latest: u64,
+                /// How many versions there are: one at least.
+                pub versions: u64,
+                /// Bytes of all of them.
+                pub size: u64,
+            }
+            impl ::core::fmt::Debug for Object {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Object")
+                        .field("name", &self.name)
+                        .field("latest", &self.latest)
+                        .field("versions", &self.versions)
+                        .field("size", &self.size)
+                        .finish()
+                }
+            }
+            /// One version of an object. It never changes.
+            #[repr(C)]
+            #[derive(Clone, Copy)]
+            pub struct Version {
+                /// Numbers grow, with gaps, and none is ever given twice, also when the object was deleted meanwhile.
+                pub number: u64,
+                pub size: u64,
+                /// Unix milliseconds at which the message was accepted whose turn kept it.
+                pub kept: u64,
+            }
+            impl ::core::fmt::Debug for Version {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Version")
+                        .field("number", &self.number)
+                        .field("size", &self.size)
+                        .field("kept", &self.kept)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// `length` bytes of a file from `offset` on; fewer if it ends before, none if it ends at or before `offset`.
+            ///
+            /// At most 1 MiB is answered, however large `length` is: go on behind it. Fails with `not-found` if there is no such file.
+            #[allow(async_fn_in_trait)]
+            pub fn read(
+                path: &str,
+                offset: u64,
+                length: u32,
+            ) -> Result<_rt::Vec<u8>, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read"]
+                        fn wit_import2(_: *mut u8, _: usize, _: i64, _: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(
+                        ptr0.cast_mut(),
+                        len0,
+                        _rt::as_i64(&offset),
+                        _rt::as_i32(&length),
+                        ptr1,
+                    );
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result39 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1.add(8).cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l7 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V38;
+                                let v38 = match l7 {
+                                    0 => {
+                                        let e38 = {
+                                            let l8 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l9 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            _rt::string_lift(bytes10)
+                                        };
+                                        V38::Denied(e38)
+                                    }
+                                    1 => {
+                                        let e38 = {
+                                            let l11 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l12 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len13 = l12;
+                                            let bytes13 = _rt::Vec::from_raw_parts(
+                                                l11.cast(),
+                                                len13,
+                                                len13,
+                                            );
+                                            let l14 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes13),
+                                                retry_after: match l14 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l15 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l15 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V38::Limit(e38)
+                                    }
+                                    2 => {
+                                        let e38 = {
+                                            let l16 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l17 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        V38::NotFound(e38)
+                                    }
+                                    3 => {
+                                        let e38 = {
+                                            let l19 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l20 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        V38::Conflict(e38)
+                                    }
+                                    4 => {
+                                        let e38 = {
+                                            let l22 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l23 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        V38::Invalid(e38)
+                                    }
+                                    5 => {
+                                        let e38 = {
+                                            let l25 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l26 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len27 = l26;
+                                            let bytes27 = _rt::Vec::from_raw_parts(
+                                                l25.cast(),
+                                                len27,
+                                                len27,
+                                            );
+                                            _rt::string_lift(bytes27)
+                                        };
+                                        V38::Timeout(e38)
+                                    }
+                                    6 => {
+                                        let e38 = {
+                                            let l28 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l29 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len30 = l29;
+                                            let bytes30 = _rt::Vec::from_raw_parts(
+                                                l28.cast(),
+                                                len30,
+                                                len30,
+                                            );
+                                            _rt::string_lift(bytes30)
+                                        };
+                                        V38::Unavailable(e38)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e38 = {
+                                            let l31 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l32 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l33 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len34 = l33;
+                                            let bytes34 = _rt::Vec::from_raw_parts(
+                                                l32.cast(),
+                                                len34,
+                                                len34,
+                                            );
+                                            let l35 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l36 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len37 = l36;
+                                            let bytes37 = _rt::Vec::from_raw_parts(
+                                                l35.cast(),
+                                                len37,
+                                                len37,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l31 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes34),
+                                                details: _rt::string_lift(bytes37),
+                                            }
+                                        };
+                                        V38::Failed(e38)
+                                    }
+                                };
+                                v38
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result39
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Makes `content` all that the file has, whether there was one or not. More than 16 MiB fails with `invalid`: append the rest.
+            #[allow(async_fn_in_trait)]
+            pub fn write(path: &str, content: &[u8]) -> Result<(), Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = content;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "write"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result37 = match l4 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l30 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Adds `content` at the file's end, and makes the file if there is none; answers the size that it has then.
+            ///
+            /// More than 16 MiB, or a file of more than 1 TiB, fails with `invalid`.
+            #[allow(async_fn_in_trait)]
+            pub fn append(path: &str, content: &[u8]) -> Result<u64, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = content;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "append"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result38 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2.add(8).cast::<i64>();
+                                l5 as u64
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l6 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V37;
+                                let v37 = match l6 {
+                                    0 => {
+                                        let e37 = {
+                                            let l7 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l8 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len9 = l8;
+                                            let bytes9 = _rt::Vec::from_raw_parts(
+                                                l7.cast(),
+                                                len9,
+                                                len9,
+                                            );
+                                            _rt::string_lift(bytes9)
+                                        };
+                                        V37::Denied(e37)
+                                    }
+                                    1 => {
+                                        let e37 = {
+                                            let l10 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l11 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len12 = l11;
+                                            let bytes12 = _rt::Vec::from_raw_parts(
+                                                l10.cast(),
+                                                len12,
+                                                len12,
+                                            );
+                                            let l13 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes12),
+                                                retry_after: match l13 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l14 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l14 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V37::Limit(e37)
+                                    }
+                                    2 => {
+                                        let e37 = {
+                                            let l15 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l16 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len17 = l16;
+                                            let bytes17 = _rt::Vec::from_raw_parts(
+                                                l15.cast(),
+                                                len17,
+                                                len17,
+                                            );
+                                            _rt::string_lift(bytes17)
+                                        };
+                                        V37::NotFound(e37)
+                                    }
+                                    3 => {
+                                        let e37 = {
+                                            let l18 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l19 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len20 = l19;
+                                            let bytes20 = _rt::Vec::from_raw_parts(
+                                                l18.cast(),
+                                                len20,
+                                                len20,
+                                            );
+                                            _rt::string_lift(bytes20)
+                                        };
+                                        V37::Conflict(e37)
+                                    }
+                                    4 => {
+                                        let e37 = {
+                                            let l21 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l22 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len23 = l22;
+                                            let bytes23 = _rt::Vec::from_raw_parts(
+                                                l21.cast(),
+                                                len23,
+                                                len23,
+                                            );
+                                            _rt::string_lift(bytes23)
+                                        };
+                                        V37::Invalid(e37)
+                                    }
+                                    5 => {
+                                        let e37 = {
+                                            let l24 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l25 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len26 = l25;
+                                            let bytes26 = _rt::Vec::from_raw_parts(
+                                                l24.cast(),
+                                                len26,
+                                                len26,
+                                            );
+                                            _rt::string_lift(bytes26)
+                                        };
+                                        V37::Timeout(e37)
+                                    }
+                                    6 => {
+                                        let e37 = {
+                                            let l27 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l28 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len29 = l28;
+                                            let bytes29 = _rt::Vec::from_raw_parts(
+                                                l27.cast(),
+                                                len29,
+                                                len29,
+                                            );
+                                            _rt::string_lift(bytes29)
+                                        };
+                                        V37::Unavailable(e37)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e37 = {
+                                            let l30 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l31 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l32 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len33 = l32;
+                                            let bytes33 = _rt::Vec::from_raw_parts(
+                                                l31.cast(),
+                                                len33,
+                                                len33,
+                                            );
+                                            let l34 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l35 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len36 = l35;
+                                            let bytes36 = _rt::Vec::from_raw_parts(
+                                                l34.cast(),
+                                                len36,
+                                                len36,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l30 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes33),
+                                                details: _rt::string_lift(bytes36),
+                                            }
+                                        };
+                                        V37::Failed(e37)
+                                    }
+                                };
+                                v37
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result38
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Puts `content` into the file from `offset` on, over what is there. The file grows if need be; behind its end, zeros fill the gap.
+            ///
+            /// Nothing is changed if `content` is empty. Fails with `not-found` if there is no such file, and as `append` does.
+            #[allow(async_fn_in_trait)]
+            pub fn write_at(
+                path: &str,
+                offset: u64,
+                content: &[u8],
+            ) -> Result<(), Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = content;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "write-at"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: i64,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(
+                        ptr0.cast_mut(),
+                        len0,
+                        _rt::as_i64(&offset),
+                        ptr1.cast_mut(),
+                        len1,
+                        ptr2,
+                    );
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result37 = match l4 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l30 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Cuts the file after `size` bytes, or lengthens it with zeros.
+            ///
+            /// Fails with `not-found` if there is no such file, and with `invalid` if `size` is more than 1 TiB.
+            #[allow(async_fn_in_trait)]
+            pub fn truncate(path: &str, size: u64) -> Result<(), Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "truncate"]
+                        fn wit_import2(_: *mut u8, _: usize, _: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, _rt::as_i64(&size), ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result36 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V35;
+                                let v35 = match l4 {
+                                    0 => {
+                                        let e35 = {
+                                            let l5 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l6 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len7 = l6;
+                                            let bytes7 = _rt::Vec::from_raw_parts(
+                                                l5.cast(),
+                                                len7,
+                                                len7,
+                                            );
+                                            _rt::string_lift(bytes7)
+                                        };
+                                        V35::Denied(e35)
+                                    }
+                                    1 => {
+                                        let e35 = {
+                                            let l8 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l9 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            let l11 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes10),
+                                                retry_after: match l11 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l12 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l12 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V35::Limit(e35)
+                                    }
+                                    2 => {
+                                        let e35 = {
+                                            let l13 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l14 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            _rt::string_lift(bytes15)
+                                        };
+                                        V35::NotFound(e35)
+                                    }
+                                    3 => {
+                                        let e35 = {
+                                            let l16 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l17 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        V35::Conflict(e35)
+                                    }
+                                    4 => {
+                                        let e35 = {
+                                            let l19 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l20 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        V35::Invalid(e35)
+                                    }
+                                    5 => {
+                                        let e35 = {
+                                            let l22 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l23 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        V35::Timeout(e35)
+                                    }
+                                    6 => {
+                                        let e35 = {
+                                            let l25 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l26 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len27 = l26;
+                                            let bytes27 = _rt::Vec::from_raw_parts(
+                                                l25.cast(),
+                                                len27,
+                                                len27,
+                                            );
+                                            _rt::string_lift(bytes27)
+                                        };
+                                        V35::Unavailable(e35)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e35 = {
+                                            let l28 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l29 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l30 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len31 = l30;
+                                            let bytes31 = _rt::Vec::from_raw_parts(
+                                                l29.cast(),
+                                                len31,
+                                                len31,
+                                            );
+                                            let l32 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l33 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len34 = l33;
+                                            let bytes34 = _rt::Vec::from_raw_parts(
+                                                l32.cast(),
+                                                len34,
+                                                len34,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l28 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes31),
+                                                details: _rt::string_lift(bytes34),
+                                            }
+                                        };
+                                        V35::Failed(e35)
+                                    }
+                                };
+                                v35
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result36
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Gives a file another path. A file that had that path is gone then. A file may be given the path that it has.
+            ///
+            /// Fails with `not-found` if there is no file at `source`.
+            #[allow(async_fn_in_trait)]
+            pub fn rename(source: &str, target: &str) -> Result<(), Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = source;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = target;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "rename"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result37 = match l4 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l30 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Takes a file away; answers whether there was one.
+            #[allow(async_fn_in_trait)]
+            pub fn remove(path: &str) -> Result<bool, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "remove"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result37 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                _rt::bool_lift(l4 as u8)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l30 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// A file's size and time; none if there is no such file.
+            #[allow(async_fn_in_trait)]
+            pub fn stat(path: &str) -> Result<Option<File>, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "stat"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result42 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                match l4 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l5 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l6 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len7 = l6;
+                                            let bytes7 = _rt::Vec::from_raw_parts(
+                                                l5.cast(),
+                                                len7,
+                                                len7,
+                                            );
+                                            let l8 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i64>();
+                                            let l9 = *ptr1
+                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i64>();
+                                            File {
+                                                path: _rt::string_lift(bytes7),
+                                                size: l8 as u64,
+                                                modified: l9 as u64,
+                                            }
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l10 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V41;
+                                let v41 = match l10 {
+                                    0 => {
+                                        let e41 = {
+                                            let l11 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l12 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len13 = l12;
+                                            let bytes13 = _rt::Vec::from_raw_parts(
+                                                l11.cast(),
+                                                len13,
+                                                len13,
+                                            );
+                                            _rt::string_lift(bytes13)
+                                        };
+                                        V41::Denied(e41)
+                                    }
+                                    1 => {
+                                        let e41 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            let l17 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes16),
+                                                retry_after: match l17 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l18 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l18 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V41::Limit(e41)
+                                    }
+                                    2 => {
+                                        let e41 = {
+                                            let l19 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l20 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        V41::NotFound(e41)
+                                    }
+                                    3 => {
+                                        let e41 = {
+                                            let l22 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l23 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        V41::Conflict(e41)
+                                    }
+                                    4 => {
+                                        let e41 = {
+                                            let l25 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l26 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len27 = l26;
+                                            let bytes27 = _rt::Vec::from_raw_parts(
+                                                l25.cast(),
+                                                len27,
+                                                len27,
+                                            );
+                                            _rt::string_lift(bytes27)
+                                        };
+                                        V41::Invalid(e41)
+                                    }
+                                    5 => {
+                                        let e41 = {
+                                            let l28 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l29 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len30 = l29;
+                                            let bytes30 = _rt::Vec::from_raw_parts(
+                                                l28.cast(),
+                                                len30,
+                                                len30,
+                                            );
+                                            _rt::string_lift(bytes30)
+                                        };
+                                        V41::Timeout(e41)
+                                    }
+                                    6 => {
+                                        let e41 = {
+                                            let l31 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l32 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len33 = l32;
+                                            let bytes33 = _rt::Vec::from_raw_parts(
+                                                l31.cast(),
+                                                len33,
+                                                len33,
+                                            );
+                                            _rt::string_lift(bytes33)
+                                        };
+                                        V41::Unavailable(e41)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e41 = {
+                                            let l34 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l35 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l36 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len37 = l36;
+                                            let bytes37 = _rt::Vec::from_raw_parts(
+                                                l35.cast(),
+                                                len37,
+                                                len37,
+                                            );
+                                            let l38 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l39 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len40 = l39;
+                                            let bytes40 = _rt::Vec::from_raw_parts(
+                                                l38.cast(),
+                                                len40,
+                                                len40,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l34 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes37),
+                                                details: _rt::string_lift(bytes40),
+                                            }
+                                        };
+                                        V41::Failed(e41)
+                                    }
+                                };
+                                v41
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result42
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The files in `folder` and in the folders within it, in byte order of their paths, those after the path `after` if one is given.
+            ///
+            /// An empty `folder` is the whole workspace; a folder without files is an empty list. At most `limit` files and 1000 are
+            /// answered, so go on from the last path until the list is empty. A `limit` of 0 fails with `invalid`.
+            #[allow(async_fn_in_trait)]
+            pub fn files(
+                folder: &str,
+                after: Option<&str>,
+                limit: u32,
+            ) -> Result<_rt::Vec<File>, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = folder;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result2_0, result2_1, result2_2) = match after {
+                        Some(e) => {
+                            let vec1 = e;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            (1i32, ptr1.cast_mut(), len1)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "files"]
+                        fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        ptr0.cast_mut(),
+                        len0,
+                        result2_0,
+                        result2_1,
+                        result2_2,
+                        _rt::as_i32(&limit),
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result46 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = *ptr3.add(8).cast::<*mut u8>();
+                                let l7 = *ptr3
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base13 = l6;
+                                let len13 = l7;
+                                let mut result13 = _rt::Vec::with_capacity(len13);
+                                for i in 0..len13 {
+                                    let base = base13
+                                        .add(i * (16 + 2 * ::core::mem::size_of::<*const u8>()));
+                                    let e13 = {
+                                        let l8 = *base.add(0).cast::<*mut u8>();
+                                        let l9 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len10 = l9;
+                                        let bytes10 = _rt::Vec::from_raw_parts(
+                                            l8.cast(),
+                                            len10,
+                                            len10,
+                                        );
+                                        let l11 = *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        let l12 = *base
+                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        File {
+                                            path: _rt::string_lift(bytes10),
+                                            size: l11 as u64,
+                                            modified: l12 as u64,
+                                        }
+                                    };
+                                    result13.push(e13);
+                                }
+                                _rt::cabi_dealloc(
+                                    base13,
+                                    len13 * (16 + 2 * ::core::mem::size_of::<*const u8>()),
+                                    8,
+                                );
+                                result13
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l14 = i32::from(*ptr3.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V45;
+                                let v45 = match l14 {
+                                    0 => {
+                                        let e45 = {
+                                            let l15 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l16 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len17 = l16;
+                                            let bytes17 = _rt::Vec::from_raw_parts(
+                                                l15.cast(),
+                                                len17,
+                                                len17,
+                                            );
+                                            _rt::string_lift(bytes17)
+                                        };
+                                        V45::Denied(e45)
+                                    }
+                                    1 => {
+                                        let e45 = {
+                                            let l18 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l19 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len20 = l19;
+                                            let bytes20 = _rt::Vec::from_raw_parts(
+                                                l18.cast(),
+                                                len20,
+                                                len20,
+                                            );
+                                            let l21 = i32::from(
+                                                *ptr3
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes20),
+                                                retry_after: match l21 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l22 = *ptr3
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l22 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V45::Limit(e45)
+                                    }
+                                    2 => {
+                                        let e45 = {
+                                            let l23 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V45::NotFound(e45)
+                                    }
+                                    3 => {
+                                        let e45 = {
+                                            let l26 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V45::Conflict(e45)
+                                    }
+                                    4 => {
+                                        let e45 = {
+                                            let l29 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l30 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len31 = l30;
+                                            let bytes31 = _rt::Vec::from_raw_parts(
+                                                l29.cast(),
+                                                len31,
+                                                len31,
+                                            );
+                                            _rt::string_lift(bytes31)
+                                        };
+                                        V45::Invalid(e45)
+                                    }
+                                    5 => {
+                                        let e45 = {
+                                            let l32 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l33 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len34 = l33;
+                                            let bytes34 = _rt::Vec::from_raw_parts(
+                                                l32.cast(),
+                                                len34,
+                                                len34,
+                                            );
+                                            _rt::string_lift(bytes34)
+                                        };
+                                        V45::Timeout(e45)
+                                    }
+                                    6 => {
+                                        let e45 = {
+                                            let l35 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l36 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len37 = l36;
+                                            let bytes37 = _rt::Vec::from_raw_parts(
+                                                l35.cast(),
+                                                len37,
+                                                len37,
+                                            );
+                                            _rt::string_lift(bytes37)
+                                        };
+                                        V45::Unavailable(e45)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e45 = {
+                                            let l38 = i32::from(*ptr3.add(16).cast::<u8>());
+                                            let l39 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l40 = *ptr3
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len41 = l40;
+                                            let bytes41 = _rt::Vec::from_raw_parts(
+                                                l39.cast(),
+                                                len41,
+                                                len41,
+                                            );
+                                            let l42 = *ptr3
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l43 = *ptr3
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len44 = l43;
+                                            let bytes44 = _rt::Vec::from_raw_parts(
+                                                l42.cast(),
+                                                len44,
+                                                len44,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l38 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes41),
+                                                details: _rt::string_lift(bytes44),
+                                            }
+                                        };
+                                        V45::Failed(e45)
+                                    }
+                                };
+                                v45
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result46
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Keeps `content` as the newest version of an object, which is made if there is none; answers the version's number.
+            ///
+            /// More than 16 MiB fails with `invalid`.
+            #[allow(async_fn_in_trait)]
+            pub fn keep(name: &str, content: &[u8]) -> Result<u64, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = content;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "keep"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result38 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2.add(8).cast::<i64>();
+                                l5 as u64
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l6 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V37;
+                                let v37 = match l6 {
+                                    0 => {
+                                        let e37 = {
+                                            let l7 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l8 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len9 = l8;
+                                            let bytes9 = _rt::Vec::from_raw_parts(
+                                                l7.cast(),
+                                                len9,
+                                                len9,
+                                            );
+                                            _rt::string_lift(bytes9)
+                                        };
+                                        V37::Denied(e37)
+                                    }
+                                    1 => {
+                                        let e37 = {
+                                            let l10 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l11 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len12 = l11;
+                                            let bytes12 = _rt::Vec::from_raw_parts(
+                                                l10.cast(),
+                                                len12,
+                                                len12,
+                                            );
+                                            let l13 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes12),
+                                                retry_after: match l13 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l14 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l14 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V37::Limit(e37)
+                                    }
+                                    2 => {
+                                        let e37 = {
+                                            let l15 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l16 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len17 = l16;
+                                            let bytes17 = _rt::Vec::from_raw_parts(
+                                                l15.cast(),
+                                                len17,
+                                                len17,
+                                            );
+                                            _rt::string_lift(bytes17)
+                                        };
+                                        V37::NotFound(e37)
+                                    }
+                                    3 => {
+                                        let e37 = {
+                                            let l18 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l19 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len20 = l19;
+                                            let bytes20 = _rt::Vec::from_raw_parts(
+                                                l18.cast(),
+                                                len20,
+                                                len20,
+                                            );
+                                            _rt::string_lift(bytes20)
+                                        };
+                                        V37::Conflict(e37)
+                                    }
+                                    4 => {
+                                        let e37 = {
+                                            let l21 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l22 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len23 = l22;
+                                            let bytes23 = _rt::Vec::from_raw_parts(
+                                                l21.cast(),
+                                                len23,
+                                                len23,
+                                            );
+                                            _rt::string_lift(bytes23)
+                                        };
+                                        V37::Invalid(e37)
+                                    }
+                                    5 => {
+                                        let e37 = {
+                                            let l24 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l25 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len26 = l25;
+                                            let bytes26 = _rt::Vec::from_raw_parts(
+                                                l24.cast(),
+                                                len26,
+                                                len26,
+                                            );
+                                            _rt::string_lift(bytes26)
+                                        };
+                                        V37::Timeout(e37)
+                                    }
+                                    6 => {
+                                        let e37 = {
+                                            let l27 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l28 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len29 = l28;
+                                            let bytes29 = _rt::Vec::from_raw_parts(
+                                                l27.cast(),
+                                                len29,
+                                                len29,
+                                            );
+                                            _rt::string_lift(bytes29)
+                                        };
+                                        V37::Unavailable(e37)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e37 = {
+                                            let l30 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l31 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l32 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len33 = l32;
+                                            let bytes33 = _rt::Vec::from_raw_parts(
+                                                l31.cast(),
+                                                len33,
+                                                len33,
+                                            );
+                                            let l34 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l35 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len36 = l35;
+                                            let bytes36 = _rt::Vec::from_raw_parts(
+                                                l34.cast(),
+                                                len36,
+                                                len36,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l30 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes33),
+                                                details: _rt::string_lift(bytes36),
+                                            }
+                                        };
+                                        V37::Failed(e37)
+                                    }
+                                };
+                                v37
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result38
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What a version of an object has, or its newest one; none if there is no such object, or it has no such version.
+            #[allow(async_fn_in_trait)]
+            pub fn get(
+                name: &str,
+                version: Option<u64>,
+            ) -> Result<Option<_rt::Vec<u8>>, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result1_0, result1_1) = match version {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "get"]
+                        fn wit_import3(_: *mut u8, _: usize, _: i32, _: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, result1_0, result1_1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result41 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = i32::from(*ptr2.add(8).cast::<u8>());
+                                match l5 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l6 = *ptr2
+                                                .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l7 = *ptr2
+                                                .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(l6.cast(), len8, len8))
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l9 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V40;
+                                let v40 = match l9 {
+                                    0 => {
+                                        let e40 = {
+                                            let l10 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l11 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len12 = l11;
+                                            let bytes12 = _rt::Vec::from_raw_parts(
+                                                l10.cast(),
+                                                len12,
+                                                len12,
+                                            );
+                                            _rt::string_lift(bytes12)
+                                        };
+                                        V40::Denied(e40)
+                                    }
+                                    1 => {
+                                        let e40 = {
+                                            let l13 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l14 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            let l16 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes15),
+                                                retry_after: match l16 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l17 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l17 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V40::Limit(e40)
+                                    }
+                                    2 => {
+                                        let e40 = {
+                                            let l18 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l19 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len20 = l19;
+                                            let bytes20 = _rt::Vec::from_raw_parts(
+                                                l18.cast(),
+                                                len20,
+                                                len20,
+                                            );
+                                            _rt::string_lift(bytes20)
+                                        };
+                                        V40::NotFound(e40)
+                                    }
+                                    3 => {
+                                        let e40 = {
+                                            let l21 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l22 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len23 = l22;
+                                            let bytes23 = _rt::Vec::from_raw_parts(
+                                                l21.cast(),
+                                                len23,
+                                                len23,
+                                            );
+                                            _rt::string_lift(bytes23)
+                                        };
+                                        V40::Conflict(e40)
+                                    }
+                                    4 => {
+                                        let e40 = {
+                                            let l24 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l25 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len26 = l25;
+                                            let bytes26 = _rt::Vec::from_raw_parts(
+                                                l24.cast(),
+                                                len26,
+                                                len26,
+                                            );
+                                            _rt::string_lift(bytes26)
+                                        };
+                                        V40::Invalid(e40)
+                                    }
+                                    5 => {
+                                        let e40 = {
+                                            let l27 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l28 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len29 = l28;
+                                            let bytes29 = _rt::Vec::from_raw_parts(
+                                                l27.cast(),
+                                                len29,
+                                                len29,
+                                            );
+                                            _rt::string_lift(bytes29)
+                                        };
+                                        V40::Timeout(e40)
+                                    }
+                                    6 => {
+                                        let e40 = {
+                                            let l30 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l31 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            _rt::string_lift(bytes32)
+                                        };
+                                        V40::Unavailable(e40)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e40 = {
+                                            let l33 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l34 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l35 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len36 = l35;
+                                            let bytes36 = _rt::Vec::from_raw_parts(
+                                                l34.cast(),
+                                                len36,
+                                                len36,
+                                            );
+                                            let l37 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l38 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len39 = l38;
+                                            let bytes39 = _rt::Vec::from_raw_parts(
+                                                l37.cast(),
+                                                len39,
+                                                len39,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l33 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes36),
+                                                details: _rt::string_lift(bytes39),
+                                            }
+                                        };
+                                        V40::Failed(e40)
+                                    }
+                                };
+                                v40
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result41
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The versions of an object, the oldest first, those after the number `after` if one is given.
+            ///
+            /// An object that is not there has none. At most `limit` versions and 1000 are answered, so go on from the last number
+            /// until the list is empty. A `limit` of 0 fails with `invalid`.
+            #[allow(async_fn_in_trait)]
+            pub fn versions(
+                name: &str,
+                after: Option<u64>,
+                limit: u32,
+            ) -> Result<_rt::Vec<Version>, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result1_0, result1_1) = match after {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "versions"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(
+                        ptr0.cast_mut(),
+                        len0,
+                        result1_0,
+                        result1_1,
+                        _rt::as_i32(&limit),
+                        ptr2,
+                    );
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result40 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2.add(8).cast::<*mut u8>();
+                                let l6 = *ptr2
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len7 = l6;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l5.cast(), len7, len7))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l8 = i32::from(*ptr2.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V39;
+                                let v39 = match l8 {
+                                    0 => {
+                                        let e39 = {
+                                            let l9 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            _rt::string_lift(bytes11)
+                                        };
+                                        V39::Denied(e39)
+                                    }
+                                    1 => {
+                                        let e39 = {
+                                            let l12 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l13 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len14 = l13;
+                                            let bytes14 = _rt::Vec::from_raw_parts(
+                                                l12.cast(),
+                                                len14,
+                                                len14,
+                                            );
+                                            let l15 = i32::from(
+                                                *ptr2
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes14),
+                                                retry_after: match l15 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l16 = *ptr2
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l16 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V39::Limit(e39)
+                                    }
+                                    2 => {
+                                        let e39 = {
+                                            let l17 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V39::NotFound(e39)
+                                    }
+                                    3 => {
+                                        let e39 = {
+                                            let l20 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V39::Conflict(e39)
+                                    }
+                                    4 => {
+                                        let e39 = {
+                                            let l23 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V39::Invalid(e39)
+                                    }
+                                    5 => {
+                                        let e39 = {
+                                            let l26 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V39::Timeout(e39)
+                                    }
+                                    6 => {
+                                        let e39 = {
+                                            let l29 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l30 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len31 = l30;
+                                            let bytes31 = _rt::Vec::from_raw_parts(
+                                                l29.cast(),
+                                                len31,
+                                                len31,
+                                            );
+                                            _rt::string_lift(bytes31)
+                                        };
+                                        V39::Unavailable(e39)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e39 = {
+                                            let l32 = i32::from(*ptr2.add(16).cast::<u8>());
+                                            let l33 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr2
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            let l36 = *ptr2
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l37 = *ptr2
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len38 = l37;
+                                            let bytes38 = _rt::Vec::from_raw_parts(
+                                                l36.cast(),
+                                                len38,
+                                                len38,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l32 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes35),
+                                                details: _rt::string_lift(bytes38),
+                                            }
+                                        };
+                                        V39::Failed(e39)
+                                    }
+                                };
+                                v39
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result40
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Drops all versions of an object but the newest `leave`; answers how many are gone.
+            ///
+            /// That is 0 if there are no more, or no such object. A `leave` of 0 fails with `invalid`: `delete` takes the object away.
+            /// If there are so many to drop that it fails with `limit` (`memory`), a larger `leave` passes.
+            #[allow(async_fn_in_trait)]
+            pub fn prune(name: &str, leave: u64) -> Result<u64, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "prune"]
+                        fn wit_import2(_: *mut u8, _: usize, _: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, _rt::as_i64(&leave), ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result37 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1.add(8).cast::<i64>();
+                                l4 as u64
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l30 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Takes an object away, with all its versions; answers whether there was one.
+            #[allow(async_fn_in_trait)]
+            pub fn delete(name: &str) -> Result<bool, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "delete"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result37 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                _rt::bool_lift(l4 as u8)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V36;
+                                let v36 = match l5 {
+                                    0 => {
+                                        let e36 = {
+                                            let l6 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l7 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        V36::Denied(e36)
+                                    }
+                                    1 => {
+                                        let e36 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            let l12 = i32::from(
+                                                *ptr1
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes11),
+                                                retry_after: match l12 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l13 = *ptr1
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l13 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V36::Limit(e36)
+                                    }
+                                    2 => {
+                                        let e36 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        V36::NotFound(e36)
+                                    }
+                                    3 => {
+                                        let e36 = {
+                                            let l17 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l18 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len19 = l18;
+                                            let bytes19 = _rt::Vec::from_raw_parts(
+                                                l17.cast(),
+                                                len19,
+                                                len19,
+                                            );
+                                            _rt::string_lift(bytes19)
+                                        };
+                                        V36::Conflict(e36)
+                                    }
+                                    4 => {
+                                        let e36 = {
+                                            let l20 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l21 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len22 = l21;
+                                            let bytes22 = _rt::Vec::from_raw_parts(
+                                                l20.cast(),
+                                                len22,
+                                                len22,
+                                            );
+                                            _rt::string_lift(bytes22)
+                                        };
+                                        V36::Invalid(e36)
+                                    }
+                                    5 => {
+                                        let e36 = {
+                                            let l23 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l24 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len25 = l24;
+                                            let bytes25 = _rt::Vec::from_raw_parts(
+                                                l23.cast(),
+                                                len25,
+                                                len25,
+                                            );
+                                            _rt::string_lift(bytes25)
+                                        };
+                                        V36::Timeout(e36)
+                                    }
+                                    6 => {
+                                        let e36 = {
+                                            let l26 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l27 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len28 = l27;
+                                            let bytes28 = _rt::Vec::from_raw_parts(
+                                                l26.cast(),
+                                                len28,
+                                                len28,
+                                            );
+                                            _rt::string_lift(bytes28)
+                                        };
+                                        V36::Unavailable(e36)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e36 = {
+                                            let l29 = i32::from(*ptr1.add(16).cast::<u8>());
+                                            let l30 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr1
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            let l33 = *ptr1
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr1
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l29 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes32),
+                                                details: _rt::string_lift(bytes35),
+                                            }
+                                        };
+                                        V36::Failed(e36)
+                                    }
+                                };
+                                v36
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result37
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The objects whose names begin with `prefix`, in byte order of their names, those after the name `after` if one is given.
+            ///
+            /// An empty prefix matches every object. At most `limit` objects and 1000 are answered, so go on from the last name until
+            /// the list is empty. A `limit` of 0 fails with `invalid`.
+            #[allow(async_fn_in_trait)]
+            pub fn objects(
+                prefix: &str,
+                after: Option<&str>,
+                limit: u32,
+            ) -> Result<_rt::Vec<Object>, Error> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 24 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 24
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = prefix;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result2_0, result2_1, result2_2) = match after {
+                        Some(e) => {
+                            let vec1 = e;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            (1i32, ptr1.cast_mut(), len1)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "village:agent/workspace@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "objects"]
+                        fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        ptr0.cast_mut(),
+                        len0,
+                        result2_0,
+                        result2_1,
+                        result2_2,
+                        _rt::as_i32(&limit),
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result47 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = *ptr3.add(8).cast::<*mut u8>();
+                                let l7 = *ptr3
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base14 = l6;
+                                let len14 = l7;
+                                let mut result14 = _rt::Vec::with_capacity(len14);
+                                for i in 0..len14 {
+                                    let base = base14
+                                        .add(i * (24 + 2 * ::core::mem::size_of::<*const u8>()));
+                                    let e14 = {
+                                        let l8 = *base.add(0).cast::<*mut u8>();
+                                        let l9 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len10 = l9;
+                                        let bytes10 = _rt::Vec::from_raw_parts(
+                                            l8.cast(),
+                                            len10,
+                                            len10,
+                                        );
+                                        let l11 = *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        let l12 = *base
+                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        let l13 = *base
+                                            .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        Object {
+                                            name: _rt::string_lift(bytes10),
+                                            latest: l11 as u64,
+                                            versions: l12 as u64,
+                                            size: l13 as u64,
+                                        }
+                                    };
+                                    result14.push(e14);
+                                }
+                                _rt::cabi_dealloc(
+                                    base14,
+                                    len14 * (24 + 2 * ::core::mem::size_of::<*const u8>()),
+                                    8,
+                                );
+                                result14
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l15 = i32::from(*ptr3.add(8).cast::<u8>());
+                                use super::super::super::__with_name0::Error as V46;
+                                let v46 = match l15 {
+                                    0 => {
+                                        let e46 = {
+                                            let l16 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l17 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len18 = l17;
+                                            let bytes18 = _rt::Vec::from_raw_parts(
+                                                l16.cast(),
+                                                len18,
+                                                len18,
+                                            );
+                                            _rt::string_lift(bytes18)
+                                        };
+                                        V46::Denied(e46)
+                                    }
+                                    1 => {
+                                        let e46 = {
+                                            let l19 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l20 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            let l22 = i32::from(
+                                                *ptr3
+                                                    .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            super::super::super::__with_name0::Limit {
+                                                what: _rt::string_lift(bytes21),
+                                                retry_after: match l22 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l23 = *ptr3
+                                                                .add(24 + 2 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<i64>();
+                                                            l23 as u64
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        V46::Limit(e46)
+                                    }
+                                    2 => {
+                                        let e46 = {
+                                            let l24 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l25 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len26 = l25;
+                                            let bytes26 = _rt::Vec::from_raw_parts(
+                                                l24.cast(),
+                                                len26,
+                                                len26,
+                                            );
+                                            _rt::string_lift(bytes26)
+                                        };
+                                        V46::NotFound(e46)
+                                    }
+                                    3 => {
+                                        let e46 = {
+                                            let l27 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l28 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len29 = l28;
+                                            let bytes29 = _rt::Vec::from_raw_parts(
+                                                l27.cast(),
+                                                len29,
+                                                len29,
+                                            );
+                                            _rt::string_lift(bytes29)
+                                        };
+                                        V46::Conflict(e46)
+                                    }
+                                    4 => {
+                                        let e46 = {
+                                            let l30 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l31 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            _rt::string_lift(bytes32)
+                                        };
+                                        V46::Invalid(e46)
+                                    }
+                                    5 => {
+                                        let e46 = {
+                                            let l33 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l34 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            _rt::string_lift(bytes35)
+                                        };
+                                        V46::Timeout(e46)
+                                    }
+                                    6 => {
+                                        let e46 = {
+                                            let l36 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l37 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len38 = l37;
+                                            let bytes38 = _rt::Vec::from_raw_parts(
+                                                l36.cast(),
+                                                len38,
+                                                len38,
+                                            );
+                                            _rt::string_lift(bytes38)
+                                        };
+                                        V46::Unavailable(e46)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 7, "invalid enum discriminant");
+                                        let e46 = {
+                                            let l39 = i32::from(*ptr3.add(16).cast::<u8>());
+                                            let l40 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l41 = *ptr3
+                                                .add(16 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len42 = l41;
+                                            let bytes42 = _rt::Vec::from_raw_parts(
+                                                l40.cast(),
+                                                len42,
+                                                len42,
+                                            );
+                                            let l43 = *ptr3
+                                                .add(16 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l44 = *ptr3
+                                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len45 = l44;
+                                            let bytes45 = _rt::Vec::from_raw_parts(
+                                                l43.cast(),
+                                                len45,
+                                                len45,
+                                            );
+                                            super::super::super::__with_name0::Failure {
+                                                kind: super::super::super::__with_name0::FailureKind::_lift(
+                                                    l39 as u8,
+                                                ),
+                                                message: _rt::string_lift(bytes42),
+                                                details: _rt::string_lift(bytes45),
+                                            }
+                                        };
+                                        V46::Failed(e46)
+                                    }
+                                };
+                                v46
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result47
+                }
+            }
+        }
         /// What this agent may use, and what is left of it. Grant: `budget`.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod budget {
@@ -22306,9 +26138,9 @@ macro_rules! __export_sdk_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.60.0:village:agent@0.1.0:sdk:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 10280] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 10989] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xaeO\x01A\x02\x01A7\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf3T\x01A\x02\x01A9\x01\
 B\x0a\x04\0\x08pollable\x03\x01\x01h\0\x01@\x01\x04self\x01\0\x7f\x04\0\x16[meth\
 od]pollable.ready\x01\x02\x01@\x01\x04self\x01\x01\0\x04\0\x16[method]pollable.b\
 lock\x01\x03\x01p\x01\x01py\x01@\x01\x02in\x04\0\x05\x04\0\x04poll\x01\x06\x03\0\
@@ -22420,34 +26252,52 @@ or\x03\0\0\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x0
 kw\x01@\x03\x03keys\x08expected\x0a\x05value\x02\0\x08\x04\0\x04swap\x01\x0b\x01\
 j\x01\x7f\x01\x01\x01@\x01\x03keys\0\x0c\x04\0\x06delete\x01\x0d\x01ks\x01p\x04\x01\
 j\x01\x0f\x01\x01\x01@\x03\x06prefixs\x05after\x0e\x05limity\0\x10\x04\0\x04scan\
-\x01\x11\x03\0\x19village:agent/state@0.1.0\x05\x13\x01B\x0d\x02\x03\x02\x01\x11\
-\x04\0\x05error\x03\0\0\x01m\x07\x0amillicores\x0cmicroseconds\x05bytes\x10bytes\
--per-second\x05count\x10count-per-second\x11tokens-per-minute\x04\0\x04unit\x03\0\
-\x02\x01r\x04\x04names\x05limitw\x04usedw\x04unit\x03\x04\0\x09allowance\x03\0\x04\
-\x01p\x05\x01j\x01\x06\x01\x01\x01@\0\0\x07\x04\0\x04list\x01\x08\x01j\x01w\x01\x01\
-\x01@\0\0\x09\x04\0\x09remaining\x01\x0a\x03\0\x1avillage:agent/budget@0.1.0\x05\
-\x14\x02\x03\0\x07\x07payload\x02\x03\0\x07\x08priority\x01B&\x02\x03\x02\x01\x01\
-\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x02\x03\x02\
-\x01\x15\x04\0\x07payload\x03\0\x04\x02\x03\x02\x01\x16\x04\0\x08priority\x03\0\x06\
-\x01r\x03\x05skills\x07payload\x05\x08priority\x07\x04\0\x07request\x03\0\x08\x04\
-\0\x07pending\x03\x01\x01q\x03\x03now\0\0\x05after\x01w\0\x02at\x01w\0\x04\0\x08\
-delivery\x03\0\x0b\x01h\x0a\x01i\x01\x01@\x01\x04self\x0d\0\x0e\x04\0\x19[method\
-]pending.subscribe\x01\x0f\x01p}\x01k\x10\x01@\x01\x04self\x0d\0\x11\x04\0\x15[m\
-ethod]pending.chunk\x01\x12\x01j\x01\x05\x01\x03\x01k\x13\x01@\x01\x04self\x0d\0\
-\x14\x04\0\x16[method]pending.answer\x01\x15\x01i\x0a\x01j\x01\x16\x01\x03\x01@\x03\
-\x02tos\x07request\x09\x07timeoutw\0\x17\x04\0\x03ask\x01\x18\x01j\x01s\x01\x03\x01\
-@\x03\x02tos\x07request\x09\x04when\x0c\0\x19\x04\0\x04tell\x01\x1a\x01j\x01\x7f\
-\x01\x03\x01@\x01\x02ids\0\x1b\x04\0\x06cancel\x01\x1c\x01j\0\x01\x03\x01@\x01\x05\
-chunk\x10\0\x1d\x04\0\x04emit\x01\x1e\x03\0\x1avillage:agent/agents@0.1.0\x05\x17\
-\x01B\x13\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x15\x04\0\x07\
-payload\x03\0\x02\x01ps\x01r\x07\x07addresss\x04names\x07versions\x06skills\x04\x03\
-agew\x04loady\x07latencyw\x04\0\x05found\x03\0\x05\x01j\0\x01\x01\x01@\x02\x05to\
-pics\x07payload\x03\0\x07\x04\0\x07publish\x01\x08\x01@\x01\x05topics\0\x07\x04\0\
-\x09subscribe\x01\x09\x01j\x01\x7f\x01\x01\x01@\x01\x05topics\0\x0a\x04\0\x0buns\
-ubscribe\x01\x0b\x01p\x06\x01j\x01\x0c\x01\x01\x01@\x02\x05skills\x05limity\0\x0d\
-\x04\0\x04find\x01\x0e\x03\0\x18village:agent/mesh@0.1.0\x05\x18\x01B:\x02\x03\x02\
-\x01\x01\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x01\
-m\x04\x06system\x04user\x09assistant\x04tool\x04\0\x04role\x03\0\x04\x01r\x03\x04\
+\x01\x11\x03\0\x19village:agent/state@0.1.0\x05\x13\x01B7\x02\x03\x02\x01\x11\x04\
+\0\x05error\x03\0\0\x01r\x03\x04paths\x04sizew\x08modifiedw\x04\0\x04file\x03\0\x02\
+\x01r\x04\x04names\x06latestw\x08versionsw\x04sizew\x04\0\x06object\x03\0\x04\x01\
+r\x03\x06numberw\x04sizew\x04keptw\x04\0\x07version\x03\0\x06\x01p}\x01j\x01\x08\
+\x01\x01\x01@\x03\x04paths\x06offsetw\x06lengthy\0\x09\x04\0\x04read\x01\x0a\x01\
+j\0\x01\x01\x01@\x02\x04paths\x07content\x08\0\x0b\x04\0\x05write\x01\x0c\x01j\x01\
+w\x01\x01\x01@\x02\x04paths\x07content\x08\0\x0d\x04\0\x06append\x01\x0e\x01@\x03\
+\x04paths\x06offsetw\x07content\x08\0\x0b\x04\0\x08write-at\x01\x0f\x01@\x02\x04\
+paths\x04sizew\0\x0b\x04\0\x08truncate\x01\x10\x01@\x02\x06sources\x06targets\0\x0b\
+\x04\0\x06rename\x01\x11\x01j\x01\x7f\x01\x01\x01@\x01\x04paths\0\x12\x04\0\x06r\
+emove\x01\x13\x01k\x03\x01j\x01\x14\x01\x01\x01@\x01\x04paths\0\x15\x04\0\x04sta\
+t\x01\x16\x01ks\x01p\x03\x01j\x01\x18\x01\x01\x01@\x03\x06folders\x05after\x17\x05\
+limity\0\x19\x04\0\x05files\x01\x1a\x01@\x02\x04names\x07content\x08\0\x0d\x04\0\
+\x04keep\x01\x1b\x01kw\x01k\x08\x01j\x01\x1d\x01\x01\x01@\x02\x04names\x07versio\
+n\x1c\0\x1e\x04\0\x03get\x01\x1f\x01p\x07\x01j\x01\x20\x01\x01\x01@\x03\x04names\
+\x05after\x1c\x05limity\0!\x04\0\x08versions\x01\"\x01@\x02\x04names\x05leavew\0\
+\x0d\x04\0\x05prune\x01#\x01@\x01\x04names\0\x12\x04\0\x06delete\x01$\x01p\x05\x01\
+j\x01%\x01\x01\x01@\x03\x06prefixs\x05after\x17\x05limity\0&\x04\0\x07objects\x01\
+'\x03\0\x1dvillage:agent/workspace@0.1.0\x05\x14\x01B\x0d\x02\x03\x02\x01\x11\x04\
+\0\x05error\x03\0\0\x01m\x07\x0amillicores\x0cmicroseconds\x05bytes\x10bytes-per\
+-second\x05count\x10count-per-second\x11tokens-per-minute\x04\0\x04unit\x03\0\x02\
+\x01r\x04\x04names\x05limitw\x04usedw\x04unit\x03\x04\0\x09allowance\x03\0\x04\x01\
+p\x05\x01j\x01\x06\x01\x01\x01@\0\0\x07\x04\0\x04list\x01\x08\x01j\x01w\x01\x01\x01\
+@\0\0\x09\x04\0\x09remaining\x01\x0a\x03\0\x1avillage:agent/budget@0.1.0\x05\x15\
+\x02\x03\0\x07\x07payload\x02\x03\0\x07\x08priority\x01B&\x02\x03\x02\x01\x01\x04\
+\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x02\x03\x02\x01\
+\x16\x04\0\x07payload\x03\0\x04\x02\x03\x02\x01\x17\x04\0\x08priority\x03\0\x06\x01\
+r\x03\x05skills\x07payload\x05\x08priority\x07\x04\0\x07request\x03\0\x08\x04\0\x07\
+pending\x03\x01\x01q\x03\x03now\0\0\x05after\x01w\0\x02at\x01w\0\x04\0\x08delive\
+ry\x03\0\x0b\x01h\x0a\x01i\x01\x01@\x01\x04self\x0d\0\x0e\x04\0\x19[method]pendi\
+ng.subscribe\x01\x0f\x01p}\x01k\x10\x01@\x01\x04self\x0d\0\x11\x04\0\x15[method]\
+pending.chunk\x01\x12\x01j\x01\x05\x01\x03\x01k\x13\x01@\x01\x04self\x0d\0\x14\x04\
+\0\x16[method]pending.answer\x01\x15\x01i\x0a\x01j\x01\x16\x01\x03\x01@\x03\x02t\
+os\x07request\x09\x07timeoutw\0\x17\x04\0\x03ask\x01\x18\x01j\x01s\x01\x03\x01@\x03\
+\x02tos\x07request\x09\x04when\x0c\0\x19\x04\0\x04tell\x01\x1a\x01j\x01\x7f\x01\x03\
+\x01@\x01\x02ids\0\x1b\x04\0\x06cancel\x01\x1c\x01j\0\x01\x03\x01@\x01\x05chunk\x10\
+\0\x1d\x04\0\x04emit\x01\x1e\x03\0\x1avillage:agent/agents@0.1.0\x05\x18\x01B\x13\
+\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x16\x04\0\x07payload\
+\x03\0\x02\x01ps\x01r\x07\x07addresss\x04names\x07versions\x06skills\x04\x03agew\
+\x04loady\x07latencyw\x04\0\x05found\x03\0\x05\x01j\0\x01\x01\x01@\x02\x05topics\
+\x07payload\x03\0\x07\x04\0\x07publish\x01\x08\x01@\x01\x05topics\0\x07\x04\0\x09\
+subscribe\x01\x09\x01j\x01\x7f\x01\x01\x01@\x01\x05topics\0\x0a\x04\0\x0bunsubsc\
+ribe\x01\x0b\x01p\x06\x01j\x01\x0c\x01\x01\x01@\x02\x05skills\x05limity\0\x0d\x04\
+\0\x04find\x01\x0e\x03\0\x18village:agent/mesh@0.1.0\x05\x19\x01B:\x02\x03\x02\x01\
+\x01\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x01m\
+\x04\x06system\x04user\x09assistant\x04tool\x04\0\x04role\x03\0\x04\x01r\x03\x04\
 names\x0bdescriptions\x0aparameterss\x04\0\x04tool\x03\0\x06\x01r\x03\x02ids\x04\
 names\x09argumentss\x04\0\x04call\x03\0\x08\x01p\x09\x01r\x04\x04role\x05\x07con\
 tents\x05calls\x0a\x07answerss\x04\0\x04turn\x03\0\x0b\x01p\x0c\x01p\x07\x01ks\x01\
@@ -22465,15 +26315,15 @@ self\x1b\0\x20\x04\0\x16[method]writing.finish\x01!\x01@\x01\x06prompt\x13\0\x1f
 (\x04\0\x05embed\x01)\x01j\x01w\x01\x03\x01@\x02\x05models\x04texts\0*\x04\0\x05\
 count\x01+\x01p\x1a\x01j\x01,\x01\x03\x01@\0\0-\x04\0\x06models\x01.\x01j\0\x01\x03\
 \x01@\x02\x05models\x05scorey\0/\x04\0\x08feedback\x010\x03\0\x19village:agent/m\
-odel@0.1.0\x05\x19\x01B\x16\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\
-\x01\x15\x04\0\x07payload\x03\0\x02\x01ps\x01r\x03\x06sources\x07content\x03\x04\
+odel@0.1.0\x05\x1a\x01B\x16\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\
+\x01\x16\x04\0\x07payload\x03\0\x02\x01ps\x01r\x03\x06sources\x07content\x03\x04\
 tags\x04\x04\0\x08document\x03\0\x05\x01r\x06\x04texts\x06sources\x05startw\x03e\
 ndw\x05scorev\x04tags\x04\x04\0\x07passage\x03\0\x07\x01j\x01y\x01\x01\x01@\x02\x05\
 spaces\x08document\x06\0\x09\x04\0\x06ingest\x01\x0a\x01p\x08\x01j\x01\x0b\x01\x01\
 \x01@\x04\x05spaces\x05querys\x04tags\x04\x05limity\0\x0c\x04\0\x06search\x01\x0d\
 \x01j\x01\x7f\x01\x01\x01@\x02\x05spaces\x06sources\0\x0e\x04\0\x06forget\x01\x0f\
 \x01j\x01s\x01\x01\x01@\x04\x04texts\x04tasks\x05models\x06tokensy\0\x10\x04\0\x08\
-compress\x01\x11\x03\0\x1avillage:agent/memory@0.1.0\x05\x1a\x01B;\x02\x03\x02\x01\
+compress\x01\x11\x03\0\x1avillage:agent/memory@0.1.0\x05\x1b\x01B;\x02\x03\x02\x01\
 \x01\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x01s\
 \x04\0\x06format\x03\0\x04\x04\0\x06tensor\x03\x01\x04\0\x07weights\x03\x01\x04\0\
 \x04work\x03\x01\x01h\x06\x01pw\x01@\x01\x04self\x09\0\x0a\x04\0\x14[method]tens\
@@ -22491,9 +26341,9 @@ self\x16\0\x19\x04\0\x13[method]work.finish\x01\x1a\x01i\x07\x01j\x01\x1b\x01\x0
 u\x01\x03\x01@\x01\x06tensor\x09\0%\x04\0\x04norm\x01&\x01@\x02\x01a\x09\x01b\x09\
 \0%\x04\0\x08distance\x01'\x04\0\x06cosine\x01'\x01o\x02wv\x01p(\x01j\x01)\x01\x03\
 \x01@\x02\x06tensor\x09\x01ky\0*\x04\0\x03top\x01+\x03\0\x1bvillage:agent/kernel\
-s@0.1.0\x05\x1b\x02\x03\0\x07\x07failure\x01B\"\x02\x03\x02\x01\x11\x04\0\x05err\
-or\x03\0\0\x02\x03\x02\x01\x1c\x04\0\x07failure\x03\0\x02\x02\x03\x02\x01\x15\x04\
-\0\x07payload\x03\0\x04\x02\x03\x02\x01\x16\x04\0\x08priority\x03\0\x06\x01ps\x01\
+s@0.1.0\x05\x1c\x02\x03\0\x07\x07failure\x01B\"\x02\x03\x02\x01\x11\x04\0\x05err\
+or\x03\0\0\x02\x03\x02\x01\x1d\x04\0\x07failure\x03\0\x02\x02\x03\x02\x01\x16\x04\
+\0\x07payload\x03\0\x04\x02\x03\x02\x01\x17\x04\0\x08priority\x03\0\x06\x01ps\x01\
 r\x07\x04kinds\x05input\x05\x06skills\x08\x08priority\x07\x08deadlinew\x05after\x08\
 \x07successs\x04\0\x04spec\x03\0\x09\x01q\x04\x06queued\0\0\x06active\x01y\0\x09\
 completed\x01\x05\0\x06failed\x01\x03\0\x04\0\x08progress\x03\0\x0b\x01r\x05\x04\
@@ -22504,7 +26354,7 @@ rcenty\0\x13\x04\0\x06report\x01\x14\x01j\x01\x7f\x01\x01\x01@\x01\x02ids\0\x15\
 \0\x08withdraw\x01\x16\x01@\x01\x05child\x0e\0\x0f\x04\0\x05spawn\x01\x17\x01@\x01\
 \x07addresss\0\x15\x04\0\x06retire\x01\x18\x01j\x01\x08\x01\x01\x01@\x03\x06skil\
 ls\x08\x04sizey\x08deadlinew\0\x19\x04\0\x04team\x01\x1a\x03\0\x19village:agent/\
-tasks@0.1.0\x05\x1d\x01B\x1b\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x01q\x02\
+tasks@0.1.0\x05\x1e\x01B\x1b\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x01q\x02\
 \x05error\x01\x01\0\x0cinsufficient\x01w\0\x04\0\x07refusal\x03\0\x02\x01r\x06\x02\
 ids\x04timew\x04froms\x02tos\x06amountw\x06reasons\x04\0\x05entry\x03\0\x04\x04\0\
 \x04hold\x03\x01\x01h\x06\x01@\x01\x04self\x07\0w\x04\0\x13[method]hold.amount\x01\
@@ -22513,20 +26363,20 @@ ids\x04timew\x04froms\x02tos\x06amountw\x06reasons\x04\0\x05entry\x03\0\x04\x04\
 \x01@\x03\x02tos\x06amountw\x06reasons\0\x0a\x04\0\x08transfer\x01\x0e\x01j\x01\x09\
 \x01\x03\x01@\x01\x06amountw\0\x0f\x04\0\x07reserve\x01\x10\x01ks\x01p\x05\x01j\x01\
 \x12\x01\x01\x01@\x02\x06before\x11\x05limity\0\x13\x04\0\x07history\x01\x14\x03\
-\0\x1avillage:agent/ledger@0.1.0\x05\x1e\x01B\x11\x02\x03\x02\x01\x11\x04\0\x05e\
+\0\x1avillage:agent/ledger@0.1.0\x05\x1f\x01B\x11\x02\x03\x02\x01\x11\x04\0\x05e\
 rror\x03\0\0\x01r\x03\x04names\x06memoryw\x08software\x7f\x04\0\x03gpu\x03\0\x02\
 \x01k\x03\x01r\x06\x02oss\x04archs\x04cpusy\x03mhzy\x06memoryw\x03gpu\x04\x04\0\x07\
 profile\x03\0\x05\x01ky\x01kz\x01r\x05\x03cpuy\x0bmemory-freew\x07battery\x07\x07\
 plugged\x7f\x0btemperature\x08\x04\0\x04load\x03\0\x09\x01j\x01\x06\x01\x01\x01@\
 \0\0\x0b\x04\0\x05about\x01\x0c\x01j\x01\x0a\x01\x01\x01@\0\0\x0d\x04\0\x03now\x01\
-\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x1f\x01B\x0a\x02\x03\x02\x01\x11\x04\
+\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x20\x01B\x0a\x02\x03\x02\x01\x11\x04\
 \0\x05error\x03\0\0\x01j\0\x01\x01\x01@\x01\x07addresss\0\x02\x04\0\x07monitor\x01\
 \x03\x01j\x01\x7f\x01\x01\x01@\x01\x07addresss\0\x04\x04\0\x09demonitor\x01\x05\x04\
 \0\x04link\x01\x03\x04\0\x06unlink\x01\x05\x03\0\x1fvillage:agent/supervision@0.\
-1.0\x05\x20\x01B\x1e\x02\x03\x02\x01\x1c\x04\0\x07failure\x03\0\0\x02\x03\x02\x01\
-\x15\x04\0\x07payload\x03\0\x02\x02\x03\x02\x01\x16\x04\0\x08priority\x03\0\x04\x01\
-ps\x01r\x06\x04names\x0bdescriptions\x05inputs\x06outputs\x04tags\x06\x08example\
-s\x06\x04\0\x05skill\x03\0\x07\x01p\x08\x01r\x06\x04names\x07versions\x04roles\x0b\
+1.0\x05!\x01B\x1e\x02\x03\x02\x01\x1d\x04\0\x07failure\x03\0\0\x02\x03\x02\x01\x16\
+\x04\0\x07payload\x03\0\x02\x02\x03\x02\x01\x17\x04\0\x08priority\x03\0\x04\x01p\
+s\x01r\x06\x04names\x0bdescriptions\x05inputs\x06outputs\x04tags\x06\x08examples\
+\x06\x04\0\x05skill\x03\0\x07\x01p\x08\x01r\x06\x04names\x07versions\x04roles\x0b\
 descriptions\x06skills\x09\x04tags\x06\x04\0\x04card\x03\0\x0a\x01q\x04\x06clien\
 t\x01s\0\x05agent\x01s\0\x05timer\x01s\0\x05topic\x01s\0\x04\0\x06sender\x03\0\x0c\
 \x01r\x07\x02ids\x06sender\x0d\x05skills\x07payload\x03\x08priority\x05\x07attem\
@@ -22534,9 +26384,9 @@ pty\x08acceptedw\x04\0\x07message\x03\0\x0e\x01r\x01\x07payload\x03\x04\0\x05rep
 ly\x03\0\x10\x01@\0\0\x0b\x04\0\x08describe\x01\x12\x01j\x01\x11\x01\x01\x01@\x01\
 \x07message\x0f\0\x13\x04\0\x06handle\x01\x14\x01p}\x01k\x15\x01@\0\0\x16\x04\0\x08\
 snapshot\x01\x17\x01j\0\x01\x01\x01@\x02\x05state\x15\x07versions\0\x18\x04\0\x07\
-restore\x01\x19\x04\0\x19village:agent/agent@0.1.0\x05!\x04\0\x17village:agent/s\
-dk@0.1.0\x04\0\x0b\x09\x01\0\x03sdk\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
+restore\x01\x19\x04\0\x19village:agent/agent@0.1.0\x05\"\x04\0\x17village:agent/\
+sdk@0.1.0\x04\0\x0b\x09\x01\0\x03sdk\x03\0\0\0G\x09producers\x01\x0cprocessed-by\
+\x02\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
         };
     };
 }
@@ -22549,8 +26399,8 @@ pub use __export_sdk_impl as __export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 9866] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf0K\x01A\x02\x01A5\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 10575] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb5Q\x01A\x02\x01A7\x01\
 B\x0a\x04\0\x08pollable\x03\x01\x01h\0\x01@\x01\x04self\x01\0\x7f\x04\0\x16[meth\
 od]pollable.ready\x01\x02\x01@\x01\x04self\x01\x01\0\x04\0\x16[method]pollable.b\
 lock\x01\x03\x01p\x01\x01py\x01@\x01\x02in\x04\0\x05\x04\0\x04poll\x01\x06\x03\0\
@@ -22662,34 +26512,52 @@ or\x03\0\0\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x0
 kw\x01@\x03\x03keys\x08expected\x0a\x05value\x02\0\x08\x04\0\x04swap\x01\x0b\x01\
 j\x01\x7f\x01\x01\x01@\x01\x03keys\0\x0c\x04\0\x06delete\x01\x0d\x01ks\x01p\x04\x01\
 j\x01\x0f\x01\x01\x01@\x03\x06prefixs\x05after\x0e\x05limity\0\x10\x04\0\x04scan\
-\x01\x11\x03\0\x19village:agent/state@0.1.0\x05\x13\x01B\x0d\x02\x03\x02\x01\x11\
-\x04\0\x05error\x03\0\0\x01m\x07\x0amillicores\x0cmicroseconds\x05bytes\x10bytes\
--per-second\x05count\x10count-per-second\x11tokens-per-minute\x04\0\x04unit\x03\0\
-\x02\x01r\x04\x04names\x05limitw\x04usedw\x04unit\x03\x04\0\x09allowance\x03\0\x04\
-\x01p\x05\x01j\x01\x06\x01\x01\x01@\0\0\x07\x04\0\x04list\x01\x08\x01j\x01w\x01\x01\
-\x01@\0\0\x09\x04\0\x09remaining\x01\x0a\x03\0\x1avillage:agent/budget@0.1.0\x05\
-\x14\x02\x03\0\x07\x07payload\x02\x03\0\x07\x08priority\x01B&\x02\x03\x02\x01\x01\
-\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x02\x03\x02\
-\x01\x15\x04\0\x07payload\x03\0\x04\x02\x03\x02\x01\x16\x04\0\x08priority\x03\0\x06\
-\x01r\x03\x05skills\x07payload\x05\x08priority\x07\x04\0\x07request\x03\0\x08\x04\
-\0\x07pending\x03\x01\x01q\x03\x03now\0\0\x05after\x01w\0\x02at\x01w\0\x04\0\x08\
-delivery\x03\0\x0b\x01h\x0a\x01i\x01\x01@\x01\x04self\x0d\0\x0e\x04\0\x19[method\
-]pending.subscribe\x01\x0f\x01p}\x01k\x10\x01@\x01\x04self\x0d\0\x11\x04\0\x15[m\
-ethod]pending.chunk\x01\x12\x01j\x01\x05\x01\x03\x01k\x13\x01@\x01\x04self\x0d\0\
-\x14\x04\0\x16[method]pending.answer\x01\x15\x01i\x0a\x01j\x01\x16\x01\x03\x01@\x03\
-\x02tos\x07request\x09\x07timeoutw\0\x17\x04\0\x03ask\x01\x18\x01j\x01s\x01\x03\x01\
-@\x03\x02tos\x07request\x09\x04when\x0c\0\x19\x04\0\x04tell\x01\x1a\x01j\x01\x7f\
-\x01\x03\x01@\x01\x02ids\0\x1b\x04\0\x06cancel\x01\x1c\x01j\0\x01\x03\x01@\x01\x05\
-chunk\x10\0\x1d\x04\0\x04emit\x01\x1e\x03\0\x1avillage:agent/agents@0.1.0\x05\x17\
-\x01B\x13\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x15\x04\0\x07\
-payload\x03\0\x02\x01ps\x01r\x07\x07addresss\x04names\x07versions\x06skills\x04\x03\
-agew\x04loady\x07latencyw\x04\0\x05found\x03\0\x05\x01j\0\x01\x01\x01@\x02\x05to\
-pics\x07payload\x03\0\x07\x04\0\x07publish\x01\x08\x01@\x01\x05topics\0\x07\x04\0\
-\x09subscribe\x01\x09\x01j\x01\x7f\x01\x01\x01@\x01\x05topics\0\x0a\x04\0\x0buns\
-ubscribe\x01\x0b\x01p\x06\x01j\x01\x0c\x01\x01\x01@\x02\x05skills\x05limity\0\x0d\
-\x04\0\x04find\x01\x0e\x03\0\x18village:agent/mesh@0.1.0\x05\x18\x01B:\x02\x03\x02\
-\x01\x01\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x01\
-m\x04\x06system\x04user\x09assistant\x04tool\x04\0\x04role\x03\0\x04\x01r\x03\x04\
+\x01\x11\x03\0\x19village:agent/state@0.1.0\x05\x13\x01B7\x02\x03\x02\x01\x11\x04\
+\0\x05error\x03\0\0\x01r\x03\x04paths\x04sizew\x08modifiedw\x04\0\x04file\x03\0\x02\
+\x01r\x04\x04names\x06latestw\x08versionsw\x04sizew\x04\0\x06object\x03\0\x04\x01\
+r\x03\x06numberw\x04sizew\x04keptw\x04\0\x07version\x03\0\x06\x01p}\x01j\x01\x08\
+\x01\x01\x01@\x03\x04paths\x06offsetw\x06lengthy\0\x09\x04\0\x04read\x01\x0a\x01\
+j\0\x01\x01\x01@\x02\x04paths\x07content\x08\0\x0b\x04\0\x05write\x01\x0c\x01j\x01\
+w\x01\x01\x01@\x02\x04paths\x07content\x08\0\x0d\x04\0\x06append\x01\x0e\x01@\x03\
+\x04paths\x06offsetw\x07content\x08\0\x0b\x04\0\x08write-at\x01\x0f\x01@\x02\x04\
+paths\x04sizew\0\x0b\x04\0\x08truncate\x01\x10\x01@\x02\x06sources\x06targets\0\x0b\
+\x04\0\x06rename\x01\x11\x01j\x01\x7f\x01\x01\x01@\x01\x04paths\0\x12\x04\0\x06r\
+emove\x01\x13\x01k\x03\x01j\x01\x14\x01\x01\x01@\x01\x04paths\0\x15\x04\0\x04sta\
+t\x01\x16\x01ks\x01p\x03\x01j\x01\x18\x01\x01\x01@\x03\x06folders\x05after\x17\x05\
+limity\0\x19\x04\0\x05files\x01\x1a\x01@\x02\x04names\x07content\x08\0\x0d\x04\0\
+\x04keep\x01\x1b\x01kw\x01k\x08\x01j\x01\x1d\x01\x01\x01@\x02\x04names\x07versio\
+n\x1c\0\x1e\x04\0\x03get\x01\x1f\x01p\x07\x01j\x01\x20\x01\x01\x01@\x03\x04names\
+\x05after\x1c\x05limity\0!\x04\0\x08versions\x01\"\x01@\x02\x04names\x05leavew\0\
+\x0d\x04\0\x05prune\x01#\x01@\x01\x04names\0\x12\x04\0\x06delete\x01$\x01p\x05\x01\
+j\x01%\x01\x01\x01@\x03\x06prefixs\x05after\x17\x05limity\0&\x04\0\x07objects\x01\
+'\x03\0\x1dvillage:agent/workspace@0.1.0\x05\x14\x01B\x0d\x02\x03\x02\x01\x11\x04\
+\0\x05error\x03\0\0\x01m\x07\x0amillicores\x0cmicroseconds\x05bytes\x10bytes-per\
+-second\x05count\x10count-per-second\x11tokens-per-minute\x04\0\x04unit\x03\0\x02\
+\x01r\x04\x04names\x05limitw\x04usedw\x04unit\x03\x04\0\x09allowance\x03\0\x04\x01\
+p\x05\x01j\x01\x06\x01\x01\x01@\0\0\x07\x04\0\x04list\x01\x08\x01j\x01w\x01\x01\x01\
+@\0\0\x09\x04\0\x09remaining\x01\x0a\x03\0\x1avillage:agent/budget@0.1.0\x05\x15\
+\x02\x03\0\x07\x07payload\x02\x03\0\x07\x08priority\x01B&\x02\x03\x02\x01\x01\x04\
+\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x02\x03\x02\x01\
+\x16\x04\0\x07payload\x03\0\x04\x02\x03\x02\x01\x17\x04\0\x08priority\x03\0\x06\x01\
+r\x03\x05skills\x07payload\x05\x08priority\x07\x04\0\x07request\x03\0\x08\x04\0\x07\
+pending\x03\x01\x01q\x03\x03now\0\0\x05after\x01w\0\x02at\x01w\0\x04\0\x08delive\
+ry\x03\0\x0b\x01h\x0a\x01i\x01\x01@\x01\x04self\x0d\0\x0e\x04\0\x19[method]pendi\
+ng.subscribe\x01\x0f\x01p}\x01k\x10\x01@\x01\x04self\x0d\0\x11\x04\0\x15[method]\
+pending.chunk\x01\x12\x01j\x01\x05\x01\x03\x01k\x13\x01@\x01\x04self\x0d\0\x14\x04\
+\0\x16[method]pending.answer\x01\x15\x01i\x0a\x01j\x01\x16\x01\x03\x01@\x03\x02t\
+os\x07request\x09\x07timeoutw\0\x17\x04\0\x03ask\x01\x18\x01j\x01s\x01\x03\x01@\x03\
+\x02tos\x07request\x09\x04when\x0c\0\x19\x04\0\x04tell\x01\x1a\x01j\x01\x7f\x01\x03\
+\x01@\x01\x02ids\0\x1b\x04\0\x06cancel\x01\x1c\x01j\0\x01\x03\x01@\x01\x05chunk\x10\
+\0\x1d\x04\0\x04emit\x01\x1e\x03\0\x1avillage:agent/agents@0.1.0\x05\x18\x01B\x13\
+\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x16\x04\0\x07payload\
+\x03\0\x02\x01ps\x01r\x07\x07addresss\x04names\x07versions\x06skills\x04\x03agew\
+\x04loady\x07latencyw\x04\0\x05found\x03\0\x05\x01j\0\x01\x01\x01@\x02\x05topics\
+\x07payload\x03\0\x07\x04\0\x07publish\x01\x08\x01@\x01\x05topics\0\x07\x04\0\x09\
+subscribe\x01\x09\x01j\x01\x7f\x01\x01\x01@\x01\x05topics\0\x0a\x04\0\x0bunsubsc\
+ribe\x01\x0b\x01p\x06\x01j\x01\x0c\x01\x01\x01@\x02\x05skills\x05limity\0\x0d\x04\
+\0\x04find\x01\x0e\x03\0\x18village:agent/mesh@0.1.0\x05\x19\x01B:\x02\x03\x02\x01\
+\x01\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x01m\
+\x04\x06system\x04user\x09assistant\x04tool\x04\0\x04role\x03\0\x04\x01r\x03\x04\
 names\x0bdescriptions\x0aparameterss\x04\0\x04tool\x03\0\x06\x01r\x03\x02ids\x04\
 names\x09argumentss\x04\0\x04call\x03\0\x08\x01p\x09\x01r\x04\x04role\x05\x07con\
 tents\x05calls\x0a\x07answerss\x04\0\x04turn\x03\0\x0b\x01p\x0c\x01p\x07\x01ks\x01\
@@ -22707,15 +26575,15 @@ self\x1b\0\x20\x04\0\x16[method]writing.finish\x01!\x01@\x01\x06prompt\x13\0\x1f
 (\x04\0\x05embed\x01)\x01j\x01w\x01\x03\x01@\x02\x05models\x04texts\0*\x04\0\x05\
 count\x01+\x01p\x1a\x01j\x01,\x01\x03\x01@\0\0-\x04\0\x06models\x01.\x01j\0\x01\x03\
 \x01@\x02\x05models\x05scorey\0/\x04\0\x08feedback\x010\x03\0\x19village:agent/m\
-odel@0.1.0\x05\x19\x01B\x16\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\
-\x01\x15\x04\0\x07payload\x03\0\x02\x01ps\x01r\x03\x06sources\x07content\x03\x04\
+odel@0.1.0\x05\x1a\x01B\x16\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x02\x03\x02\
+\x01\x16\x04\0\x07payload\x03\0\x02\x01ps\x01r\x03\x06sources\x07content\x03\x04\
 tags\x04\x04\0\x08document\x03\0\x05\x01r\x06\x04texts\x06sources\x05startw\x03e\
 ndw\x05scorev\x04tags\x04\x04\0\x07passage\x03\0\x07\x01j\x01y\x01\x01\x01@\x02\x05\
 spaces\x08document\x06\0\x09\x04\0\x06ingest\x01\x0a\x01p\x08\x01j\x01\x0b\x01\x01\
 \x01@\x04\x05spaces\x05querys\x04tags\x04\x05limity\0\x0c\x04\0\x06search\x01\x0d\
 \x01j\x01\x7f\x01\x01\x01@\x02\x05spaces\x06sources\0\x0e\x04\0\x06forget\x01\x0f\
 \x01j\x01s\x01\x01\x01@\x04\x04texts\x04tasks\x05models\x06tokensy\0\x10\x04\0\x08\
-compress\x01\x11\x03\0\x1avillage:agent/memory@0.1.0\x05\x1a\x01B;\x02\x03\x02\x01\
+compress\x01\x11\x03\0\x1avillage:agent/memory@0.1.0\x05\x1b\x01B;\x02\x03\x02\x01\
 \x01\x04\0\x08pollable\x03\0\0\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\x02\x01s\
 \x04\0\x06format\x03\0\x04\x04\0\x06tensor\x03\x01\x04\0\x07weights\x03\x01\x04\0\
 \x04work\x03\x01\x01h\x06\x01pw\x01@\x01\x04self\x09\0\x0a\x04\0\x14[method]tens\
@@ -22733,9 +26601,9 @@ self\x16\0\x19\x04\0\x13[method]work.finish\x01\x1a\x01i\x07\x01j\x01\x1b\x01\x0
 u\x01\x03\x01@\x01\x06tensor\x09\0%\x04\0\x04norm\x01&\x01@\x02\x01a\x09\x01b\x09\
 \0%\x04\0\x08distance\x01'\x04\0\x06cosine\x01'\x01o\x02wv\x01p(\x01j\x01)\x01\x03\
 \x01@\x02\x06tensor\x09\x01ky\0*\x04\0\x03top\x01+\x03\0\x1bvillage:agent/kernel\
-s@0.1.0\x05\x1b\x02\x03\0\x07\x07failure\x01B\"\x02\x03\x02\x01\x11\x04\0\x05err\
-or\x03\0\0\x02\x03\x02\x01\x1c\x04\0\x07failure\x03\0\x02\x02\x03\x02\x01\x15\x04\
-\0\x07payload\x03\0\x04\x02\x03\x02\x01\x16\x04\0\x08priority\x03\0\x06\x01ps\x01\
+s@0.1.0\x05\x1c\x02\x03\0\x07\x07failure\x01B\"\x02\x03\x02\x01\x11\x04\0\x05err\
+or\x03\0\0\x02\x03\x02\x01\x1d\x04\0\x07failure\x03\0\x02\x02\x03\x02\x01\x16\x04\
+\0\x07payload\x03\0\x04\x02\x03\x02\x01\x17\x04\0\x08priority\x03\0\x06\x01ps\x01\
 r\x07\x04kinds\x05input\x05\x06skills\x08\x08priority\x07\x08deadlinew\x05after\x08\
 \x07successs\x04\0\x04spec\x03\0\x09\x01q\x04\x06queued\0\0\x06active\x01y\0\x09\
 completed\x01\x05\0\x06failed\x01\x03\0\x04\0\x08progress\x03\0\x0b\x01r\x05\x04\
@@ -22746,7 +26614,7 @@ rcenty\0\x13\x04\0\x06report\x01\x14\x01j\x01\x7f\x01\x01\x01@\x01\x02ids\0\x15\
 \0\x08withdraw\x01\x16\x01@\x01\x05child\x0e\0\x0f\x04\0\x05spawn\x01\x17\x01@\x01\
 \x07addresss\0\x15\x04\0\x06retire\x01\x18\x01j\x01\x08\x01\x01\x01@\x03\x06skil\
 ls\x08\x04sizey\x08deadlinew\0\x19\x04\0\x04team\x01\x1a\x03\0\x19village:agent/\
-tasks@0.1.0\x05\x1d\x01B\x1b\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x01q\x02\
+tasks@0.1.0\x05\x1e\x01B\x1b\x02\x03\x02\x01\x11\x04\0\x05error\x03\0\0\x01q\x02\
 \x05error\x01\x01\0\x0cinsufficient\x01w\0\x04\0\x07refusal\x03\0\x02\x01r\x06\x02\
 ids\x04timew\x04froms\x02tos\x06amountw\x06reasons\x04\0\x05entry\x03\0\x04\x04\0\
 \x04hold\x03\x01\x01h\x06\x01@\x01\x04self\x07\0w\x04\0\x13[method]hold.amount\x01\
@@ -22755,17 +26623,17 @@ ids\x04timew\x04froms\x02tos\x06amountw\x06reasons\x04\0\x05entry\x03\0\x04\x04\
 \x01@\x03\x02tos\x06amountw\x06reasons\0\x0a\x04\0\x08transfer\x01\x0e\x01j\x01\x09\
 \x01\x03\x01@\x01\x06amountw\0\x0f\x04\0\x07reserve\x01\x10\x01ks\x01p\x05\x01j\x01\
 \x12\x01\x01\x01@\x02\x06before\x11\x05limity\0\x13\x04\0\x07history\x01\x14\x03\
-\0\x1avillage:agent/ledger@0.1.0\x05\x1e\x01B\x11\x02\x03\x02\x01\x11\x04\0\x05e\
+\0\x1avillage:agent/ledger@0.1.0\x05\x1f\x01B\x11\x02\x03\x02\x01\x11\x04\0\x05e\
 rror\x03\0\0\x01r\x03\x04names\x06memoryw\x08software\x7f\x04\0\x03gpu\x03\0\x02\
 \x01k\x03\x01r\x06\x02oss\x04archs\x04cpusy\x03mhzy\x06memoryw\x03gpu\x04\x04\0\x07\
 profile\x03\0\x05\x01ky\x01kz\x01r\x05\x03cpuy\x0bmemory-freew\x07battery\x07\x07\
 plugged\x7f\x0btemperature\x08\x04\0\x04load\x03\0\x09\x01j\x01\x06\x01\x01\x01@\
 \0\0\x0b\x04\0\x05about\x01\x0c\x01j\x01\x0a\x01\x01\x01@\0\0\x0d\x04\0\x03now\x01\
-\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x1f\x01B\x0a\x02\x03\x02\x01\x11\x04\
+\x0e\x03\0\x1avillage:agent/device@0.1.0\x05\x20\x01B\x0a\x02\x03\x02\x01\x11\x04\
 \0\x05error\x03\0\0\x01j\0\x01\x01\x01@\x01\x07addresss\0\x02\x04\0\x07monitor\x01\
 \x03\x01j\x01\x7f\x01\x01\x01@\x01\x07addresss\0\x04\x04\0\x09demonitor\x01\x05\x04\
 \0\x04link\x01\x03\x04\0\x06unlink\x01\x05\x03\0\x1fvillage:agent/supervision@0.\
-1.0\x05\x20\x04\07village:agent/sdk-with-all-of-its-exports-removed@0.1.0\x04\0\x0b\
+1.0\x05!\x04\07village:agent/sdk-with-all-of-its-exports-removed@0.1.0\x04\0\x0b\
 )\x01\0#sdk-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cproce\
 ssed-by\x02\x0dwit-component\x070.254.2\x10wit-bindgen-rust\x060.60.0";
 #[inline(never)]
