@@ -1,7 +1,7 @@
 //! The workspace: files and versions of objects that take part in the turn, last, count, and are nobody else's.
 
 use agents::{Entry, Event, MAIL};
-use guest::{Agent, Books, Message, Record, Replayed};
+use guest::{Agent, Books, Message, Plan, Record, Replayed, SwapEvent};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -402,6 +402,48 @@ async fn a_turn_that_is_run_again_finds_the_workspace_that_it_saw() {
         replayed.differs.iter().any(|line| line == "the file `lines` is changed to something else"),
         "{replayed:?}"
     );
+}
+
+/// The same component under another digest: with a section that says nothing.
+fn renamed(component: &[u8]) -> Vec<u8> {
+    [component, &[0, 5, 4, b'n', b'o', b't', b'e']].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_rehearses_has_a_copy_and_one_that_takes_over_has_the_workspace() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let village = village(folder.path(), "deadline=5s,memory=8MiB,storage=16MiB,cpu=100%").await;
+    posted(&village, "all", "first").await;
+    let agent = village.agent("ann");
+    let next = village.host.load(&renamed(guest("archivist"))).await.unwrap_or_else(|error| panic!("{error}"));
+    let plan = Plan { shadow: 4, ..Plan::default() };
+    let mut swap = agent.swap(&next, plan).unwrap_or_else(|error| panic!("{error}"));
+    while !matches!(swap.next().await, Some(SwapEvent::Shadowing { .. })) {}
+    assert_eq!(fast(&village, "all", "second").await, "2 second 13");
+    assert_eq!(fast(&village, "read", "lines 0 99").await, "first\nsecond\n");
+    assert_eq!(fast(&village, "remove", "lines").await, "true");
+    assert_eq!(fast(&village, "objects", "9 - ").await, "last 2 11\n");
+    let shadowed = match swap.next().await {
+        Some(SwapEvent::Shadowed(shadowed)) => shadowed,
+        other => panic!("it has shadowed: {other:?}"),
+    };
+    assert_eq!((shadowed.messages, shadowed.same, shadowed.failed), (4, 4, 0), "{shadowed:?}");
+    assert!(matches!(swap.end().await, SwapEvent::Live(_)));
+    assert_eq!(agent.version().digest(), next.digest());
+    assert_eq!(fast(&village, "objects", "9 - ").await, "last 2 11\n", "the shadow wrote elsewhere");
+    assert_eq!(fast(&village, "all", "third").await, "3 third 6");
+
+    // What it has is more than a copy may take.
+    for _ in 0..9 {
+        fast(&village, "fill", "large 1000000").await;
+    }
+    let first = village.host.load(guest("archivist")).await.unwrap_or_else(|error| panic!("{error}"));
+    let ended = agent.swap(&first, plan).unwrap_or_else(|error| panic!("{error}")).end().await;
+    assert!(!matches!(ended, SwapEvent::Live(_)), "{ended:?}");
+    assert_eq!(agent.version().digest(), next.digest());
+    let again = agent.swap(&first, Plan::default()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(matches!(again.end().await, SwapEvent::Live(_)), "without a shadow it needs no copy");
+    assert!(fast(&village, "sum", "large").await.starts_with("9000000 "));
 }
 
 /// Small, and the same for the same seed.

@@ -35,6 +35,10 @@ impl Part {
     }
 }
 
+/// A turn's writes take no more than this where there is a store: half of what can wait there, so that one turn leaves room
+/// for those of others.
+const TOGETHER: u64 = 32 << 20;
+
 /// What lasts: the effects of all turns that ended well.
 pub(crate) struct State {
     /// The values, their versions and what they take change together.
@@ -94,13 +98,11 @@ impl State {
 
     /// Takes over all that another agent's turns left behind, instead of what is here, where there is no store.
     pub(crate) fn copy(&self, other: &State) -> Result<(), Refused> {
-        let (version, bytes) = {
-            let other = other.kept.lock();
-            (other.version, other.bytes)
-        };
         let mut copied: [Rows; 2] = Default::default();
         let mut held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
-        let kept = other.kept.lock();
+        let mut kept = other.kept.lock();
+        other.count(&mut kept)?;
+        let (version, bytes) = (kept.version, kept.bytes);
         for part in Part::BOTH {
             let mut lasting = other.lasting(&kept, part, Bound::Unbounded, "", None);
             while let Some((key, value)) = lasting.next()? {
@@ -173,7 +175,8 @@ impl State {
         let reserved = kept.storage.bytes();
         // What is taken away becomes free when the turn ends well, not before.
         kept.storage.resize(reserved.max(total)).map_err(|_| Refused::Storage)?;
-        if writes.held.resize(held).is_err() {
+        let too_much = self.shelf.is_some() && held > TOGETHER;
+        if too_much || writes.held.resize(held).is_err() {
             kept.storage.force(reserved);
             return Err(Refused::Memory);
         }

@@ -1634,7 +1634,8 @@ pub mod village {
         /// size and 64 bytes. What is overwritten or removed is free for use when the turn has ended well.
         ///
         /// Every function fails with `denied` without the grant, and with `invalid` for a path or name that breaks the rules. Those
-        /// that write fail with `limit` (`storage` or `memory`) if it does not fit, and change nothing then.
+        /// that write fail with `limit` (`storage` or `memory`) if it does not fit, and change nothing then. Where turns are kept, one
+        /// holds at most 32 MiB of writes, those of `state` included, however much memory there is.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod workspace {
             #[used]

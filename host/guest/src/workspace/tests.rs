@@ -343,6 +343,27 @@ fn another_version_that_rehearses_has_a_copy() {
     }
 }
 
+#[test]
+fn a_turn_that_is_kept_writes_no_more_than_a_store_takes() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let books = books(&folder);
+    let mut desk = Desk::new(1 << 30, 1 << 30, Some(&books));
+    desk.at(|w| w.append("a", &vec![1; 16 << 20])).expect("there is room");
+    let storage = desk.storage.used();
+    let refused = desk.at(|w| w.append("a", &vec![2; 16 << 20]));
+    assert!(matches!(refused, Err(Refused::State(state::Refused::Memory))), "{refused:?}");
+    assert_eq!(desk.storage.used(), storage);
+    desk.at(|w| w.append("a", &vec![2; 15 << 20])).expect("there is room");
+    desk.end(Some(&books));
+    desk.at(|w| w.append("a", &vec![2; 16 << 20])).expect("it is another turn");
+    let long = desk.at(|w| w.append("a", &vec![2; (16 << 20) + 1]));
+    assert!(matches!(long, Err(Refused::Invalid(_))), "{long:?}");
+    let mut here = Desk::new(1 << 30, 1 << 30, None);
+    for _ in 0..3 {
+        here.at(|w| w.append("a", &vec![1; 16 << 20])).expect("nothing has to be stored");
+    }
+}
+
 /// The rows are in people's stores: whatever changes here must read these as well.
 #[test]
 fn the_rows_are_these_bytes() {
