@@ -4,7 +4,8 @@ use crate::agent::{Answer, Error, Lasting};
 use crate::blow::Broke;
 use crate::door::Origin;
 use crate::event::Event;
-use crate::live::{Handed, Life, secure};
+use crate::fresh::secure;
+use crate::live::{Handed, Life};
 use runtime::{Failure, FailureKind, Fault, Held, clock};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -141,9 +142,9 @@ impl<T: Lasting> Life<T> {
     }
 
     /// A message for an agent that is left alone: one that is kept waits, any other is answered.
-    pub(crate) fn turn_away(&self, mut handed: Box<Handed>, until: u64) -> Option<Box<Handed>> {
+    pub(crate) fn turn_away(&self, handed: Box<Handed>, until: u64) -> Option<Box<Handed>> {
         if matches!(handed.origin, Origin::Kept(_)) {
-            secure(&self.spec, &handed.message, handed.origin, &mut handed.fresh);
+            secure(&handed.fresh);
             return Some(handed);
         }
         let left = Duration::from_nanos(until.saturating_sub(clock::now()));

@@ -5,7 +5,8 @@ use crate::blow::{Blow, Blows};
 use crate::books::Books;
 use crate::care::Pulse;
 use crate::event::Event;
-use crate::live::{Fresh, Handed, Work};
+use crate::fresh::Fresh;
+use crate::live::{Handed, Work};
 use crate::mail::{From, MAIL, Mail};
 use crate::settle::millis;
 use runtime::{Chunk, Held, Message, Quota, Task};
@@ -176,7 +177,7 @@ impl Door {
     /// told then, before anything can come of it.
     pub fn post(
         &self,
-        books: &Books,
+        books: &Arc<Books>,
         to: &str,
         message: Message,
         desk: Desk,
@@ -201,7 +202,7 @@ impl Door {
     /// nothing else to do handles it at once, and if that is soon done, message and outcome are kept together.
     pub fn call(
         &self,
-        books: &Books,
+        books: &Arc<Books>,
         to: &str,
         message: Message,
         desk: Desk,
@@ -212,7 +213,8 @@ impl Door {
         }
         let (number, message, place, change) = self.accept(books, to, message)?;
         let id = message.id.clone();
-        let fresh = Some(Fresh { change, kept });
+        let mail = Mail::of(&message);
+        let fresh = Some(Fresh::new(books, change, (to.into(), number), mail, kept));
         let handed = Handed { message, place, desk, origin: Origin::Kept(number), again: false, fresh };
         self.put(Work::Handle(Box::new(handed)))?;
         Ok(id)

@@ -10,6 +10,7 @@ mod books;
 mod care;
 mod door;
 mod event;
+mod fresh;
 pub mod kin;
 mod live;
 mod mail;

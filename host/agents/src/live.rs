@@ -3,19 +3,18 @@
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
 use crate::blow::{Blows, Broke};
 use crate::care::{Breaker, Pulse, PutAway};
-use crate::door::{Accepted, Desk, Origin, Place};
-use crate::mail::{MAIL, Mail};
+use crate::door::{Desk, Origin, Place};
+use crate::fresh::{Fresh, secure};
 use crate::queue::Queue;
 use crate::settle::Tally;
 use crate::swap::Orders;
-use runtime::{Begin, Card, Fault, Instance, Interrupted, Message, Reply, Task, clock, turn};
+use runtime::{Begin, Card, Fault, Instance, Interrupted, Leaving, Message, Reply, Task, clock, turn};
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
-use store::Change;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,15 +40,7 @@ pub(crate) struct Handed {
     /// Whether it may have been tried before, in this life or in one that was cut off.
     pub(crate) again: bool,
     /// What accepts it, as long as that is not kept.
-    pub(crate) fresh: Option<Fresh>,
-}
-
-/// A message that its sender was not yet told is accepted.
-pub(crate) struct Fresh {
-    /// What accepts it, but for the message itself.
-    pub(crate) change: Change,
-    /// To be told when that is kept.
-    pub(crate) kept: Accepted,
+    pub(crate) fresh: Option<Arc<Fresh>>,
 }
 
 /// Handles what arrives, until nobody can send any more or the agent is stopped.
@@ -205,9 +196,9 @@ impl<T: Lasting> Life<T> {
             Some(until) => self.turn_away(handed, until),
             None => Some(handed),
         };
-        if let Some(mut handed) = handed {
+        if let Some(handed) = handed {
             if !self.queue.is_empty() {
-                secure(&self.spec, &handed.message, handed.origin, &mut handed.fresh);
+                secure(&handed.fresh);
             }
             self.queue.push(handed);
         }
@@ -240,6 +231,7 @@ impl<T: Lasting> Life<T> {
     /// The guest's part of a turn. What it did is not yet done.
     pub(crate) async fn handle(&mut self, handed: &mut Handed) -> Answer {
         let Handed { message, desk, origin, again, fresh, .. } = handed;
+        let leaving = fresh.clone().map(|fresh| fresh as Arc<dyn Leaving>);
         let (lasts, again) = (*origin != Origin::Memory, *again);
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (memory, before) = (self.spec.memory.clone(), self.used());
@@ -250,7 +242,8 @@ impl<T: Lasting> Life<T> {
             let mut turn = pin!(turn(&self.task, limit, self.ended, async |until| {
                 let work = async {
                     let instance = ready(instance, spec, asleep).await?;
-                    instance.data().begin(Begin { message: lasts.then_some(&*message), again, until, chunks });
+                    let message = &*message;
+                    instance.data().begin(Begin { message: lasts.then_some(message), again, until, chunks, leaving });
                     instance.handle(message).await?.map_err(Error::Failed)
                 };
                 blows.amid(work).await
@@ -262,7 +255,7 @@ impl<T: Lasting> Life<T> {
             match first {
                 Poll::Ready(turn) => turn,
                 Poll::Pending => {
-                    secure(spec, message, *origin, fresh);
+                    secure(fresh);
                     turn.await
                 }
             }
@@ -325,7 +318,7 @@ impl<T: Lasting> Life<T> {
         let (instance, spec, asleep) = (&mut self.instance, &self.spec, &mut self.asleep);
         let turn = turn(&self.task, limit, self.ended, async |until| {
             let instance = ready(instance, spec, asleep).await?;
-            instance.data().begin(Begin { message: None, again: false, until, chunks: None });
+            instance.data().begin(Begin { message: None, again: false, until, chunks: None, leaving: None });
             work(instance).await
         })
         .await;
@@ -335,14 +328,6 @@ impl<T: Lasting> Life<T> {
             self.instance = None;
         }
         outcome
-    }
-}
-
-/// Has a message kept that would be kept with its outcome: it has to wait, or its turn takes longer.
-pub(crate) fn secure<T: Lasting>(spec: &Spec<T>, message: &Message, origin: Origin, fresh: &mut Option<Fresh>) {
-    if let (Some(Fresh { mut change, kept }), Some(books), Origin::Kept(number)) = (fresh.take(), &spec.books, origin) {
-        change.put(&MAIL, (&spec.name, number), &Mail::of(message));
-        books.store().submit(change, move |done| kept(done.map(drop)));
     }
 }
 

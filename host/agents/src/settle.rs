@@ -4,7 +4,8 @@ use crate::agent::{Answer, Error, Lasting};
 use crate::books::Books;
 use crate::door::{Accepted, Desk, Origin, Place, size};
 use crate::event::{self, Did, Entry, Event, Outcome, Then, Used};
-use crate::live::{Fresh, Handed, Life, secure};
+use crate::fresh::secure;
+use crate::live::{Handed, Life};
 use crate::mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded};
 use runtime::{Message, Reply, clock};
 use std::sync::Arc;
@@ -212,13 +213,13 @@ impl<T: Lasting> Life<T> {
         };
         // An agent that is stopped has not failed: the message waits for its next life, if it was accepted.
         if matches!(error, Error::Broke(runtime::Fault::Stopped)) {
-            return match handed.fresh {
-                None => handed.desk.deliver(answer),
-                Some(_) => {}
+            return match handed.fresh.is_some_and(|fresh| fresh.is_waiting()) {
+                false => handed.desk.deliver(answer),
+                true => {}
             };
         }
         if matches!(error, Error::Broke(runtime::Fault::Linked { .. })) {
-            secure(&self.spec, &handed.message, handed.origin, &mut handed.fresh);
+            secure(&handed.fresh);
             return self.spare(books, handed, answer, number).await;
         }
         handed.again = true;
@@ -329,8 +330,8 @@ impl Tally {
 
 /// The change that ends a message: with what accepts it, if that is not kept yet, and who is told of that.
 fn accepting(handed: &mut Handed) -> (Change, Option<Accepted>) {
-    match handed.fresh.take() {
-        Some(Fresh { change, kept }) => (change, Some(kept)),
+    match handed.fresh.take().and_then(|fresh| fresh.take()) {
+        Some((change, accepted)) => (change, Some(accepted)),
         None => (Change::new(), None),
     }
 }

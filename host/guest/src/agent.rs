@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// How a door takes a message that is to be kept.
-type Way = fn(&Door, &Books, &str, Message, Desk, Accepted) -> Result<String, Refusal>;
+type Way = fn(&Door, &Arc<Books>, &str, Message, Desk, Accepted) -> Result<String, Refusal>;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {

@@ -106,7 +106,7 @@ impl Drop for Stop {
 }
 
 async fn execute(pre: CommandPre<Ctx>, mut ctx: Ctx, until: u64) -> Result<i32, Fault> {
-    ctx.begin(Begin { message: None, again: false, until, chunks: None });
+    ctx.begin(Begin { message: None, again: false, until, chunks: None, leaving: None });
     let memory = ctx.limiter().memory().clone();
     let mut store = runtime::store(pre.engine(), ctx);
     let broke = |error: wasmtime::Error| match error.downcast_ref::<I32Exit>() {

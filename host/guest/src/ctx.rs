@@ -40,6 +40,8 @@ pub struct Ctx {
     pub(crate) tape: Tape,
     /// Where parts of its reply go.
     pub(crate) chunks: Option<UnboundedSender<Chunk>>,
+    /// To be told before anything leaves the turn that it cannot take back; none once it was.
+    pub(crate) leaving: Option<Arc<dyn runtime::Leaving>>,
     /// When the turn under way must have ended.
     pub(crate) until: u64,
     /// When the message that it handles was accepted, in Unix milliseconds; 0 if it handles none.
@@ -100,6 +102,7 @@ impl Ctx {
             turn: None,
             tape: Tape::Off,
             chunks: None,
+            leaving: None,
             deleted: 0,
             open: 0,
             streams: Arc::new(()),
@@ -112,6 +115,13 @@ impl Ctx {
     /// What the turn under way will have done to others.
     pub(crate) fn effects(&mut self) -> &mut Effects {
         self.effects.get_or_insert_with(|| Box::new(Effects::new(self.standing.clone())))
+    }
+
+    /// Something is about to leave the turn that it cannot take back.
+    pub(crate) fn leave(&mut self) {
+        if let Some(leaving) = self.leaving.take() {
+            leaving.leave();
+        }
     }
 
     /// Ends the turn unless `open`: for what has no way to answer `denied`.
@@ -160,6 +170,7 @@ impl Guest for Ctx {
             self.tape = if wanted { Tape::Recording(Box::default()) } else { Tape::Off };
         }
         self.chunks = turn.chunks;
+        self.leaving = turn.leaving;
         self.effects = None;
         self.accounts.state.discard(&mut self.writes);
     }

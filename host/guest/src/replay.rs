@@ -45,7 +45,7 @@ impl Host {
         let task = self.workers().spawn(standing.accounts.cpu.clone(), |task| async move {
             let turn = turn(&task, budget.deadline, 0, async |until| {
                 let mut instance = Instance::start(&version.0, ctx).await?;
-                instance.data().begin(Begin { message: None, again: false, until, chunks: None });
+                instance.data().begin(Begin { message: None, again: false, until, chunks: None, leaving: None });
                 let outcome = instance.handle(&message).await.map_err(Failed::Broke);
                 let outcome = outcome.and_then(|outcome| outcome.map_err(Failed::Failed));
                 Ok::<_, Fault>(seen(&mut instance, outcome))

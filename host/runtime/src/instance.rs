@@ -59,6 +59,14 @@ pub struct Begin<'a> {
     pub until: u64,
     /// Where provisional chunks of the reply go; none if nobody waits for them.
     pub chunks: Option<mpsc::UnboundedSender<Chunk>>,
+    /// To be told before anything leaves the turn that it cannot take back.
+    pub leaving: Option<Arc<dyn Leaving>>,
+}
+
+/// What has to be done before anything leaves a turn that it cannot take back.
+pub trait Leaving: std::fmt::Debug + Send + Sync {
+    /// Does it, if it was not done before.
+    fn leave(&self);
 }
 
 /// A provisional part of a reply. It counts as memory of the agent that sent it until it is taken.

@@ -22,7 +22,7 @@ pub use contract::{Card, Failure, FailureKind, Message, Payload, Priority, Reply
 pub use cpu::Cpu;
 pub use engine::{Engine, Error, Pool, Room, Settings};
 pub use fault::{Denied, Exited, Fault, Frame, ringed};
-pub use instance::{Begin, Chunk, Guest, Instance, Version, fault, store};
+pub use instance::{Begin, Chunk, Guest, Instance, Leaving, Version, fault, store};
 pub use limiter::Limiter;
 pub use quota::{Full, Held, Quota};
 pub use shape::{Kind, Shape};

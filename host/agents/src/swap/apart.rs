@@ -105,7 +105,7 @@ impl<T: Guest> Rehearsal<T> {
                 *instance = Some(Instance::start(version, (apart.data)(version)?).await?);
             }
             let instance = instance.as_mut().expect("it was made if there was none");
-            instance.data().begin(Begin { message: None, again: false, until, chunks: None });
+            instance.data().begin(Begin { message: None, again: false, until, chunks: None, leaving: None });
             work(instance).await
         })
         .await;

@@ -106,6 +106,7 @@ impl Ctx {
         let place = door.reserve(&message).map_err(|refusal| refused(to, refusal))?;
         let (desk, answer, chunks) = Desk::listener();
         let desk = desk.on(self.accounts.memory.clone());
+        self.leave();
         door.send(place, message, desk, origin).map_err(|refusal| refused(to, refusal))?;
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
         let until = Instant::now() + left.min(Duration::from_millis(timeout));

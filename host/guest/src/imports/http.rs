@@ -102,6 +102,7 @@ impl outgoing_handler::Host for Ctx {
         request: Resource<HostOutgoingRequest>,
         options: Option<Resource<RequestOptions>>,
     ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
+        self.leave();
         let weight = self.release(&request);
         let given = options.as_ref().map(Resource::rep);
         let answer = outgoing_handler::Host::handle(&mut self.http(), request, options);
