@@ -13,6 +13,7 @@ mod load;
 mod log;
 mod memory;
 mod power;
+mod records;
 mod replay;
 mod sdk;
 mod secrets;

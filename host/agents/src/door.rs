@@ -7,7 +7,7 @@ use crate::live::{Handed, Work};
 use crate::mail::{From, MAIL, Mail};
 use crate::settle::millis;
 use runtime::{Chunk, Held, Message, Quota, Task};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use store::Change;
 use tokio::sync::{mpsc, oneshot};
 
@@ -73,6 +73,8 @@ pub struct Desk {
     pub(crate) chunks: Option<mpsc::UnboundedSender<Chunk>>,
     /// What a reply counts on from its arrival until it is taken.
     pub(crate) memory: Option<Arc<Quota>>,
+    /// Somebody outside is told what comes of it, for as long as they have the other half of this.
+    waits: Option<Weak<()>>,
 }
 
 impl Desk {
@@ -97,6 +99,16 @@ impl Desk {
     /// The reply counts as memory of whoever asked, until they take it.
     pub fn on(self, memory: Arc<Quota>) -> Desk {
         Desk { memory: Some(memory), ..self }
+    }
+
+    /// Whoever keeps `waiting` is told what comes of it.
+    pub fn tells(self, waiting: Weak<()>) -> Desk {
+        Desk { waits: Some(waiting), ..self }
+    }
+
+    /// Whether somebody outside is told now.
+    pub(crate) fn tells_somebody(&self) -> bool {
+        self.waits.as_ref().is_some_and(|waiting| waiting.strong_count() > 0)
     }
 
     /// Whether nobody waits for the answer.
@@ -150,13 +162,14 @@ impl Door {
     }
 
     /// Keeps a message from outside for the agent `to`, which this is the door of, and sends it when it is kept. `kept` is
-    /// told then, before anything can come of it.
+    /// told then, before anything can come of it. `more` adds what is to be kept with it, by its number and its id.
     pub fn post(
         &self,
         books: &Books,
         to: &str,
         mut message: Message,
         desk: Desk,
+        more: impl FnOnce(&Message, u64, &mut Change),
         kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
     ) -> Result<String, Refusal> {
         let number = books.number();
@@ -168,6 +181,7 @@ impl Door {
         let (from, skill) = (From::of(&message.sender), message.skill.clone());
         let accepted = Event::Accepted { agent: to.into(), id: id.clone(), from, skill, bytes };
         change.record(millis(), &accepted);
+        more(&message, number, &mut change);
         let door = self.clone();
         books.store().submit(change, move |done| {
             let done = done.map(drop);

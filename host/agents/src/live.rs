@@ -1,9 +1,11 @@
 //! An agent's life: one message after the other.
 
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
-use crate::care::{Breaker, Pulse, PutAway};
+use crate::care::{Breaker, Care, Pulse, PutAway};
 use crate::door::{Desk, Origin, Place};
+use crate::graves::Graves;
 use crate::queue::Queue;
+use crate::retry::Retry;
 use crate::settle::Tally;
 use crate::swap::Orders;
 use runtime::{Begin, Card, Fault, Instance, Interrupted, Message, Reply, Task, clock, turn};
@@ -23,6 +25,8 @@ pub(crate) enum Work {
     Obey,
     /// It has had nothing to do for long.
     Rest,
+    /// Its messages are tried, and it is looked after, like this from now on.
+    Care(Retry, Care),
 }
 
 /// A message that was accepted.
@@ -55,6 +59,7 @@ pub(crate) async fn live<T: Lasting>(
         found: Found::default(),
         tally: Tally::default(),
         breaker: Breaker::default(),
+        graves: Graves::default(),
         asleep: None,
         turns: 0,
         pulse,
@@ -73,6 +78,7 @@ pub(crate) async fn live<T: Lasting>(
                 life.obey().await;
             }
             Work::Rest => life.put_away().await,
+            Work::Care(retry, care) => (life.spec.retry, life.spec.care) = (retry, care),
         }
         life.task.give_way(life.ended).await;
     }
@@ -92,6 +98,7 @@ pub(crate) struct Life<T: Lasting> {
     pub(crate) found: Found,
     pub(crate) tally: Tally,
     pub(crate) breaker: Breaker,
+    pub(crate) graves: Graves,
     /// What the instance kept when it was put away.
     pub(crate) asleep: Option<PutAway>,
     /// Turns that this instance has had.

@@ -141,6 +141,7 @@ impl<T: Lasting> Life<T> {
                 let key = (&*self.spec.name, *number);
                 // Another life of this agent may have handled it meanwhile.
                 change.require(&MAIL, key).delete(&MAIL, key);
+                books.ended(*number, Ok(reply), &mut change);
                 if did.asked > 0 || handed.again {
                     change.clear(REPLIES.starting(&answers_of(&handed.message)));
                 }
@@ -163,6 +164,9 @@ impl<T: Lasting> Life<T> {
                     instance.data().commit();
                 }
                 let Handed { message, place, desk, origin, .. } = *handed;
+                if let Origin::Kept(number) = origin {
+                    books.unkeyed(number);
+                }
                 drop((message, place));
                 self.deliver(desk, origin, answer);
             }
@@ -202,6 +206,8 @@ impl<T: Lasting> Life<T> {
         handed.again = true;
         let retry = self.spec.retry;
         let dead = event::is_final(error) || handed.message.attempt >= retry.attempts;
+        // Whoever waits is told that the agent does not want it, and knows what to do.
+        let told = event::is_final(error) && matches!(error, Error::Failed(_)) && handed.desk.tells_somebody();
         let wait = retry.wait(handed.message.attempt, clock::now());
         let key = (&*self.spec.name, number);
         let mut change = Change::new();
@@ -212,7 +218,13 @@ impl<T: Lasting> Life<T> {
                 change.delete(&MAIL, key);
                 change.clear(REPLIES.starting(&answers_of(&handed.message)));
                 let (kind, reason) = (error.kind().to_string(), event::reason(error));
-                change.put(&DEAD, key, &Dead { mail, when: millis(), kind, reason });
+                books.ended(number, Err(error), &mut change);
+                if !told {
+                    let bytes = mail.body.len() as u64;
+                    // Those that can't be counted now are counted with the next.
+                    drop(self.graves.dig(&books.store().read(), &self.spec.name, bytes, &mut change));
+                    change.put(&DEAD, key, &Dead { mail, when: millis(), kind, reason });
+                }
             }
             false => {
                 mail.attempt += 1;
@@ -220,14 +232,21 @@ impl<T: Lasting> Life<T> {
                 change.put(&MAIL, key, &mail);
             }
         }
-        let then = if dead { Then::Dead } else { Then::Again };
+        let then = match (dead, told) {
+            (false, _) => Then::Again,
+            (true, false) => Then::Dead,
+            (true, true) => Then::Told,
+        };
         let outcome = Outcome::failed(error, then);
         let record = record.unwrap_or_default();
         let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
-            Ok(_) if dead => self.deliver(handed.desk, handed.origin, answer),
+            Ok(_) if dead => {
+                books.unkeyed(number);
+                self.deliver(handed.desk, handed.origin, answer);
+            }
             Err(store::Error::Conflict { .. }) => {}
             Ok(_) => {
                 handed.message.attempt += 1;

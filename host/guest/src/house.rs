@@ -7,7 +7,7 @@ use crate::network::Network;
 use crate::roll::Roll;
 use crate::standing::CHILDREN;
 use crate::state::{STATE, TOTALS};
-use agents::{Books, DEAD, Desk, Door, MAIL, Origin, Place, TIMERS};
+use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS};
 use base::Digest;
 use parking_lot::Mutex;
 use runtime::{Fault, Message, Room, Spawner};
@@ -161,6 +161,7 @@ impl House {
         }
         change.delete(&CHILDREN, agent).delete(&TOTALS, agent);
         change.clear(STATE.under(agent)).clear(MAIL.under(agent)).clear(TIMERS.under(agent)).clear(DEAD.under(agent));
+        change.clear(KEYS.under(agent)).clear(ANSWERS.under(agent)).clear(SEQUENCES.under(agent));
     }
 
     /// Remembers a version for as long as somebody has it.

@@ -6,7 +6,8 @@ use crate::grants::Grants;
 use crate::host::Version;
 use crate::house::{House, Taken, millis};
 use crate::narrow;
-use agents::{Books, Care, Desk, Door, MAIL, Mail, Origin, Place, Refusal, Retry, TIMERS, Timer};
+use crate::turns::Turns;
+use agents::{Books, Desk, Door, Event, MAIL, Mail, Origin, Place, Refusal, TIMERS, Timer};
 use parking_lot::Mutex;
 use runtime::{Held, Message};
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,8 @@ pub(crate) struct Standing {
     pub(crate) house: Arc<House>,
     /// Where its turns are kept; none if they go with the host.
     pub(crate) books: Option<Arc<Books>>,
-    pub(crate) retry: Retry,
-    /// Whether what its turns read is kept.
-    pub(crate) record: bool,
-    pub(crate) care: Care,
+    /// How its turns are tried, recorded and looked after; those of agents that it creates as well.
+    turns: Mutex<Turns>,
     /// Whether others find it by its name.
     listed: AtomicBool,
     children: Mutex<HashMap<String, Child>>,
@@ -99,6 +98,27 @@ pub(crate) struct Later {
     pub(crate) _held: Held,
 }
 
+impl Later {
+    /// Adds it to a change, with its acceptance: one from outside, for the agent itself.
+    pub(crate) fn keep(&self, own: &str, change: &mut Change) {
+        let Some(number) = self.number else { return };
+        let timer = Timer { due: self.due, to: self.to.clone(), mail: Mail::of(&self.message) };
+        change.put(&TIMERS, (own, number), &timer);
+        let message = &self.message;
+        let accepted = Event::Accepted {
+            agent: self.to.clone(),
+            id: self.id.clone(),
+            from: agents::From::of(&message.sender),
+            skill: message.skill.clone(),
+            bytes: message.payload.body.len() as u64,
+        };
+        change.record(millis(), &accepted);
+    }
+}
+
+/// What a message that is sent later counts as beside its payload.
+const LATER: u64 = 256;
+
 /// A message whose timer runs.
 struct Posted {
     later: Later,
@@ -114,10 +134,20 @@ impl Standing {
         grants: Arc<Grants>,
         accounts: Arc<Accounts>,
         house: Arc<House>,
-        (books, retry, record, care): (Option<Arc<Books>>, Retry, bool, Care),
+        (books, turns): (Option<Arc<Books>>, Turns),
     ) -> Arc<Standing> {
         let (children, posted, listed) = (Mutex::default(), Mutex::default(), false.into());
-        Arc::new(Standing { name, grants, accounts, house, books, retry, record, care, listed, children, posted })
+        let turns = Mutex::new(turns);
+        Arc::new(Standing { name, grants, accounts, house, books, turns, listed, children, posted })
+    }
+
+    /// How its turns are tried, recorded and looked after.
+    pub(crate) fn turns(&self) -> Turns {
+        *self.turns.lock()
+    }
+
+    pub(crate) fn set_turns(&self, turns: Turns) {
+        *self.turns.lock() = turns;
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -192,12 +222,7 @@ impl Standing {
         let version = self.house.version(&wanted.version).ok_or_else(|| Unborn::Unknown(wanted.version.clone()))?;
         let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
         let above = Above::Agent(&self.accounts);
-        let lasts = self.books.as_ref().map(|_| Lasts {
-            retry: self.retry,
-            record: self.record,
-            care: self.care,
-            before: None,
-        });
+        let lasts = self.books.as_ref().map(|_| Lasts { turns: self.turns(), before: None });
         let (house, grants) = (&self.house, Arc::new(grants));
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;
@@ -249,6 +274,13 @@ impl Standing {
         for child in self.children.lock().values() {
             child.agent.reconsider();
         }
+    }
+
+    /// A message from outside that this agent is to have at some time; none if there is no memory for it.
+    pub(crate) fn later(&self, message: Message, number: u64, due: u64) -> Option<Later> {
+        let _held = self.accounts.memory.hold(LATER + message.payload.body.len() as u64).ok()?;
+        let (id, to, number) = (message.id.clone(), self.name.clone(), Some(number));
+        Some(Later { id, number, to, due, message, _held })
     }
 
     /// Sends a message when its time comes.

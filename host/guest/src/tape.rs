@@ -1,5 +1,6 @@
 //! What a turn read, kept so that it can be run again in the world that it saw.
 
+use crate::fetched::Fetched;
 use agents::{Mail, raw};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -25,6 +26,11 @@ impl Record {
     pub fn read(bytes: &[u8]) -> Option<Record> {
         postcard::from_bytes(bytes).ok()
     }
+
+    /// Whether there was more than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
 }
 
 /// Bytes, as one piece.
@@ -42,6 +48,7 @@ pub(crate) enum Seen {
     Seed(u64, u64),
     Left(u64),
     Answer { question: [u8; 32], outcome: Result<(String, Bytes), String> },
+    Web(Box<Fetched>),
 }
 
 /// A record is no longer than this: what is beyond is not kept, and a turn that is run again finds nothing there.

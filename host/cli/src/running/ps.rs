@@ -94,6 +94,8 @@ pub(super) fn whole(agent: &Details) -> String {
         rows.push(row("problem", print::tame(problem)));
     }
     rows.extend(agent.budget.iter().map(|used| row(&used.field, part(used))));
+    let turns: Vec<_> = agent.turns.iter().map(|(field, value)| format!("{field}={value}")).collect();
+    rows.push(row("turns", turns.join(" ")));
     format!("{}\n{}", agent.name, print::columns(&rows))
 }
 
@@ -123,6 +125,7 @@ mod tests {
             cpu_ms: 0.0,
             gpu_ms: 0.0,
             budget: budget.collect(),
+            turns: vec![("attempts".into(), "5".into()), ("record".into(), "false".into())],
             problem: None,
         }
     }
@@ -137,6 +140,7 @@ mod tests {
         assert!(narrow.contains("cpu") && !narrow.contains("storage") && narrow.contains("village ps AGENT"));
         let one = whole(&agent());
         assert!(base::BUDGET_FIELDS.iter().all(|field| one.contains(field)), "{one}");
+        assert!(one.contains("attempts=5 record=false"), "{one}");
     }
 
     #[test]

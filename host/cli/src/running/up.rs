@@ -39,7 +39,8 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
     let settings = Settings { address, open: options.open };
     node::serving(async || {
         let mut signals = Signals::new();
-        let village = Options { data: data.clone(), groups: config.groups.clone(), budget: config.budget };
+        let (groups, journal) = (config.groups.clone(), config.journal.clone());
+        let village = Options { data: data.clone(), groups, budget: config.budget, journal };
         let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;
         let (token, new) = Token::open(&data)?;

@@ -432,3 +432,6 @@ mod kept;
 
 #[path = "running/swapped.rs"]
 mod swapped;
+
+#[path = "running/records.rs"]
+mod records;
