@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod memory;
 mod power;
+mod records;
 mod replay;
 mod rings;
 mod sdk;

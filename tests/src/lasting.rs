@@ -57,7 +57,12 @@ impl Lasting {
 
     /// Enrols an agent.
     pub fn enrol(&self, name: &str, version: guest::Version, retry: Retry) {
-        let grants = Arc::new(grants(&["state", "agents=*", "spawn"]));
+        self.enrol_with(name, version, retry, &["state", "agents=*", "spawn"]);
+    }
+
+    /// Enrols an agent with these grants.
+    pub fn enrol_with(&self, name: &str, version: guest::Version, retry: Retry, open: &[&str]) {
+        let grants = Arc::new(grants(open));
         let enrolment =
             Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true, care: self.care };
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));

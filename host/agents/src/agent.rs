@@ -74,7 +74,8 @@ pub struct Agent {
     /// Nanoseconds.
     deadline: Arc<AtomicU64>,
     pulse: Arc<Pulse>,
-    idle: Duration,
+    /// Nanoseconds.
+    idle: AtomicU64,
 }
 
 /// What came of a message, and what that used.
@@ -156,7 +157,7 @@ impl Agent {
         let (helm, orders) = Orders::new();
         let deadline = Arc::new(AtomicU64::new(nanos(spec.budget.deadline)));
         let (limit, mailbox, version) = (deadline.clone(), spec.mailbox.clone(), spec.version.clone());
-        let (pulse, idle) = (Arc::<Pulse>::default(), spec.care.idle);
+        let (pulse, idle) = (Arc::<Pulse>::default(), AtomicU64::new(nanos(spec.care.idle)));
         let blows = Arc::<Blows>::default();
         let (beats, falls) = (pulse.clone(), blows.clone());
         let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders, (beats, falls)));
@@ -217,7 +218,7 @@ impl Agent {
     /// Puts its instance away if it has had nothing to do for long. It is made again for the next message.
     pub fn rest_if_idle(&self) {
         let quiet = clock::now().saturating_sub(self.pulse.last.load(Relaxed));
-        if self.pulse.awake.load(Relaxed) && quiet > nanos(self.idle) {
+        if self.pulse.awake.load(Relaxed) && quiet > self.idle.load(Relaxed) {
             // It may have ended.
             let _ = self.door.put(Work::Rest);
         }
@@ -242,6 +243,13 @@ impl Agent {
     /// Changes how long a turn may take, from the next one on.
     pub fn set_deadline(&self, deadline: Duration) {
         self.deadline.store(nanos(deadline), Relaxed);
+    }
+
+    /// Changes how its messages are tried and how it is looked after, from the next turn on.
+    pub fn set_care(&self, retry: Retry, care: Care) {
+        self.idle.store(nanos(care.idle), Relaxed);
+        // It may have ended.
+        let _ = self.door.put(Work::Care(retry, care));
     }
 
     /// Looks again whether it may run, after its accounts were changed.

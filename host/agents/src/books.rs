@@ -1,11 +1,13 @@
 //! What agents share that lasts: the store, and the numbers of messages.
 
 use crate::event::Event;
+use crate::keys::Open;
 use crate::mail::{MAIL, REPLIES};
 use crate::settle::millis;
 use parking_lot::Mutex;
 use runtime::{Message, Payload};
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use store::{Change, Store, Table};
@@ -15,6 +17,8 @@ use tokio::sync::mpsc;
 pub struct Books {
     store: Store,
     numbers: AtomicU64,
+    salt: u64,
+    keys: Mutex<Open>,
     strays: mpsc::UnboundedSender<(String, u64)>,
     /// Until somebody takes it.
     found: Mutex<Option<Strays>>,
@@ -23,7 +27,7 @@ pub struct Books {
 /// Messages that are kept, and whose receiver had ended when they should have been put into its mailbox.
 pub type Strays = mpsc::UnboundedReceiver<(String, u64)>;
 
-/// How often this store was opened, under one key.
+/// How often this store was opened, under the key 0; under 1, a number by which it differs from others.
 const OPENED: Table<u64, u64> = Table::new("opened");
 
 /// So many low bits of a number count within one opening of the store; 2^40 messages are enough for a year at 30 000 a second.
@@ -36,15 +40,33 @@ impl Books {
         let mut change = Change::new();
         change.put(&OPENED, 0, &opened);
         sweep(&store, &mut change)?;
+        let salt = match store.read().get(&OPENED, 1)? {
+            Some(salt) => salt,
+            None => {
+                let salt = RandomState::new().hash_one(opened);
+                change.put(&OPENED, 1, &salt);
+                salt
+            }
+        };
         store.commit(change).await?;
+        let keys = Mutex::new(Books::find_open(&store)?);
         let (strays, found) = mpsc::unbounded_channel();
         let found = Mutex::new(Some(found));
-        Ok(Arc::new(Books { store, numbers: AtomicU64::new(opened << WITHIN), strays, found }))
+        Ok(Arc::new(Books { store, numbers: AtomicU64::new(opened << WITHIN), salt, keys, strays, found }))
     }
 
     /// Where everything is kept.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn open_keys(&self) -> &Mutex<Open> {
+        &self.keys
+    }
+
+    /// A number by which what is kept here differs from what others keep: the same for as long as there is this store.
+    pub fn salt(&self) -> u64 {
+        self.salt
     }
 
     /// A number above all that were given before, also by those who had this store earlier.

@@ -166,6 +166,8 @@ impl<T: Lasting> Life<T> {
     pub(crate) async fn put_away(&mut self) {
         self.turns = 0;
         if self.instance.is_none() {
+            // A turn that failed has taken it.
+            self.pulse.awake.store(false, Relaxed);
             return;
         }
         let kept = self.outside(async |instance| instance.snapshot().await).await;

@@ -10,8 +10,8 @@ use crate::live::{Handed, Work};
 use crate::mail::{From, MAIL, Mail};
 use crate::settle::millis;
 use runtime::{Chunk, Held, Message, Quota, Task};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use store::Change;
 use tokio::sync::{mpsc, oneshot};
 
@@ -82,6 +82,8 @@ pub struct Desk {
     pub(crate) chunks: Option<mpsc::UnboundedSender<Chunk>>,
     /// What a reply counts on from its arrival until it is taken.
     pub(crate) memory: Option<Arc<Quota>>,
+    /// Somebody outside is told what comes of it, for as long as they have the other half of this.
+    waits: Option<Weak<()>>,
 }
 
 impl Desk {
@@ -106,6 +108,16 @@ impl Desk {
     /// The reply counts as memory of whoever asked, until they take it.
     pub fn on(self, memory: Arc<Quota>) -> Desk {
         Desk { memory: Some(memory), ..self }
+    }
+
+    /// Whoever keeps `waiting` is told what comes of it.
+    pub fn tells(self, waiting: Weak<()>) -> Desk {
+        Desk { waits: Some(waiting), ..self }
+    }
+
+    /// Whether somebody outside is told now.
+    pub(crate) fn tells_somebody(&self) -> bool {
+        self.waits.as_ref().is_some_and(|waiting| waiting.strong_count() > 0)
     }
 
     /// Whether nobody waits for the answer.
@@ -174,18 +186,20 @@ impl Door {
     }
 
     /// Keeps a message from outside for the agent `to`, which this is the door of, and sends it when it is kept. `kept` is
-    /// told then, before anything can come of it.
+    /// told then, before anything can come of it. `more` adds what is to be kept with it, by its number and its id.
     pub fn post(
         &self,
         books: &Arc<Books>,
         to: &str,
         message: Message,
         desk: Desk,
+        more: impl FnOnce(&Message, u64, &mut Change),
         kept: Accepted,
     ) -> Result<String, Refusal> {
         let (number, message, place, mut change) = self.accept(books, to, message)?;
         let (id, door) = (message.id.clone(), self.clone());
         change.put(&MAIL, (to, number), &Mail::of(&message));
+        more(&message, number, &mut change);
         books.store().submit(change, move |done| {
             let done = done.map(drop);
             let good = done.is_ok();
@@ -206,12 +220,14 @@ impl Door {
         to: &str,
         message: Message,
         desk: Desk,
+        more: impl FnOnce(&Message, u64, &mut Change),
         kept: Accepted,
     ) -> Result<String, Refusal> {
         if self.mailbox.messages.used() > 0 || self.pulse.busy.load(Relaxed) {
-            return self.post(books, to, message, desk, kept);
+            return self.post(books, to, message, desk, more, kept);
         }
-        let (number, message, place, change) = self.accept(books, to, message)?;
+        let (number, message, place, mut change) = self.accept(books, to, message)?;
+        more(&message, number, &mut change);
         let id = message.id.clone();
         let mail = Mail::of(&message);
         let fresh = Some(Fresh::new(books, change, (to.into(), number), mail, kept));

@@ -2,10 +2,12 @@
 
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
 use crate::blow::{Blows, Broke};
-use crate::care::{Breaker, Pulse, PutAway};
+use crate::care::{Breaker, Care, Pulse, PutAway};
 use crate::door::{Desk, Origin, Place};
 use crate::fresh::{Fresh, secure};
+use crate::graves::Graves;
 use crate::queue::Queue;
+use crate::retry::Retry;
 use crate::settle::Tally;
 use crate::swap::Orders;
 use runtime::{Begin, Card, Fault, Instance, Interrupted, Leaving, Message, Reply, Task, clock, turn};
@@ -29,6 +31,8 @@ pub(crate) enum Work {
     Rest,
     /// Something has befallen it because of another agent.
     Struck,
+    /// Its messages are tried, and it is looked after, like this from now on.
+    Care(Retry, Care),
 }
 
 /// A message that was accepted.
@@ -63,6 +67,7 @@ pub(crate) async fn live<T: Lasting>(
         found: Found::default(),
         tally: Tally::default(),
         breaker: Breaker::default(),
+        graves: Graves::default(),
         asleep: None,
         turns: 0,
         pulse,
@@ -84,6 +89,7 @@ pub(crate) async fn live<T: Lasting>(
             }
             Work::Rest => life.put_away().await,
             Work::Struck => life.suffer(),
+            Work::Care(retry, care) => (life.spec.retry, life.spec.care) = (retry, care),
         }
         life.task.give_way(life.ended).await;
     }
@@ -103,6 +109,7 @@ pub(crate) struct Life<T: Lasting> {
     pub(crate) found: Found,
     pub(crate) tally: Tally,
     pub(crate) breaker: Breaker,
+    pub(crate) graves: Graves,
     /// What the instance kept when it was put away.
     pub(crate) asleep: Option<PutAway>,
     /// Turns that this instance has had.

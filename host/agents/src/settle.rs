@@ -131,7 +131,7 @@ impl<T: Lasting> Life<T> {
     /// A turn that ended well: what it did is kept, then takes effect, then is answered.
     async fn keep(&mut self, books: &Books, mut handed: Box<Handed>, answer: Answer) {
         let Some(instance) = &mut self.instance else { return };
-        let (mut change, told) = accepting(&mut handed);
+        let (mut change, accepted) = accepting(&mut handed);
         let did = instance.data().record(&mut change);
         if handed.origin == Origin::Memory && did.nothing() && change.is_empty() {
             instance.data().commit();
@@ -143,10 +143,11 @@ impl<T: Lasting> Life<T> {
         match &handed.origin {
             Origin::Kept(number) => {
                 let key = (&*self.spec.name, *number);
-                if told.is_none() {
+                if accepted.is_none() {
                     // Another life of this agent may have handled it meanwhile.
                     change.require(&MAIL, key).delete(&MAIL, key);
                 }
+                books.ended(*number, Ok(reply), &mut change);
                 if did.asked > 0 || handed.again {
                     change.clear(REPLIES.starting(&answers_of(&handed.message)));
                 }
@@ -165,19 +166,22 @@ impl<T: Lasting> Life<T> {
         self.tally.write(&self.spec.name, &mut change);
         match books.store().commit(change).await {
             Ok(_) => {
-                tell(told, Ok(()));
+                tell(accepted, Ok(()));
                 if let Some(instance) = &mut self.instance {
                     instance.data().commit();
                 }
                 let Handed { message, place, desk, origin, .. } = *handed;
+                if let Origin::Kept(number) = origin {
+                    books.unkeyed(number);
+                }
                 drop((message, place));
                 self.deliver(desk, origin, answer);
             }
-            Err(error) => match told {
+            Err(error) => match accepted {
                 // It was not accepted, and whoever sent it is told so.
                 Some(_) => {
                     self.instance = None;
-                    tell(told, Err(error));
+                    tell(accepted, Err(error));
                 }
                 None => self.lost(handed, answer, error),
             },
@@ -225,10 +229,12 @@ impl<T: Lasting> Life<T> {
         handed.again = true;
         let retry = self.spec.retry;
         let dead = event::is_final(error) || handed.message.attempt >= retry.attempts;
+        // Whoever waits is told that the agent does not want it, and knows what to do.
+        let told = event::is_final(error) && matches!(error, Error::Failed(_)) && handed.desk.tells_somebody();
         let wait = retry.wait(handed.message.attempt, clock::now());
         let key = (&*self.spec.name, number);
-        let (mut change, told) = accepting(&mut handed);
-        if told.is_none() {
+        let (mut change, accepted) = accepting(&mut handed);
+        if accepted.is_none() {
             change.require(&MAIL, key);
         }
         let mut mail = Mail::of(&handed.message);
@@ -237,7 +243,13 @@ impl<T: Lasting> Life<T> {
                 change.delete(&MAIL, key);
                 change.clear(REPLIES.starting(&answers_of(&handed.message)));
                 let (kind, reason) = (error.kind().to_string(), event::reason(error));
-                change.put(&DEAD, key, &Dead { mail, when: millis(), kind, reason });
+                books.ended(number, Err(error), &mut change);
+                if !told {
+                    let bytes = mail.body.len() as u64;
+                    // Those that can't be counted now are counted with the next.
+                    drop(self.graves.dig(&books.store().read(), &self.spec.name, bytes, &mut change));
+                    change.put(&DEAD, key, &Dead { mail, when: millis(), kind, reason });
+                }
             }
             false => {
                 mail.attempt += 1;
@@ -245,26 +257,33 @@ impl<T: Lasting> Life<T> {
                 change.put(&MAIL, key, &mail);
             }
         }
-        let then = if dead { Then::Dead } else { Then::Again };
+        let then = match (dead, told) {
+            (false, _) => Then::Again,
+            (true, false) => Then::Dead,
+            (true, true) => Then::Told,
+        };
         let outcome = Outcome::failed(error, then);
         let record = record.unwrap_or_default();
         let entry = Entry { record, ..self.entry(&handed.message, outcome, &answer, Did::default()) };
         change.record(millis(), &Event::Turn(Box::new(entry)));
         self.tally.write(&self.spec.name, &mut change);
-        let heard = broke.map(|broke| (self.spec.fell)(&broke, &mut change));
+        let fell = broke.map(|broke| (self.spec.fell)(&broke, &mut change));
         let done = books.store().commit(change).await;
-        if let (Ok(_), Some(heard)) = (&done, heard) {
-            heard();
+        if let (Ok(_), Some(fell)) = (&done, fell) {
+            fell();
         }
-        if told.is_some() {
+        if accepted.is_some() {
             let refused = done.is_err();
-            tell(told, done.as_ref().map(drop).map_err(store::Error::clone));
+            tell(accepted, done.as_ref().map(drop).map_err(store::Error::clone));
             if refused {
                 return;
             }
         }
         match done {
-            Ok(_) if dead => self.deliver(handed.desk, handed.origin, answer),
+            Ok(_) if dead => {
+                books.unkeyed(number);
+                self.deliver(handed.desk, handed.origin, answer);
+            }
             Err(store::Error::Conflict { .. }) => {}
             Ok(_) => {
                 handed.message.attempt += 1;

@@ -1,5 +1,7 @@
 //! The other side: asks a running village.
 
+mod records;
+
 use crate::wire::{
     Accepted, Agents, BackupTo, Cancelled, Card, DeadLetters, Failure, Groups, Log, ManifestText, Message, NewAgent,
     NewVersion, Reason, Reply, Versions,

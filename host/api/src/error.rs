@@ -56,6 +56,7 @@ impl Error {
     pub(crate) fn reason(&self) -> Reason {
         let details = match self {
             Error::Village(Wrong::Failed(failed)) => details(failed),
+            Error::Village(Wrong::Repeated { last, id, .. }) => json!({ "last": last, "id": id }),
             Error::Village(Wrong::Unknown { nearest: Some(nearest), .. }) => json!({ "nearest": nearest }),
             _ => Value::Null,
         };
@@ -65,12 +66,19 @@ impl Error {
 
 fn status(wrong: &Wrong) -> StatusCode {
     match wrong {
-        Wrong::Unknown { .. } | Wrong::Group { .. } | Wrong::Component { .. } | Wrong::Letter { .. } => {
-            StatusCode::NOT_FOUND
-        }
-        Wrong::Exists { .. } | Wrong::Stopped { .. } | Wrong::Key { .. } | Wrong::Busy { .. } => StatusCode::CONFLICT,
+        Wrong::Unknown { .. }
+        | Wrong::Group { .. }
+        | Wrong::Component { .. }
+        | Wrong::Letter { .. }
+        | Wrong::Turn { .. }
+        | Wrong::Gone { .. } => StatusCode::NOT_FOUND,
+        Wrong::Exists { .. }
+        | Wrong::Stopped { .. }
+        | Wrong::Key { .. }
+        | Wrong::Repeated { .. }
+        | Wrong::Busy { .. } => StatusCode::CONFLICT,
         Wrong::Bad(_) | Wrong::Swap(guest::Refused::Plan { .. }) => StatusCode::BAD_REQUEST,
-        Wrong::Swap(_) => StatusCode::CONFLICT,
+        Wrong::Swap(_) | Wrong::Unrecorded { .. } => StatusCode::CONFLICT,
         Wrong::Load { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Wrong::Refused(guest::Refusal::Full { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,

@@ -10,6 +10,7 @@ mod manage;
 mod messages;
 mod metrics;
 mod read;
+mod records;
 mod routes;
 mod schema;
 mod server;

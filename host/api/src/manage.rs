@@ -68,7 +68,8 @@ pub(crate) async fn group(
     Json(fields): Json<BTreeMap<String, String>>,
 ) -> Result<axum::Json<Groups>, Error> {
     let fields: Vec<_> = fields.into_iter().collect();
-    app.village.set_group(&name, &fields)?;
+    let village = app.village.clone();
+    finished(async move { village.set_group(&name, &fields).await }).await?;
     Ok(axum::Json(Groups { groups: app.village.group_figures()? }))
 }
 
@@ -92,7 +93,7 @@ pub(crate) async fn cancel_swap(State(app): State<App>, Name(name): Name) -> Res
 }
 
 /// Does something to its end, whoever waits for it.
-async fn finished<T: Send + 'static>(
+pub(crate) async fn finished<T: Send + 'static>(
     work: impl Future<Output = Result<T, hall::Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(work).await {

@@ -15,7 +15,8 @@ pub(crate) async fn send(
     Name(name): Name,
     Json(message): Json<Message>,
 ) -> Result<Response, Error> {
-    let (patience, wait) = (message.patience()?, message.wait.unwrap_or(true));
+    let (patience, wait) =
+        (message.patience()?, message.wait.unwrap_or(message.after.is_none() && message.at.is_none()));
     let letter = message.letter()?;
     let late = |_| hall::Error::Late(patience);
     if !wait {

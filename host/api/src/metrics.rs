@@ -40,6 +40,7 @@ fn text(figures: &Figures, agents: &[Details]) -> String {
     {
         page.row("village_messages_total", &[("outcome", outcome)], count as f64);
     }
+    page.village(figures);
     page.agents(&agents[..agents.len().min(AGENTS)]);
     page.family(
         "village_agents_without_rows",
@@ -63,6 +64,20 @@ impl Page {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn village(&mut self, figures: &Figures) {
+        let swaps = figures.swaps;
+        self.family("village_swaps_total", "counter", "Swaps by how they ended.");
+        for (outcome, count) in [("live", swaps.live), ("refused", swaps.refused), ("back", swaps.back)] {
+            self.row("village_swaps_total", &[("outcome", outcome)], count as f64);
+        }
+        self.family("village_swap_pause_seconds", "gauge", "For how long swaps kept messages waiting.");
+        for (of, micros) in [("last", swaps.last_pause_us), ("most", swaps.most_pause_us)] {
+            self.row("village_swap_pause_seconds", &[("of", of)], micros as f64 / 1e6);
+        }
+        self.family("village_journal_entries", "gauge", "Entries of the journal that are not cut off.");
+        self.row("village_journal_entries", &[], figures.journal as f64);
     }
 
     fn agents(&mut self, agents: &[Details]) {
@@ -115,7 +130,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hall::{Health, Sends};
+    use hall::{Health, Sends, Swaps};
 
     fn agent(name: &str) -> Details {
         let field =
@@ -135,6 +150,7 @@ mod tests {
             cpu_ms: 1500.0,
             gpu_ms: 0.0,
             budget: vec![field],
+            turns: Vec::new(),
             problem: None,
         }
     }
@@ -149,6 +165,8 @@ mod tests {
             capacity: 10,
             under_way: 0,
             sends: Sends::default(),
+            swaps: Swaps { live: 2, most_pause_us: 1500, ..Swaps::default() },
+            journal: 7,
         };
         let agents: Vec<_> = (0..AGENTS + 3).map(|n| agent(&format!("agent-{n}"))).collect();
         let text = text(&figures, &agents);
@@ -156,6 +174,9 @@ mod tests {
         assert!(text.contains("village_agent_cpu_seconds_total{agent=\"agent-7\"} 1.5\n"));
         assert!(text.contains("village_budget_limit{agent=\"agent-7\",field=\"memory\"} 2\n"));
         assert!(text.contains("village_agents_without_rows 3\n"));
+        assert!(text.contains("village_swaps_total{outcome=\"live\"} 2\n"));
+        assert!(text.contains("village_swap_pause_seconds{of=\"most\"} 0.0015\n"));
+        assert!(text.contains("village_journal_entries 7\n"));
         let mut known = Vec::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, bad};
 use crate::token::Token;
-use crate::{guard, manage, messages, metrics, read, streams};
+use crate::{guard, manage, messages, metrics, read, records, streams};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post};
@@ -95,7 +95,7 @@ const SPAN: &[(&str, &str, &str)] = &[
 pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
     let route = |method, path, id, summary| Route { method, path, id, summary, query: &[], body: None, answers: &[] };
     let json = |shape: &'static [(u16, Shape)], route: Route| Route { answers: shape, ..route };
-    vec![
+    let own = vec![
         (
             json(
                 &[(200, Shape::Text("text/plain"))],
@@ -359,13 +359,14 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
                         "patch",
                         "/v1/groups/{name}/budget",
                         "group-budget",
-                        "Change what a group may use, until the village ends",
+                        "Change what a group may use, from now on",
                     ),
                 )
             },
             patch(manage::group),
         ),
-    ]
+    ];
+    own.into_iter().chain(records::routes()).collect()
 }
 
 /// All of them, behind the guard.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 /// All schemas, by name.
 pub(crate) fn all() -> Map<String, Value> {
     let mut all = Map::new();
-    for (name, schema) in agents().into_iter().chain(messages()).chain(village()) {
+    for (name, schema) in agents().into_iter().chain(messages()).chain(village()).chain(crate::records::schemas()) {
         all.insert(name.into(), schema);
     }
     all
@@ -111,6 +111,7 @@ fn agents() -> Vec<(&'static str, Value)> {
                 "cpu_ms": number(),
                 "gpu_ms": number(),
                 "budget": list(of("Used")),
+                "turns": pairs(),
                 "problem": maybe("string"),
             })),
         ),
@@ -156,6 +157,9 @@ fn messages() -> Vec<(&'static str, Value)> {
                     "priority": { "enum": ["low", "normal", "high", "urgent"] },
                     "fast": { "type": "boolean", "default": false, "description": "Handled at most once, and not kept" },
                     "key": { "type": "string", "description": "A second message with the same key gets the first one's answer" },
+                    "sequence": { "type": "integer", "minimum": 0, "description": "The sender's own number of it: one that is not above its last is refused as a `duplicate`" },
+                    "after": { "type": "string", "description": "The agent has it after so long; 202 comes at once" },
+                    "at": { "type": "integer", "minimum": 0, "description": "The same, at a time in Unix milliseconds" },
                     "wait": { "type": "boolean", "default": true },
                     "timeout": { "type": "string", "default": "60s" },
                 }),
@@ -207,6 +211,18 @@ fn village() -> Vec<(&'static str, Value)> {
                 "capacity": count(),
                 "under_way": count(),
                 "sends": of("Sends"),
+                "swaps": of("Swaps"),
+                "journal": count(),
+            })),
+        ),
+        (
+            "Swaps",
+            whole(json!({
+                "live": count(),
+                "refused": count(),
+                "back": count(),
+                "last_pause_us": count(),
+                "most_pause_us": count(),
             })),
         ),
         (
@@ -235,6 +251,7 @@ fn village() -> Vec<(&'static str, Value)> {
                     "within": text(),
                     "memory": { "enum": ["carried", "carried-or-cold", "cold"] },
                     "fewer-skills": { "type": "boolean" },
+                    "turns": of("TurnFields"),
                 }),
             ),
         ),
@@ -276,7 +293,17 @@ fn village() -> Vec<(&'static str, Value)> {
             })),
         ),
         ("Entries", whole(json!({ "entries": list(of("Entry")), "last": count(), "head": count() }))),
-        ("Verified", whole(json!({ "after": count(), "head": count(), "hash": text(), "erased": count() }))),
+        (
+            "Verified",
+            whole(json!({
+                "after": count(),
+                "head": count(),
+                "hash": text(),
+                "erased": count(),
+                "archives": count(),
+                "archived_from": maybe("integer"),
+            })),
+        ),
         ("BackupTo", given(&["folder"], json!({ "folder": text() }))),
         ("Backup", whole(json!({ "folder": text(), "bytes": count(), "blobs": count(), "head": count() }))),
     ]
@@ -337,6 +364,7 @@ mod tests {
             cpu_ms: 0.5,
             gpu_ms: 0.5,
             budget: vec![used],
+            turns: vec![(String::new(), String::new())],
             problem: None,
         };
         holds("Details", &details);
@@ -354,6 +382,9 @@ mod tests {
             content_type: word(),
             priority: word(),
             key: word(),
+            sequence: Some(1),
+            after: word(),
+            at: Some(1),
             wait: Some(true),
             timeout: word(),
             ..Default::default()
@@ -397,8 +428,11 @@ mod tests {
             capacity: 1,
             under_way: 0,
             sends: Sends::default(),
+            swaps: hall::Swaps::default(),
+            journal: 1,
         };
         holds("Figures", &figures);
+        holds("Swaps", &figures.swaps);
         let group = GroupFigures {
             name: String::new(),
             within: None,
@@ -422,7 +456,10 @@ mod tests {
         };
         holds("Entry", &entry);
         holds("Entries", &hall::Entries { entries: vec![entry], last: 1, head: 1 });
-        holds("Verified", &hall::Verified { after: 0, head: 1, hash: String::new(), erased: 0 });
+        holds(
+            "Verified",
+            &hall::Verified { after: 0, head: 1, hash: String::new(), erased: 0, archives: 1, archived_from: None },
+        );
         let letter = hall::DeadLetter {
             agent: String::new(),
             id: String::new(),
@@ -452,7 +489,12 @@ mod tests {
         holds("Version", &version);
         holds("Versions", &wire::Versions { versions: vec![version] });
         holds("Cancelled", &wire::Cancelled { cancelled: true });
-        let held = 32;
-        assert_eq!(all().len(), held + 2, "and `Component` and `Fields`, which are of no type: hold a new one too");
+        let held = 33;
+        let others = 2 + crate::records::schemas().len();
+        assert_eq!(
+            all().len(),
+            held + others,
+            "and `Component` and `Fields`, which are of no type: hold a new one too"
+        );
     }
 }

@@ -191,7 +191,8 @@ pub(crate) async fn swap(
     let plan = version.plan()?;
     let digest =
         version.digest.parse().map_err(|problem: base::Bad| crate::error::bad(format!("`digest`: {problem}")))?;
-    Ok(steps(seat, app.village.swap(&name, digest, plan).await?))
+    let turns: Vec<_> = version.turns.into_iter().collect();
+    Ok(steps(seat, app.village.swap(&name, digest, plan, &turns).await?))
 }
 
 pub(crate) async fn rollback(State(app): State<App>, Name(name): Name) -> Result<Stream, Error> {

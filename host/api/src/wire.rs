@@ -1,6 +1,7 @@
 //! What goes over the wire: the same words for the server and its clients.
 
 use crate::error::{Error, bad};
+pub use crate::records::{Erasure, Replay};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guest::{Memory, Payload, Plan, Priority, Receipt};
@@ -87,7 +88,16 @@ pub struct Message {
     /// A second message with the same key is not handled: it gets the first one's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Whether to wait for the answer. Yes, unless it is said.
+    /// The sender's own number of this message: one that is not above its last is not handled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// The agent has it after so long, such as `10s`; nobody waits for its answer then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Or at this time, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+    /// Whether to wait for the answer. Yes, unless it is said or the message is for later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,
     /// For how long to wait, such as `10s`: a minute, unless it is said.
@@ -115,7 +125,26 @@ impl Message {
 
     /// The same as the village takes it.
     pub(crate) fn letter(self) -> Result<Letter, Error> {
-        let Message { skill, input, text, base64, content_type, from, priority, fast, key, wait: _, timeout: _ } = self;
+        let Message {
+            skill,
+            input,
+            text,
+            base64,
+            content_type,
+            from,
+            priority,
+            fast,
+            key,
+            sequence,
+            after,
+            at,
+            wait,
+            timeout: _,
+        } = self;
+        let due = crate::records::due(after.as_deref(), at)?;
+        if due.is_some() && (fast || wait == Some(true)) {
+            return Err(bad("a message for later is kept, and nobody waits for its answer: no `fast`, no `wait`"));
+        }
         let priority = match priority.as_deref() {
             None | Some("normal") => Priority::Normal,
             Some("low") => Priority::Low,
@@ -125,6 +154,11 @@ impl Message {
         };
         if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY) {
             return Err(bad(format!("`key`: a key has 1 to {KEY} bytes")));
+        }
+        if sequence.is_some() && (fast || from.is_empty()) {
+            let said =
+                "`sequence` numbers one sender's messages that are kept: say who it is, as `from`, and not `fast`";
+            return Err(bad(said));
         }
         let (kind, body) = match (input, text, base64) {
             (None, None, None) => ("", Vec::new()),
@@ -136,7 +170,7 @@ impl Message {
             _ => return Err(bad("a message has one of `input`, `text` and `base64`, and not two of them")),
         };
         let content_type = content_type.unwrap_or_else(|| kind.into());
-        Ok(Letter { from, skill, payload: Payload { content_type, body }, priority, fast, key })
+        Ok(Letter { from, skill, payload: Payload { content_type, body }, priority, fast, key, sequence, due })
     }
 }
 
@@ -327,6 +361,9 @@ pub struct NewVersion {
     /// Whether it may lack a skill that the old one has.
     #[serde(default)]
     pub fewer_skills: bool,
+    /// Fields of `[turns]` that change if it takes over.
+    #[serde(default)]
+    pub turns: BTreeMap<String, String>,
 }
 
 impl NewVersion {

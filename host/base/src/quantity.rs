@@ -138,12 +138,18 @@ impl fmt::Display for Share {
     }
 }
 
-/// Reads a length of time: `200ms`, `30s`, `1.5m`.
+/// Reads a length of time: `200ms`, `30s`, `1.5m`, `2h`, `30d`.
 pub fn span(text: &str) -> Result<Duration, Bad> {
     let bad = || Bad { given: text.into(), wanted: "a length of time, such as 200ms, 30s or 5m" };
     let trimmed = text.trim();
-    let units =
-        [("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+    let units = [
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
+    ];
     units
         .iter()
         .find_map(|&(unit, nanos)| scaled(trimmed.strip_suffix(unit)?.trim(), nanos))
@@ -214,6 +220,7 @@ mod tests {
     fn minutes_are_not_milliseconds() {
         assert_eq!(span("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(span("5ms"), Ok(Duration::from_millis(5)));
+        assert_eq!(span("1.5d"), Ok(Duration::from_secs(36 * 3_600)));
         assert!(span("5").is_err());
     }
 }

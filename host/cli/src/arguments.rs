@@ -1,7 +1,9 @@
 //! What the command line may say, and what is wrong with one that says something else.
 
+mod records;
 mod running;
 
+pub(crate) use records::{Erase, Replay, Turns};
 pub(crate) use running::{
     Audit, Backup, Budget, DeadLetters, Deploy, Dev, Events, Logs, MemoryWish, Named, Ps, Reach, Restore, Rollback,
     Send, Swap, Top, Up, Urgency, Versions,
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Rm(Named),
     /// Show what an agent may use, or change it while it runs
     Budget(Budget),
+    /// Show how an agent's messages are tried, recorded and looked after, or change it while it runs
+    Turns(Turns),
     /// Let another version of an agent take over while it runs
     Swap(Swap),
     /// Let the version before take over again
@@ -71,8 +75,12 @@ pub(crate) enum Command {
     Versions(Versions),
     /// Show the journal: who did what, when, and what came of it
     Audit(Audit),
+    /// Run a recorded turn again, outside the world, and show where it differs
+    Replay(Replay),
     /// Show messages that were given up; try them again, or drop them
     DeadLetters(DeadLetters),
+    /// Erase what messages said: from the journal, whose chain of hashes stays whole, and from what waits
+    Erase(Erase),
     /// Copy all that a running village keeps into a folder
     Backup(Backup),
     /// Make a data folder from a backup

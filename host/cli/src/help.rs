@@ -1,5 +1,9 @@
 //! The parts of the help that teach.
 
+mod records;
+
+pub(crate) use records::{AUDIT, DEAD_LETTERS, ERASE, REPLAY, TURNS};
+
 use base::{Budget, Size};
 use std::fmt::Write;
 
@@ -31,6 +35,11 @@ village.toml, every part of it optional:
 
   [defaults]                               what an agent may use where its manifest doesn't say
   cpu = \"10%\"
+
+  [journal]                                how much of it is kept: all, unless it is said
+  keep = \"30d\"                            older entries go
+  most = 1000000                           and the oldest, with more than this
+  archive = true                           into the folder `archive` of the data folder, before they go
 
   [groups.workers]                         agents that share a budget; a group may be `within` another
   cpu = \"50%\"
@@ -79,16 +88,19 @@ Examples:
   village send navigator --skill shortest-path --input @question.json
   village send my-agent --skill greet --input '{\"name\": \"Ada\"}' --key order-7
   village send my-agent --input 'later' --no-wait
+  village send my-agent --skill remind --after 10m
 
 A message is kept before it is accepted, and tried again if its turn fails; it is handled also if nobody waits any more,
 and if the village ends before that. With --fast or --stream it is in memory only, and tried once.
-A key is known for ten minutes, and no longer than the village is up.";
+A key is known for an hour, also after a restart. --sequence numbers the messages of one --from: what is not above the last
+number is refused as a `duplicate`, for a week after the last one.
+What the agent refuses for good is an answer where somebody waits for it, and a dead letter where nobody does.";
 
 pub(crate) const BUDGET: &str = "\
 Examples:
   village budget my-agent                       every field, used and limit
   village budget my-agent cpu=10% memory=32MiB  from now on, and after a restart
-  village budget --group workers cpu=80%        until the village ends; village.toml says it for the next time";
+  village budget --group workers cpu=80%        the same, over what village.toml says";
 
 pub(crate) const SWAP: &str = "\
 Examples:
@@ -109,23 +121,6 @@ Examples:
 The agent lives in a village of its own, which ends with this command, and what it keeps with it. Each save is built first
 and then swapped in: state stays, and memory too if the agent restores it. While something does not compile, the version
 before serves. A line on the standard input is a message: the skill, a space, and what it is given.";
-
-pub(crate) const AUDIT: &str = "\
-Examples:
-  village audit                      the last entries of the journal
-  village audit --agent my-agent --json
-  village audit --verify             whether anything was changed afterwards
-
-Each entry carries a hash of itself and of all before it. Turns of messages that are not kept are written together.";
-
-pub(crate) const DEAD_LETTERS: &str = "\
-Examples:
-  village dead-letters
-  village dead-letters my-agent --again 10000000001
-  village dead-letters my-agent --drop all
-
-A message that fails is tried five times, with longer and longer waits in between. What the agent refuses for good
-(invalid, unsupported, refused) is given up at once.";
 
 pub(crate) const BACKUP: &str = "\
 Examples:

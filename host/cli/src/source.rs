@@ -5,6 +5,7 @@ use crate::bundled;
 use crate::problem::Problem;
 use base::Budget;
 use guest::{Grants, Manifest};
+use std::collections::BTreeMap;
 use std::io::{Error, Read};
 use std::path::{Path, PathBuf};
 
@@ -89,6 +90,12 @@ impl Source {
     /// The manifest's budget, or the default.
     pub(crate) fn budget(&self) -> Budget {
         self.manifest.as_ref().map(|(_, manifest)| manifest.budget).unwrap_or_default()
+    }
+
+    /// Every field of the manifest's turns; none if there is no manifest.
+    pub(crate) fn turns(&self) -> BTreeMap<String, String> {
+        let fields = self.manifest.iter().flat_map(|(_, manifest)| manifest.turns.fields());
+        fields.map(|(field, text)| (field.to_string(), text)).collect()
     }
 
     /// The manifest's grants, or none.

@@ -10,6 +10,7 @@ use crate::log::Line;
 use crate::redact::Redactor;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
+use crate::turns::Turns;
 use agents::kin::Supervision;
 use agents::swap::Versions;
 use agents::{Accepted, Answer, Books, Care, Desk, Door, Error, Refusal, Retry, Spec};
@@ -19,11 +20,9 @@ use runtime::{Card, Fault, Message, Quota};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use store::Change;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-
-/// How a door takes a message that is to be kept.
-type Way = fn(&Door, &Arc<Books>, &str, Message, Desk, Accepted) -> Result<String, Refusal>;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
@@ -53,10 +52,7 @@ pub enum Unkept {
 
 /// How what an agent does is kept.
 pub(crate) struct Lasts {
-    pub(crate) retry: Retry,
-    /// Whether what its turns read is kept.
-    pub(crate) record: bool,
-    pub(crate) care: Care,
+    pub(crate) turns: Turns,
     /// Its life before this one, which may still have to end.
     pub(crate) before: Option<Arc<runtime::Task>>,
 }
@@ -72,7 +68,7 @@ const CARE: Care = Care {
 };
 
 impl Lasts {
-    const NOT: Lasts = Lasts { retry: Retry::NEVER, record: false, care: CARE, before: None };
+    const NOT: Lasts = Lasts { turns: Turns { retry: Retry::NEVER, record: false, care: CARE }, before: None };
 }
 
 impl Agent {
@@ -89,19 +85,18 @@ impl Agent {
         let row = Arc::new(Row::default());
         let place = row.add(house.seats.clone().take(version.0.room())?);
         let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
-        let (books, Lasts { retry, record, care, before }) =
-            lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let (books, Lasts { turns, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
         let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
-        let (known, last) = (Arc::from(name.as_str()), (books.clone(), retry, record, care));
+        let (known, last) = (Arc::from(name.as_str()), (books.clone(), turns));
         let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
         let (behind, falls, first) = (standing.clone(), standing.clone(), version.clone());
         let spec = Spec {
             name: known,
             books,
-            retry,
+            retry: turns.retry,
             before,
-            care,
+            care: turns.care,
             version: version.0.clone(),
             budget,
             cpu: accounts.cpu.clone(),
@@ -148,7 +143,7 @@ impl Agent {
         &self,
         message: Message,
     ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
-        self.send(message, Door::post).await
+        self.send(message, Weak::new(), false, |_, _, _| {}).await
     }
 
     /// The same for a caller who waits for what comes of it anyway: where the agent has nothing else to do and is soon done,
@@ -157,21 +152,60 @@ impl Agent {
         &self,
         message: Message,
     ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
-        self.send(message, Door::call).await
+        self.send(message, Weak::new(), true, |_, _, _| {}).await
     }
 
-    async fn send(
+    /// Either of them: whoever keeps `waiting` calls, and what the agent refuses for good is no dead letter then. `more` adds
+    /// to the change what is to be kept with the message, which it is shown with its number.
+    pub async fn post_with<F: FnOnce(&Message, u64, &mut Change)>(
         &self,
         message: Message,
-        send: Way,
-    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_>), Unkept> {
+        waiting: Weak<()>,
+        more: F,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_, F>), Unkept> {
+        let calls = waiting.strong_count() > 0;
+        self.send(message, waiting, calls, more).await
+    }
+
+    async fn send<F: FnOnce(&Message, u64, &mut Change)>(
+        &self,
+        message: Message,
+        waiting: Weak<()>,
+        calls: bool,
+        more: F,
+    ) -> Result<(String, impl Future<Output = Result<Answer, Refusal>> + Send + use<'_, F>), Unkept> {
         let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
         let (desk, answered) = Desk::caller();
         let (tell, kept) = oneshot::channel();
         let done: Accepted = Box::new(move |done| drop(tell.send(done)));
-        let id = send(self.inner.door(), books, &self.standing.name, message, desk, done)?;
+        let (door, name, desk) = (self.inner.door(), &self.standing.name, desk.tells(waiting));
+        let id = match calls {
+            true => door.call(books, name, message, desk, more, done)?,
+            false => door.post(books, name, message, desk, more, done)?,
+        };
         kept.await.map_err(|_| Refusal::Stopped)??;
         Ok((id, async move { Ok(self.cleaned(answered.await.map_err(|_| Refusal::Stopped)?)) }))
+    }
+
+    /// Keeps a message from outside that it is handed at `due`, in Unix milliseconds; also if its host is another one then. It
+    /// counts as the agent's memory until that. `more` adds what is to be kept with it. Answers what it is known by.
+    pub async fn post_later(
+        &self,
+        mut message: Message,
+        due: u64,
+        more: impl FnOnce(&Message, u64, &mut Change),
+    ) -> Result<String, Unkept> {
+        let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
+        let number = books.number();
+        message.id = format!("{number:x}");
+        let later = self.standing.later(message, number, due).ok_or(Refusal::Full { what: "memory" })?;
+        let mut change = Change::new();
+        later.keep(&self.standing.name, &mut change);
+        more(&later.message, number, &mut change);
+        let id = later.id.clone();
+        books.store().commit(change).await?;
+        self.standing.post(later);
+        Ok(id)
     }
 
     /// Keeps a message from outside, and hands it over. `kept` is told when it is kept; nobody waits for what comes of it.
@@ -182,7 +216,13 @@ impl Agent {
         kept: impl FnOnce(Result<(), store::Error>) + Send + 'static,
     ) -> Result<String, Unkept> {
         let Some(books) = &self.standing.books else { return Err(Unkept::Nowhere) };
-        Ok(self.inner.door().post(books, &self.standing.name, message, Desk::nobody(), Box::new(kept))?)
+        Ok(self.inner.door().post(books, &self.standing.name, message, Desk::nobody(), |_, _, _| {}, Box::new(kept))?)
+    }
+
+    /// What came of a message once, to be given again.
+    pub fn recall(&self, answered: agents::Answered) -> Answer {
+        let outcome = answered.outcome().map_err(Error::Failed);
+        self.cleaned(Answer { outcome, receipt: Default::default(), held: None })
     }
 
     /// An answer without secrets, and with the reason why it broke.
@@ -266,6 +306,12 @@ impl Agent {
         }
         self.inner.set_deadline(budget.deadline);
         self.reconsider();
+    }
+
+    /// Changes how its messages are tried, whether its turns are recorded and how it is looked after, from the next turn on.
+    pub fn set_turns(&self, turns: Turns) {
+        self.standing.set_turns(turns);
+        self.inner.set_care(turns.retry, turns.care);
     }
 
     /// What it may use.

@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::effects::Effects;
+use crate::fetched::Wire;
 use crate::grants::Grants;
 use crate::host::Version;
 use crate::imports::http::Http;
@@ -38,6 +39,10 @@ pub struct Ctx {
     pub(crate) turn: Option<Turn>,
     /// Where what it reads is written down, or read from.
     pub(crate) tape: Tape,
+    /// The same for what the web answers it.
+    pub(crate) wire: Wire,
+    /// Requests of this turn that changed something elsewhere.
+    pub(crate) posts: u32,
     /// Where parts of its reply go.
     pub(crate) chunks: Option<UnboundedSender<Chunk>>,
     /// To be told before anything leaves the turn that it cannot take back; none once it was.
@@ -101,6 +106,8 @@ impl Ctx {
             effects: None,
             turn: None,
             tape: Tape::Off,
+            wire: Wire::Off,
+            posts: 0,
             chunks: None,
             leaving: None,
             deleted: 0,
@@ -166,9 +173,11 @@ impl Guest for Ctx {
         self.accepted = 0;
         self.turn = turn.message.map(|message| Turn { id: message.id.clone(), again: turn.again });
         if !self.tape.is_playing() {
-            let wanted = self.standing.record && turn.message.is_some();
+            let wanted = turn.message.is_some() && self.standing.turns().record;
             self.tape = if wanted { Tape::Recording(Box::default()) } else { Tape::Off };
+            self.wire = if wanted { Wire::recording() } else { Wire::Off };
         }
+        self.posts = 0;
         self.chunks = turn.chunks;
         self.leaving = turn.leaving;
         self.effects = None;
@@ -217,7 +226,10 @@ impl Lasting for Ctx {
 
     fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &agents::Error>) -> Vec<u8> {
         let Tape::Recording(recording) = std::mem::take(&mut self.tape) else { return Vec::new() };
-        let record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
+        let mut record = Record { message: Some(Mail::of(message)), ..self.done(recording.record, outcome) };
+        let (web, cut) = self.wire.take();
+        record.reads.extend(web);
+        record.cut |= cut;
         record.bytes()
     }
 

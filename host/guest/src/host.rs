@@ -11,6 +11,7 @@ use crate::network::Network;
 use crate::roll::Enrolment;
 use crate::secrets::{self, Secrets};
 use crate::standing::Standing;
+use crate::turns::Turns;
 use agents::kin::{PLANS, Supervision, What, head_of_group};
 use agents::{Books, Told};
 use base::{Budget, Group};
@@ -366,8 +367,8 @@ impl Host {
     pub(crate) fn alone(&self, budget: Budget, grants: Grants) -> Result<Arc<Standing>, Error> {
         let accounts = Accounts::new(budget, &grants, Above::Nobody, &self.house, None)?;
         let name = format!("agent-{}", self.house.number());
-        let lasts = (None, agents::Retry::NEVER, false, agents::Care::default());
-        Ok(Standing::new(name, Arc::new(grants), accounts, self.house.clone(), lasts))
+        let turns = Turns { retry: agents::Retry::NEVER, ..Turns::default() };
+        Ok(Standing::new(name, Arc::new(grants), accounts, self.house.clone(), (None, turns)))
     }
 
     /// Runs a future of the host's own among the guests, as an agent that asks others would. For measuring.

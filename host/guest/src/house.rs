@@ -9,7 +9,7 @@ use crate::roll::Roll;
 use crate::standing::{CHILDREN, Standing};
 use crate::state::{STATE, TOTALS, WORKSPACE};
 use agents::kin::{BIRTHS, Kin};
-use agents::{Books, DEAD, Desk, Door, MAIL, Origin, Place, TIMERS};
+use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS};
 use base::Digest;
 use parking_lot::Mutex;
 use runtime::{Fault, Message, Room, Spawner};
@@ -209,6 +209,7 @@ impl House {
             change.delete(&CHILDREN, name).delete(&TOTALS, name).delete(&BIRTHS, name);
             change.clear(STATE.under(name)).clear(WORKSPACE.under(name));
             change.clear(MAIL.under(name)).clear(TIMERS.under(name)).clear(DEAD.under(name));
+            change.clear(KEYS.under(name)).clear(ANSWERS.under(name)).clear(SEQUENCES.under(name));
         }
     }
 

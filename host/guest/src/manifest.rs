@@ -1,9 +1,10 @@
-//! `agent.toml`: an agent's name, component, budget and grants.
+//! `agent.toml`: an agent's name, component, budget, grants, and how its turns are tried and kept.
 
 pub(crate) mod supervision;
 
 use crate::grants::{self, Grants};
 use crate::site::{AUTHORIZATION, Key, Site};
+use crate::turns::{self, Turns};
 use agents::kin::Supervision;
 use base::{Budget, BudgetError, nearest};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Manifest {
     pub grants: Grants,
     /// How it looks after those that it creates, if it says so.
     pub supervision: Option<Supervision>,
+    /// How its turns are tried, recorded and looked after.
+    pub turns: Turns,
 }
 
 /// A manifest that can't be accepted.
@@ -37,7 +40,7 @@ pub struct Error {
     pub problem: String,
 }
 
-const TABLES: [&str; 4] = ["agent", "budget", "grants", "supervision"];
+const TABLES: [&str; 5] = ["agent", "budget", "grants", "supervision", "turns"];
 const AGENT: [&str; 2] = ["name", "component"];
 
 type Problem = (usize, String);
@@ -61,7 +64,7 @@ impl Manifest {
 fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Problem> {
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
     let (mut name, mut component) = (None, None);
-    let (mut grants, mut looks_after) = (Grants::default(), None);
+    let (mut grants, mut looks_after, mut turns) = (Grants::default(), None, Turns::default());
     for (title, value) in document.get_ref() {
         let at = title.span().start;
         if !TABLES.contains(&title.get_ref().as_ref()) {
@@ -81,8 +84,12 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
                 ("agent", "component") => component = Some(component_path(value)?),
                 ("agent", _) => return Err((at, stray("key", field, "agent", &AGENT))),
                 ("budget", _) => set(&mut budget, field, at, value)?,
+                ("turns", _) => set_turns(&mut turns, field, at, value)?,
                 _ => open(&mut grants, field, at, value, folder)?,
             }
+        }
+        if title.get_ref() == "turns" {
+            turns.check().map_err(|error| (at, error.to_string()))?;
         }
     }
     let missing = |key: &str| (0, format!("[agent] needs `{key}`"));
@@ -92,6 +99,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
         budget,
         grants,
         supervision: looks_after,
+        turns,
     })
 }
 
@@ -111,6 +119,7 @@ fn stray(what: &str, name: &str, table: &str, known: &[&'static str]) -> String 
         () if table != "agent" && AGENT.contains(&name) => Some("agent"),
         () if table != "budget" && base::BUDGET_FIELDS.contains(&name) => Some("budget"),
         () if table != "grants" && grants::known(name).is_ok() => Some("grants"),
+        () if table != "turns" && turns::FIELDS.contains(&name) => Some("turns"),
         () => None,
     };
     let hint = match (nearest(name, known.iter().copied()), home) {
@@ -154,6 +163,22 @@ fn set(budget: &mut Budget, field: &str, at: usize, value: &Spanned<DeValue<'_>>
         }
         BudgetError::Unknown { .. } | BudgetError::Later { .. } => (at, error.to_string()),
         BudgetError::Value { .. } | BudgetError::Range { .. } => (value.span().start, error.to_string()),
+    })
+}
+
+fn set_turns(turns: &mut Turns, field: &str, at: usize, value: &Spanned<DeValue<'_>>) -> Result<(), Problem> {
+    let text = match value.get_ref() {
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::String(text) => text.to_string(),
+        _ => match turns.fields().iter().find(|(name, _)| *name == field) {
+            Some((_, example)) => string(field, example, value)?,
+            None => String::new(),
+        },
+    };
+    turns.set(field, &text).map_err(|error| match error {
+        turns::Error::Unknown { .. } => (at, stray("turns field", field, "turns", &turns::FIELDS)),
+        error => (value.span().start, error.to_string()),
     })
 }
 
@@ -266,7 +291,10 @@ fn beside(text: &str, folder: &Path) -> String {
 
 /// Whether a name that is unknown here is known in another table.
 fn field_is_elsewhere(name: &str) -> bool {
-    AGENT.contains(&name) || base::BUDGET_FIELDS.contains(&name) || grants::known(name).is_ok()
+    AGENT.contains(&name)
+        || base::BUDGET_FIELDS.contains(&name)
+        || grants::known(name).is_ok()
+        || turns::FIELDS.contains(&name)
 }
 
 fn string(key: &str, example: &str, value: &Spanned<DeValue<'_>>) -> Result<String, Problem> {
@@ -305,6 +333,16 @@ mod tests {
         assert_eq!((manifest.budget.memory, manifest.budget.log), (Size::mib(32), Size::kib(4)));
         assert!(manifest.grants.state && !manifest.grants.log);
         assert_eq!(manifest.grants.files.len(), 1);
+    }
+
+    #[test]
+    fn turns_are_set_field_by_field() {
+        let text = format!("{GOOD}[turns]\nattempts = 2\nrecord = true\nbackoff = \"1ms\"\nidle = \"10s\"\n");
+        let turns = parse(&text).expect("it is good").turns;
+        assert_eq!((turns.retry.attempts, turns.record), (2, true));
+        assert_eq!((turns.retry.backoff.as_millis(), turns.care.idle.as_secs()), (1, 10));
+        assert_eq!(turns.care.faults, Turns::default().care.faults, "what is not named is as always");
+        assert_eq!(parse(GOOD).map(|manifest| manifest.turns), Ok(Turns::default()));
     }
 
     #[test]
@@ -359,6 +397,15 @@ mod tests {
             ("[grants]\nfiles = [\n \"/x/y/z:/a:ro\"]\n", "agent.toml:6: grant `files`: the folder /x/y/z"),
             ("[grants]\nlog = \"yes\"\n", "agent.toml:5: grant `log` is either true or false"),
             ("[budgets]\n", "agent.toml:4: unknown table `budgets`, did you mean `budget`?"),
+            ("[turns]\natempts = 3\n", "agent.toml:5: unknown turns field `atempts`, did you mean `attempts`?"),
+            ("[turns]\n\nattempts = 0\n", "agent.toml:6: turns field `attempts`: 0 is not between 1 and 1000"),
+            ("[turns]\nidle = 5\n", "agent.toml:5: turns field `idle`: `5` is not a length of time"),
+            ("[turns]\nidle = [5]\n", "agent.toml:5: `idle` is a list, and must be text in quotes, such as \"300s\""),
+            ("[turns]\nrecord = \"maybe\"\n", "agent.toml:5: turns field `record`: `maybe` is not true or false"),
+            ("[turns]\nbackoff = \"2m\"\n", "agent.toml:4: turns field `backoff` (120s) is longer than"),
+            ("[turns]\ncpu = \"5%\"\n", "agent.toml:5: unknown turns field `cpu`: it belongs under [budget]"),
+            ("[budget]\nattempts = 3\n", "agent.toml:5: unknown budget field `attempts`: it belongs under [turns]"),
+            ("turns = 3\n", "agent.toml:4: unknown key `turns`"),
             ("[budget\n", "agent.toml:4: "),
             ("[budget]\ncpu = 0.5\n", "agent.toml:5: `cpu` is a number, and must be text in quotes, such as \"25%\""),
             ("[budget]\ncup = 0.5\n", "agent.toml:5: unknown budget field `cup`, did you mean `cpu`?"),

@@ -1,7 +1,9 @@
 //! One outgoing request: judged, sent by the host, and its answer held to limits.
 
 use crate::accounts::Accounts;
+use crate::fetched::{self, Wire};
 use crate::grants::Grants;
+use crate::idempotency::{self, Seed};
 use crate::network::{Keys, Network};
 use crate::rate::Rate;
 use crate::redact;
@@ -76,6 +78,11 @@ pub(crate) struct Hooks {
     pub(crate) accounts: Arc<Accounts>,
     /// When the turn under way must have ended.
     pub(crate) until: u64,
+    /// Where what is answered is written down, or had from.
+    pub(crate) wire: Wire,
+    /// What the next request that changes something is known by, at each try of its turn; none if that is tried once.
+    /// Taken by such a request.
+    pub(crate) seed: Option<Seed>,
 }
 
 /// A request that may be sent.
@@ -102,10 +109,31 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Driver,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Driver), Error>> + Send> {
-        let admitted = self.admit(request);
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
+        if let Some(played) = self.wire.again() {
+            return Box::new(async move {
+                let none: Driver = Box::new(std::future::ready(Ok(())));
+                Ok((fetched::again(played, request, left).await?, none))
+            });
+        }
+        let redactor = &self.accounts.http.keys.redactor;
+        let (request, note) = self.wire.ask(request, |text| redactor.clean(text));
+        let admitted = self.admit(request);
         let web = self.accounts.clone();
-        Box::new(async move { send(admitted?, options.unwrap_or_default(), left, &web.http).await })
+        Box::new(async move {
+            let sent = match admitted {
+                Ok(admitted) => send(admitted, options.unwrap_or_default(), left, &web.http).await,
+                Err(refused) => Err(refused),
+            };
+            match (sent, note) {
+                (Ok((answer, driver)), Some(note)) => Ok((note.answered(answer), driver)),
+                (Err(error), Some(note)) => {
+                    note.failed(&error);
+                    Err(error)
+                }
+                (sent, None) => sent,
+            }
+        })
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
@@ -119,7 +147,7 @@ impl WasiHttpHooks for Hooks {
 
 impl Hooks {
     /// Judges a request by grants, form and budget, in that order, and puts in what the host adds.
-    fn admit(&self, mut request: Request<WasiBody>) -> Result<Admitted, Error> {
+    fn admit(&mut self, mut request: Request<WasiBody>) -> Result<Admitted, Error> {
         if self.grants.http.is_empty() {
             return Err(Error::HttpRequestDenied);
         }
@@ -136,6 +164,7 @@ impl Hooks {
             return Err(Error::HttpRequestDenied);
         }
         self.dress(request.headers_mut(), site, &target)?;
+        idempotency::mark(&mut self.seed, &mut request);
         let web = &self.accounts.http;
         web.rate.take(1, runtime::clock::now()).map_err(|_| Error::ConnectionLimitReached)?;
         let permit = web.at_once.clone().try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;

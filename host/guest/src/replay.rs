@@ -1,6 +1,7 @@
 //! Running a recorded turn again, outside the world: it reads what it read then, and nothing leaves.
 
 use crate::ctx::Ctx;
+use crate::fetched::Wire;
 use crate::grants::Grants;
 use crate::host::{Error, Host, Version};
 use crate::tape::{Record, Tape};
@@ -35,11 +36,13 @@ impl Host {
             return Err(Error::Host("nothing of this turn was recorded".into()));
         };
         // What it is granted opens the tape; what the tape does not have stays shut.
-        let grants = Grants { files: Vec::new(), spawn: false, ..grants.clone() };
+        let grants = Grants { files: Vec::new(), http: Vec::new(), spawn: false, ..grants.clone() };
         let seat = self.house().seats.clone().take(version.0.room())?;
         let standing = self.alone(budget, grants)?;
         let mut ctx = Ctx::new(standing.clone(), version.clone(), &standing.accounts.memory, None)?;
+        ctx.wire = Wire::playing(&record.reads);
         ctx.tape = Tape::playing(record.reads.clone());
+        let wire = ctx.wire.clone();
         let (version, message) = (version.clone(), mail.message());
         let (done, waiting) = tokio::sync::oneshot::channel();
         let task = self.workers().spawn(standing.accounts.cpu.clone(), |task| async move {
@@ -69,7 +72,11 @@ impl Host {
             Err(Interrupted::Deadline) => broke(Fault::Deadline { limit: budget.deadline, ring: Vec::new() }),
             Err(Interrupted::Stopped) => broke(Fault::Stopped),
         };
-        Ok(Replayed { differs: differences(record, &now), missing, outcome, took })
+        let (unanswered, unasked) = wire.left();
+        let mut differs = differences(record, &now);
+        differs.extend(unasked.into_iter().map(|asked| format!("it asked `{asked}` then, and does not now")));
+        let missing = missing.into_iter().chain(unanswered).collect();
+        Ok(Replayed { differs, missing, outcome, took })
     }
 }
 

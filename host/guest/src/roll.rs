@@ -6,6 +6,7 @@ use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::house::House;
 use crate::standing::Standing;
+use crate::turns::Turns;
 use agents::{Care, Door, Retry};
 use base::Budget;
 use parking_lot::Mutex;
@@ -136,7 +137,7 @@ impl Roll {
         }
         let Enrolment { version, budget, grants, group, retry, record, care } = now.enrolment.clone();
         let before = now.agent.take().map(|agent| agent.task().clone()).or_else(|| now.before.take());
-        let lasts = Lasts { retry, record, care, before };
+        let lasts = Lasts { turns: Turns { retry, record, care }, before };
         let above = group.as_ref().map_or(Above::Nobody, Above::Group);
         let agent = Agent::start(house, name.into(), &version, budget, grants, above, Some(lasts))?;
         if let Some(group) = &group {

@@ -7,9 +7,10 @@ use crate::host::Version;
 use crate::house::{House, Taken, millis};
 use crate::kin::TIE;
 use crate::narrow;
+use crate::turns::Turns;
 use crate::waits::Waits;
 use agents::kin::{BIRTHS, What};
-use agents::{Books, Care, Desk, Door, MAIL, Mail, Origin, Place, Refusal, Retry, TIMERS, Timer};
+use agents::{Books, Desk, Door, Event, MAIL, Mail, Origin, Place, Refusal, TIMERS, Timer};
 use parking_lot::Mutex;
 use runtime::{Held, Message};
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,8 @@ pub(crate) struct Standing {
     pub(crate) house: Arc<House>,
     /// Where its turns are kept; none if they go with the host.
     pub(crate) books: Option<Arc<Books>>,
-    pub(crate) retry: Retry,
-    /// Whether what its turns read is kept.
-    pub(crate) record: bool,
-    pub(crate) care: Care,
+    /// How its turns are tried, recorded and looked after; those of agents that it creates as well.
+    turns: Mutex<Turns>,
     /// Whether others find it by its name.
     listed: AtomicBool,
     /// What its turn waits for.
@@ -108,6 +107,27 @@ pub(crate) struct Later {
     pub(crate) _held: Held,
 }
 
+impl Later {
+    /// Adds it to a change, with its acceptance: one from outside, for the agent itself.
+    pub(crate) fn keep(&self, own: &str, change: &mut Change) {
+        let Some(number) = self.number else { return };
+        let timer = Timer { due: self.due, to: self.to.clone(), mail: Mail::of(&self.message) };
+        change.put(&TIMERS, (own, number), &timer);
+        let message = &self.message;
+        let accepted = Event::Accepted {
+            agent: self.to.clone(),
+            id: self.id.clone(),
+            from: agents::From::of(&message.sender),
+            skill: message.skill.clone(),
+            bytes: message.payload.body.len() as u64,
+        };
+        change.record(millis(), &accepted);
+    }
+}
+
+/// What a message that is sent later counts as beside its payload.
+const LATER: u64 = 256;
+
 /// A message whose timer runs.
 struct Posted {
     later: Later,
@@ -123,25 +143,20 @@ impl Standing {
         grants: Arc<Grants>,
         accounts: Arc<Accounts>,
         house: Arc<House>,
-        (books, retry, record, care): (Option<Arc<Books>>, Retry, bool, Care),
+        (books, turns): (Option<Arc<Books>>, Turns),
     ) -> Arc<Standing> {
         let (children, posted, tied, waits) = Default::default();
-        let listed = false.into();
-        Arc::new(Standing {
-            name,
-            grants,
-            accounts,
-            house,
-            books,
-            retry,
-            record,
-            care,
-            listed,
-            waits,
-            tied,
-            children,
-            posted,
-        })
+        let (listed, turns) = (false.into(), Mutex::new(turns));
+        Arc::new(Standing { name, grants, accounts, house, books, turns, listed, waits, tied, children, posted })
+    }
+
+    /// How its turns are tried, recorded and looked after.
+    pub(crate) fn turns(&self) -> Turns {
+        *self.turns.lock()
+    }
+
+    pub(crate) fn set_turns(&self, turns: Turns) {
+        *self.turns.lock() = turns;
     }
 
     /// Whether it may send to the agent `name`: those it was granted, and those it created.
@@ -219,12 +234,7 @@ impl Standing {
         let version = self.house.version(&wanted.version).ok_or_else(|| Unborn::Unknown(wanted.version.clone()))?;
         let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
         let above = Above::Agent(&self.accounts);
-        let lasts = self.books.as_ref().map(|_| Lasts {
-            retry: self.retry,
-            record: self.record,
-            care: self.care,
-            before: None,
-        });
+        let lasts = self.books.as_ref().map(|_| Lasts { turns: self.turns(), before: None });
         let (house, grants) = (&self.house, Arc::new(grants));
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;
@@ -304,6 +314,13 @@ impl Standing {
         for child in self.children.lock().values() {
             child.agent.reconsider();
         }
+    }
+
+    /// A message from outside that this agent is to have at some time; none if there is no memory for it.
+    pub(crate) fn later(&self, message: Message, number: u64, due: u64) -> Option<Later> {
+        let _held = self.accounts.memory.hold(LATER + message.payload.body.len() as u64).ok()?;
+        let (id, to, number) = (message.id.clone(), self.name.clone(), Some(number));
+        Some(Later { id, number, to, due, message, _held })
     }
 
     /// Sends a message when its time comes.

@@ -9,8 +9,9 @@ use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::{Error, Version};
 use crate::standing::Standing;
+use crate::turns::Turns;
+use agents::Retry;
 use agents::swap::{Apart, Known, Plan, Side, Stage, Swap};
-use agents::{Care, Retry};
 use std::sync::Arc;
 
 impl Agent {
@@ -87,7 +88,7 @@ impl Agent {
             Arc::new(grants),
             accounts.clone(),
             house.clone(),
-            (None, Retry::NEVER, false, Care::default()),
+            (None, Turns { retry: Retry::NEVER, ..Turns::default() }),
         );
         let (copied, counted, explaining, cleaning) =
             (accounts.clone(), accounts.clone(), accounts.clone(), accounts.clone());

@@ -1,5 +1,6 @@
 //! What a turn read, kept so that it can be run again in the world that it saw.
 
+use crate::fetched::Fetched;
 use agents::{Mail, raw};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
@@ -42,6 +43,11 @@ impl Record {
             true => bytes,
             false => postcard::to_extend(&self.workspace, bytes).unwrap_or_default(),
         }
+    }
+
+    /// Whether there was more than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.cut
     }
 }
 
@@ -86,6 +92,7 @@ pub(crate) enum Seen {
         most: u32,
         found: Vec<(String, Bytes)>,
     },
+    Web(Box<Fetched>),
 }
 
 /// A record is no longer than this: what is beyond is not kept, and a turn that is run again finds nothing there.

@@ -47,6 +47,10 @@ pub struct Verified {
     pub hash: String,
     /// Entries whose words were erased. Their hashes are there.
     pub erased: u64,
+    /// Archives of entries that were cut off: whole, each where the one before ends.
+    pub archives: u64,
+    /// The first entry that they have; none if there are none.
+    pub archived_from: Option<u64>,
 }
 
 /// Entries that are looked at together, and those that are looked at for one answer.
@@ -84,12 +88,14 @@ impl Village {
         .await
     }
 
-    /// Walks the journal's chain of hashes from its beginning to its end.
+    /// Walks the journal's chain of hashes from its beginning to its end, through the archives of what was cut off first.
     pub async fn verify(&self) -> Result<Verified, Error> {
+        let (archives, archived_from) = self.archives().await?;
         let store = self.books().store().clone();
         apart(move || {
             let store::Verified { from, to, erased } = store.read().verify()?;
-            Ok(Verified { after: from.seq, head: to.seq, hash: to.hash.hex(), erased })
+            let (after, head, hash) = (from.seq, to.seq, to.hash.hex());
+            Ok(Verified { after, head, hash, erased, archives, archived_from })
         })
         .await
     }

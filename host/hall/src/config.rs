@@ -1,5 +1,6 @@
 //! `village.toml`: where a node listens and keeps its data, its groups, and the agents that it begins with.
 
+use crate::journal::Keep;
 use base::{Budget, Group, nearest};
 use guest::{Supervision, read_supervision};
 use std::borrow::Cow;
@@ -24,6 +25,8 @@ pub struct Config {
     pub groups: BTreeMap<String, (Group, Option<String>)>,
     /// How the agents of a group are looked after, for groups that say so.
     pub supervised: BTreeMap<String, Supervision>,
+    /// How much of the journal is kept.
+    pub journal: Keep,
     /// Agents that are deployed if they aren't there.
     pub agents: Vec<Wish>,
 }
@@ -55,7 +58,8 @@ pub struct Error {
     pub problem: String,
 }
 
-const KEYS: [&str; 6] = ["listen", "data", "stop-within", "defaults", "groups", "agents"];
+const KEYS: [&str; 7] = ["listen", "data", "stop-within", "journal", "defaults", "groups", "agents"];
+const JOURNAL: [&str; 3] = ["keep", "most", "archive"];
 const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
 const AGENT: [&str; 5] = ["component", "name", "group", "budget", "grants"];
 
@@ -87,6 +91,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             "listen" => config.listen = Some(string("listen", "127.0.0.1:7420", value)?),
             "data" => config.data = Some(folder.join(string("data", "./data", value)?)),
             "stop-within" => config.stop_within = Some(span(value)?),
+            "journal" => config.journal = journal(value)?,
             "defaults" => {
                 for (field, at, text) in fields("defaults", value)? {
                     config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;
@@ -117,6 +122,36 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
         }
     }
     Ok(config)
+}
+
+fn journal(value: &Spanned<DeValue<'_>>) -> Result<Keep, Problem> {
+    let mut keep = Keep::default();
+    for (key, value) in table("journal", value)? {
+        let at = value.span().start;
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("keep", _) => {
+                let text = string("keep", "30d", value)?;
+                let span = base::span(&text).map_err(|bad| (at, format!("`keep`: {bad}")))?;
+                if span.is_zero() {
+                    return Err((at, format!("`keep`: {text} keeps nothing")));
+                }
+                keep.span = Some(span);
+            }
+            ("most", DeValue::Integer(number)) => match number.to_string().parse() {
+                Ok(most @ 1..) => keep.most = Some(most),
+                _ => return Err((at, format!("`most`: {number} is no number of entries above nothing"))),
+            },
+            ("most", _) => return Err((at, "`most` is a number of entries, such as 1000000".into())),
+            ("archive", DeValue::Boolean(archive)) => keep.archive = *archive,
+            ("archive", _) => return Err((at, "`archive` is either true or false".into())),
+            (other, _) => return Err((key.span().start, unknown("key of the journal", other, &JOURNAL))),
+        }
+    }
+    if keep.archive && keep.span.is_none() && keep.most.is_none() {
+        let said = "`archive` is for what goes: say what does, with `keep` or `most`";
+        return Err((value.span().start, said.into()));
+    }
+    Ok(keep)
 }
 
 /// What a group says: its budget, the group that it is in, and how its agents are looked after.
@@ -236,6 +271,11 @@ stop-within = "5s"
 cpu = "10%"
 mailbox = 50
 
+[journal]
+keep = "30d"
+most = 5000
+archive = true
+
 [groups.all]
 cpu = "150%"
 memory = "512MiB"
@@ -258,6 +298,8 @@ grants = ["log"]
         assert_eq!(config.listen.as_deref(), Some("127.0.0.1:7000"));
         assert_eq!(config.data.as_deref(), Some(Path::new("/etc/village/data")));
         assert_eq!((config.budget.mailbox, config.budget.cpu), (50, Share::percent(10)));
+        let month = Some(Duration::from_secs(30 * 86_400));
+        assert_eq!(config.journal, Keep { span: month, most: Some(5000), archive: true });
         assert_eq!(config.groups["all"].0.memory, Size::mib(512));
         assert_eq!(config.groups["workers"].1.as_deref(), Some("all"));
         let plan = &config.supervised["workers"];
@@ -291,6 +333,12 @@ grants = ["log"]
             ("[agents]\n", ":1: agents are a list: write [[agents]]"),
             ("listen = 7000\n", ":1: `listen` must be text in quotes"),
             ("stop-within = \"2h\"\n", ":1: `stop-within`: 2h is more than an hour"),
+            ("[journal]\nkep = \"1d\"\n", ":2: unknown key of the journal `kep`, did you mean `keep`?"),
+            ("[journal]\nkeep = \"soon\"\n", ":2: `keep`: `soon` is not a length of time"),
+            ("[journal]\nkeep = \"0s\"\n", ":2: `keep`: 0s keeps nothing"),
+            ("[journal]\nmost = 0\n", ":2: `most`: 0 is no number"),
+            ("[journal]\nmost = \"5\"\n", ":2: `most` is a number of entries"),
+            ("[journal]\narchive = true\n", ":1: `archive` is for what goes"),
             ("listen = \n", ":1: "),
         ] {
             let refused = parse(text).expect_err(text);

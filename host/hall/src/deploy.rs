@@ -7,7 +7,7 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use base::{Budget, Digest};
-use guest::{Grants, Kind, Manifest, Shape, Supervision, Version};
+use guest::{Grants, Kind, Manifest, Shape, Supervision, Turns, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -79,6 +79,7 @@ impl Village {
             grants.open(text)?;
         }
         let looks_after = manifest.as_ref().and_then(|manifest| manifest.supervision);
+        let turns = manifest.as_ref().map(|manifest| manifest.turns).unwrap_or_default();
         let version = self.version(digest).await?;
         let called = self.probe(&version, budget, grants.clone(), group.as_deref()).await?;
         let name = name.or_else(|| manifest.map(|manifest| manifest.name)).unwrap_or(called);
@@ -94,7 +95,7 @@ impl Village {
             since: millis(),
             before: Vec::new(),
         };
-        self.register(row, looks_after).await
+        self.register(row, looks_after, turns).await
     }
 
     /// Asks it what it is, under the budget that it will have; answers its name.
@@ -115,15 +116,21 @@ impl Village {
         card.map(|card| card.name).map_err(|fault| Error::Load { kind: fault.kind(), text: fault.to_string() })
     }
 
-    async fn register(&self, row: Registration, plan: Option<Supervision>) -> Result<Registration, Error> {
+    async fn register(
+        &self,
+        row: Registration,
+        plan: Option<Supervision>,
+        turns: Turns,
+    ) -> Result<Registration, Error> {
         let _changes = self.changes().lock().await;
         if self.resident(&row.name).is_ok() {
             return Err(Error::Exists { name: row.name });
         }
         self.host().supervise(&row.name, plan).await?;
-        self.enrol(&row).await?;
+        self.enrol_with(&row, turns).await?;
         let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
-        if let Err(error) = self.registry().put(&row, note).await {
+        let kept = self.registry().put_with(&row, note, |change| crate::turns::keep(&row.name, &turns, change));
+        if let Err(error) = kept.await {
             self.host().expel(&row.name);
             return Err(error);
         }
@@ -147,6 +154,7 @@ impl Village {
         let gone = self.registry().remove(name, Note::new("removed", Value::Null), |change| {
             self.host().forget(name, change);
             told = Some(self.host().tell_removed(name, change));
+            crate::turns::forget(name, change);
         });
         if let Err(error) = gone.await {
             // It is there as before.

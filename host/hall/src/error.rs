@@ -77,6 +77,18 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// A sender's message of that number, or a later one, came before.
+    #[error("the message {sequence} of `{from}` came before, or a later one did: the last is {last}, known as {id}")]
+    Repeated {
+        /// The sender.
+        from: String,
+        /// The number.
+        sequence: u64,
+        /// The last number.
+        last: u64,
+        /// The message that had it.
+        id: String,
+    },
     /// The agent ended before its answer came. The message is kept, and is handled when the agent is there again.
     #[error("the agent ended before the answer came; the message {id} is kept, and is handled when it is there again")]
     Postponed {
@@ -90,6 +102,29 @@ pub enum Error {
         agent: String,
         /// As it was asked for.
         id: String,
+    },
+    /// There is no such turn in the journal.
+    #[error("`{turn}`: {why}")]
+    Turn {
+        /// As it was asked for.
+        turn: String,
+        /// What is there instead, or why there is nothing.
+        why: String,
+    },
+    /// What the turn read was not recorded.
+    #[error(
+        "nothing that this turn read was recorded: `village turns {agent} record=true`, or `record = true` under [turns] in \
+         agent.toml, has the turns to come recorded"
+    )]
+    Unrecorded {
+        /// Whose it was.
+        agent: String,
+    },
+    /// The component that had a turn is not kept any more.
+    #[error("the component {digest}, which had this turn, is not kept any more: name another one, --with FILE")]
+    Gone {
+        /// The digest.
+        digest: Digest,
     },
     /// There is no room on the disk. Nothing happened.
     #[error("the disk is full: nothing of it was kept")]
@@ -139,14 +174,24 @@ impl Error {
             Error::Failed(failed) => failed.kind(),
             Error::Late(_) => "timeout",
             Error::Key { .. } => "conflict",
+            Error::Repeated { .. } => "duplicate",
             Error::Postponed { .. } => "postponed",
             Error::Letter { .. } => "unknown-letter",
+            Error::Turn { .. } => "unknown-turn",
+            Error::Unrecorded { .. } => "not-recorded",
+            Error::Gone { .. } => "unknown-component",
             Error::Full => "disk-full",
             Error::Stopping => "stopping",
             Error::Busy { .. } => "busy",
             Error::Kept(_) => "store",
             Error::Host(_) => "internal",
         }
+    }
+}
+
+impl From<guest::TurnsError> for Error {
+    fn from(error: guest::TurnsError) -> Error {
+        Error::Bad(error.to_string())
     }
 }
 

@@ -55,6 +55,11 @@ pub enum What {
         /// The fields that were, with their new limits.
         fields: Vec<(String, String)>,
     },
+    /// How an agent's turns are tried, recorded and looked after was changed.
+    Turns {
+        /// The fields that were, with their new values.
+        fields: Vec<(String, String)>,
+    },
     /// A step of a swap.
     Swap {
         /// Which.
@@ -77,7 +82,7 @@ impl What {
         64 + match self {
             What::Deployed { digest } => digest.len(),
             What::Failed { kind, message } | What::Broke { kind, message } => kind.len() + message.len(),
-            What::Budget { fields } | What::Group { fields, .. } => {
+            What::Budget { fields } | What::Turns { fields } | What::Group { fields, .. } => {
                 fields.iter().map(|(field, limit)| 48 + field.len() + limit.len()).sum()
             }
             What::Swap { step, details } => step.len() + details.to_string().len(),

@@ -159,6 +159,8 @@ pub struct Details {
     pub gpu_ms: f64,
     /// Every field of its budget, with what is used of it.
     pub budget: Vec<Used>,
+    /// How its turns are tried, recorded and looked after: every field of `[turns]`.
+    pub turns: Vec<(String, String)>,
     /// Why it could not be made, or why its last turn broke.
     pub problem: Option<String>,
 }
@@ -180,6 +182,36 @@ pub struct GroupFigures {
     pub memory: u64,
 }
 
+/// How swaps ended since the village is up, and for how long they kept messages waiting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swaps {
+    /// The new version took over.
+    pub live: u64,
+    /// It did not fit.
+    pub refused: u64,
+    /// The old version went on, or took over again.
+    pub back: u64,
+    /// Microseconds, of the last one.
+    pub last_pause_us: u64,
+    /// Microseconds, the most.
+    pub most_pause_us: u64,
+}
+
+impl Swaps {
+    /// One has ended.
+    pub(crate) fn ended(&mut self, step: &str, pause: Option<u64>) {
+        match step {
+            "live" => self.live += 1,
+            "refused" => self.refused += 1,
+            _ => self.back += 1,
+        }
+        if let Some(pause) = pause {
+            self.last_pause_us = pause;
+            self.most_pause_us = self.most_pause_us.max(pause);
+        }
+    }
+}
+
 /// The village as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -197,6 +229,10 @@ pub struct Figures {
     pub under_way: u64,
     /// What came of all messages from outside.
     pub sends: Sends,
+    /// How swaps ended.
+    pub swaps: Swaps,
+    /// Entries of the journal that are not cut off.
+    pub journal: u64,
 }
 
 #[cfg(test)]

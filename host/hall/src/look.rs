@@ -69,7 +69,15 @@ impl Village {
             capacity: self.host().capacity().into(),
             under_way: *self.under_way().borrow(),
             sends,
+            swaps: *self.swaps().lock(),
+            journal: self.entries().unwrap_or(0),
         }
+    }
+
+    /// Entries of the journal that are not cut off.
+    fn entries(&self) -> Result<u64, store::Error> {
+        let read = self.books().store().read();
+        Ok(read.head()?.seq - read.anchor()?.seq)
     }
 
     fn seen(&self, resident: &Resident, row: &Registration) -> Result<Details, Error> {
@@ -97,6 +105,7 @@ impl Village {
             cpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.cpu())),
             gpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.gpu())),
             budget,
+            turns: crate::turns::shown(&self.registry().turns(&row.name)?),
             problem: resident.problem(),
         })
     }

@@ -79,13 +79,14 @@ impl Village {
         Ok(())
     }
 
-    /// Changes what the agents of a group may use together, until the village ends: village.toml says it for the next time.
-    pub fn set_group(&self, name: &str, fields: &[(String, String)]) -> Result<(), Error> {
+    /// Changes what the agents of a group may use together, from now on and after a restart: over village.toml.
+    pub async fn set_group(&self, name: &str, fields: &[(String, String)]) -> Result<(), Error> {
         let grouped = self.groups().get(name).ok_or_else(|| Error::Group { name: name.into() })?;
         let mut budget = *grouped.budget.lock();
         for (field, text) in fields {
             budget.set(field, text)?;
         }
+        crate::groups::keep(self.books(), name, fields).await?;
         grouped.group.set_budget(&budget);
         *grouped.budget.lock() = budget;
         self.tell_of("", What::Group { group: name.into(), fields: fields.to_vec() });

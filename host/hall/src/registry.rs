@@ -243,3 +243,29 @@ pub(crate) async fn apart<T: Send + 'static>(
         Err(error) => Err(Error::Host(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row as the first villages wrote it.
+    const OLD: &[u8] = b"\x05clerk\x08sha256:0\x01\x03cpu\x0325%\x02\x05state\x03log\x01\x07workers\x01\xe8\x07\xd0\x0f\x01\x08sha256:9\xb8\x17";
+
+    #[test]
+    fn a_row_of_the_first_villages_is_still_read_and_still_written() {
+        let row: Registration = postcard::from_bytes(OLD).expect("it is read");
+        let wanted = Registration {
+            name: "clerk".into(),
+            digest: "sha256:0".into(),
+            budget: vec![("cpu".into(), "25%".into())],
+            grants: vec!["state".into(), "log".into()],
+            group: Some("workers".into()),
+            wanted: Wanted::Stopped,
+            deployed: 1000,
+            since: 2000,
+            before: vec![Before { digest: "sha256:9".into(), until: 3000 }],
+        };
+        assert_eq!(row, wanted);
+        assert_eq!(postcard::to_allocvec(&row).expect("it is written"), OLD, "villages of before read it");
+    }
+}

@@ -6,10 +6,11 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use crate::window::{Noted, Promise, Stage};
-use guest::{Agent, Answer, Failed, Fault, Refusal, Unkept};
+use agents::Keyed;
+use guest::{Agent, Answer, Failed, Fault, Refusal};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -49,7 +50,14 @@ const TRIES: u32 = 3;
 impl Village {
     /// Hands an agent a message, and waits for what comes of it. The message is handled also if nobody waits any more.
     pub async fn ask(&self, name: &str, letter: Letter) -> Result<Came, Error> {
-        ended(self.hand(name, letter, None, true)?.came).await
+        if letter.due.is_some() {
+            return Err(Error::Bad("nobody waits for the answer to a message that is for later".into()));
+        }
+        // Whoever is told that the agent does not want it needs no dead letter.
+        let waiting = Arc::new(());
+        let came = ended(self.hand(name, letter, None, Arc::downgrade(&waiting))?.came).await;
+        drop(waiting);
+        came
     }
 
     /// The same; `hear` is given each provisional part of the reply when it comes. Nothing of such a message is kept: nobody
@@ -60,8 +68,12 @@ impl Village {
         letter: Letter,
         mut hear: impl FnMut(Vec<u8>) + Send,
     ) -> Result<Came, Error> {
+        if letter.sequence.is_some() || letter.due.is_some() {
+            let said = "a message whose answer is heard in parts is not kept: it has no `sequence`, and comes at once";
+            return Err(Error::Bad(said.into()));
+        }
         let (parts, mut heard) = mpsc::unbounded_channel();
-        let mut came = pin!(ended(self.hand(name, letter, Some(parts), true)?.came));
+        let mut came = pin!(ended(self.hand(name, letter, Some(parts), Weak::new())?.came));
         let came = loop {
             tokio::select! {
                 biased;
@@ -77,7 +89,10 @@ impl Village {
 
     /// Hands an agent a message, and waits until it is accepted, which means kept unless it is a fast one: answers its id.
     pub async fn tell(&self, name: &str, letter: Letter) -> Result<String, Error> {
-        let Begun { accepted, came } = self.hand(name, letter, None, false)?;
+        if let Some(due) = letter.due {
+            return self.post_later(name, letter, due).await;
+        }
+        let Begun { accepted, came } = self.hand(name, letter, None, Weak::new())?;
         match accepted.await {
             Ok(id) => Ok(id),
             // It was not accepted, or it is over already.
@@ -85,8 +100,8 @@ impl Village {
         }
     }
 
-    /// Sends a message on its way. Whoever `waits` wants to know what comes of it, and not that it was accepted.
-    fn hand(&self, name: &str, letter: Letter, parts: Option<Parts>, waits: bool) -> Result<Begun, Error> {
+    /// Sends a message on its way.
+    fn hand(&self, name: &str, letter: Letter, parts: Option<Parts>, waiting: Weak<()>) -> Result<Begun, Error> {
         let resident = self.resident(name)?;
         let under_way = UnderWay::new(self.under_way().clone());
         // Looked at when it is counted: a village that stops waits for all that were counted before.
@@ -94,7 +109,14 @@ impl Village {
         let promise = match &letter.key {
             Some(key) => match self.window().note(name, key, letter.digest(), Instant::now())? {
                 Noted::Before(answer) => return Ok(before(answer)),
-                Noted::New(promise) => Some(promise),
+                Noted::New(promise) => match self.accepted_before(name, key, letter.digest()) {
+                    Ok(None) => Some(promise),
+                    Ok(Some(keyed)) => return Ok(self.remember(resident, key.clone(), keyed, promise)),
+                    Err(error) => {
+                        self.window().keep(promise, Err(error.clone()));
+                        return Err(error);
+                    }
+                },
             },
             None => None,
         };
@@ -102,7 +124,7 @@ impl Village {
         let mut accept = Accept { caller: Some(caller), promise };
         let village = self.clone();
         let came = tokio::spawn(async move {
-            let came = village.carry(&resident, letter, parts, waits, &mut accept).await;
+            let came = village.carry(&resident, letter, parts, &mut accept, waiting).await;
             if let Some(what) = resident.count(&came) {
                 village.tell_of(&resident.name, what);
             }
@@ -115,6 +137,20 @@ impl Village {
         Ok(Begun { accepted, came })
     }
 
+    /// A message that was accepted before this village began, or longer ago than it remembers.
+    fn remember(&self, resident: Arc<Resident>, key: String, keyed: Keyed, promise: Promise) -> Begun {
+        let (caller, accepted) = oneshot::channel();
+        Accept { caller: Some(caller), promise: None }.tell(&keyed.id);
+        promise.accepted(&keyed.id);
+        let village = self.clone();
+        let came = tokio::spawn(async move {
+            let came = village.came_before(&resident, &key, keyed).await;
+            village.window().keep(promise, came.clone());
+            came
+        });
+        Begun { accepted, came }
+    }
+
     /// Brings a message to the agent, which is made if it isn't there, and the answer back.
     async fn carry(
         &self,
@@ -123,6 +159,7 @@ impl Village {
         parts: Option<Parts>,
         waits: bool,
         accept: &mut Accept,
+        waiting: Weak<()>,
     ) -> Result<Came, Error> {
         let mut tries = 0;
         loop {
@@ -130,7 +167,7 @@ impl Village {
             let came = match &parts {
                 Some(parts) => listened(&agent, letter.clone(), parts, self.id()).await,
                 None if letter.fast => fast(&agent, letter.clone(), self.id(), accept).await,
-                None => posted(&agent, letter.clone(), waits, accept).await,
+                None => self.posted(&agent, letter.clone(), accept, waiting.clone()).await,
             };
             tries += 1;
             match came {
@@ -196,30 +233,23 @@ fn before(mut answer: watch::Receiver<Stage>) -> Begun {
     Begun { accepted, came }
 }
 
-/// A message that is kept before it is accepted.
-async fn posted(agent: &Agent, letter: Letter, waits: bool, accept: &mut Accept) -> Result<Came, Error> {
-    // The store gives it its id.
-    let message = letter.message(String::new(), millis());
-    match waits {
-        true => answered(agent.call(message).await, accept).await,
-        false => answered(agent.post(message).await, accept).await,
-    }
-}
-
-async fn answered(
-    kept: Result<(String, impl Future<Output = Result<Answer, Refusal>>), Unkept>,
-    accept: &mut Accept,
-) -> Result<Came, Error> {
-    let (id, answer) = match kept {
-        Ok(kept) => kept,
-        Err(Unkept::Refused(Refusal::Stopped)) => return Err(Error::Refused(Refusal::Stopped)),
-        Err(error) => return Err(error.into()),
-    };
-    accept.tell(&id);
-    match answer.await {
-        // A turn that was broken off is tried again: the message is kept.
-        Ok(Answer { outcome: Err(Failed::Broke(Fault::Stopped)), .. }) | Err(_) => Err(Error::Postponed { id }),
-        Ok(answer) => Ok(came(id, answer)),
+impl Village {
+    /// A message that is kept before it is accepted.
+    async fn posted(
+        &self,
+        agent: &Agent,
+        letter: Letter,
+        accept: &mut Accept,
+        waiting: Weak<()>,
+    ) -> Result<Came, Error> {
+        // The store gives it its id.
+        let (id, answer) = self.post(agent, letter, waiting).await?;
+        accept.tell(&id);
+        match answer.await {
+            // A turn that was broken off is tried again: the message is kept.
+            Ok(Answer { outcome: Err(Failed::Broke(Fault::Stopped)), .. }) | Err(_) => Err(Error::Postponed { id }),
+            Ok(answer) => Ok(came(id, answer)),
+        }
     }
 }
 

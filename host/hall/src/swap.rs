@@ -6,7 +6,7 @@ use crate::registry::{Before, Note, Registration};
 use crate::ring::millis;
 use crate::village::Village;
 use base::Digest;
-use guest::{Agent, Carried, Plan, Reason, Swap, SwapEvent, Switch};
+use guest::{Agent, Carried, Plan, Reason, Swap, SwapEvent, Switch, Turns};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -124,13 +124,26 @@ impl Steps {
 }
 
 impl Village {
-    /// Begins to let a component that was uploaded take over an agent.
-    pub async fn swap(&self, name: &str, digest: Digest, plan: Plan) -> Result<Steps, Error> {
+    /// Begins to let a component that was uploaded take over an agent. If it does, fields of `turns` change as well.
+    pub async fn swap(
+        &self,
+        name: &str,
+        digest: Digest,
+        plan: Plan,
+        turns: &[(String, String)],
+    ) -> Result<Steps, Error> {
         self.open()?;
+        let turns = match turns {
+            [] => None,
+            fields => {
+                let fields = fields.iter().map(|(field, text)| (field.as_str(), text.as_str()));
+                Some(self.registry().turns(name)?.with(fields)?)
+            }
+        };
         let version = self.version(digest).await?;
         let agent = self.awake(&*self.resident(name)?).await?;
         let swap = agent.swap(&version, plan)?;
-        Ok(self.follow(name, agent, swap, digest))
+        Ok(self.follow(name, agent, swap, digest, turns))
     }
 
     /// Begins to let the version that served before take over again.
@@ -142,7 +155,7 @@ impl Village {
         let before = row.before.last().ok_or(Error::Swap(guest::Refused::Nothing))?;
         let digest = before.digest.parse().map_err(|bad: base::Bad| Error::Kept(bad.to_string()))?;
         let swap = agent.rollback_to(&self.version(digest).await?)?;
-        Ok(self.follow(name, agent, swap, digest))
+        Ok(self.follow(name, agent, swap, digest, None))
     }
 
     /// Has the swap that is under way end, with the old version serving, unless it is too late. Answers whether there is one.
@@ -167,7 +180,7 @@ impl Village {
     }
 
     /// Tells of each step, writes it into the journal, and keeps what comes of it.
-    fn follow(&self, name: &str, agent: Arc<Agent>, mut swap: Swap, to: Digest) -> Steps {
+    fn follow(&self, name: &str, agent: Arc<Agent>, mut swap: Swap, to: Digest, turns: Option<Turns>) -> Steps {
         let (tell, steps) = mpsc::unbounded_channel();
         let (village, name) = (self.clone(), name.to_string());
         // It ends with the swap, which has a time within which it is over.
@@ -178,8 +191,11 @@ impl Village {
                     let serves = agent.version().digest();
                     step.details["serves"] = serves.to_string().into();
                     step.details["done"] = (to == serves).into();
+                    let pause =
+                        [&step.details, &step.details["switch"]].into_iter().find_map(|of| of["pause_us"].as_u64());
+                    village.swaps().lock().ended(&step.step, pause);
                 }
-                if let Err(error) = village.took(&name, to, &step).await {
+                if let Err(error) = village.took(&name, to, &step, turns).await {
                     let message = error.to_string();
                     village.tell_of(&name, What::Failed { kind: error.kind().into(), message });
                 }
@@ -192,7 +208,7 @@ impl Village {
     }
 
     /// Writes a step into the journal; with the last one, which version serves from now on.
-    async fn took(&self, name: &str, to: Digest, step: &Step) -> Result<(), Error> {
+    async fn took(&self, name: &str, to: Digest, step: &Step, turns: Option<Turns>) -> Result<(), Error> {
         let note = Note::swap(&step.step, step.details.clone());
         if !step.is_done() {
             return self.registry().note(name, note).await;
@@ -200,7 +216,11 @@ impl Village {
         let resident = self.resident(name)?;
         let _changing = resident.changing.lock().await;
         let row = self.row(name)?;
-        self.registry().put(&succeeded(row, to.to_string(), millis()), note).await
+        let row = succeeded(row, to.to_string(), millis());
+        let Some(turns) = turns else { return self.registry().put(&row, note).await };
+        self.registry().put_with(&row, note, |change| crate::turns::keep(name, &turns, change)).await?;
+        self.set_out(name, turns);
+        Ok(())
     }
 }
 

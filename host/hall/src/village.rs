@@ -2,19 +2,22 @@
 
 use crate::error::Error;
 use crate::event::{Event, What};
+use crate::figures::Swaps;
 use crate::folder::Folder;
+use crate::groups::Grouped;
+use crate::journal::Keep;
 use crate::registry::{Registration, Registry, Wanted, apart};
 use crate::resident::Resident;
 use crate::ring::{Ring, Since, millis};
 use crate::window::Window;
-use agents::{Books, MAIL, Retry, TIMERS};
+use agents::{Books, MAIL, TIMERS};
 use base::{Budget, Digest, Group};
-use guest::{Agent, Builder, Enrolment, Host, Supervision, Version};
+use guest::{Agent, Builder, Enrolment, Host, Supervision, Turns, Version};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use store::Store;
 use tokio::sync::{OnceCell, watch};
@@ -30,6 +33,8 @@ pub struct Options {
     pub supervised: BTreeMap<String, Supervision>,
     /// What an agent may use where nobody says.
     pub budget: Budget,
+    /// How much of its journal is kept.
+    pub journal: Keep,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -40,6 +45,7 @@ struct Inner {
     host: Host,
     registry: Registry,
     _folder: Folder,
+    data: PathBuf,
     agents: RwLock<BTreeMap<Arc<str>, Arc<Resident>>>,
     groups: BTreeMap<String, Grouped>,
     budget: Budget,
@@ -51,15 +57,12 @@ struct Inner {
     changes: tokio::sync::Mutex<()>,
     events: Ring<Event>,
     window: Window,
+    swaps: Mutex<Swaps>,
+    /// Messages with keys that were accepted.
+    keyed: AtomicU64,
     stopping: AtomicBool,
     under_way: watch::Sender<u64>,
     begun: Instant,
-}
-
-pub(crate) struct Grouped {
-    pub(crate) budget: Mutex<Group>,
-    pub(crate) within: Option<String>,
-    pub(crate) group: guest::Group,
 }
 
 /// Events that are kept, and their bytes.
@@ -84,18 +87,21 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget } = options;
+        let Options { data, groups, supervised, budget, journal } = options;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
         let books = Books::open(store).await?;
         let host = host.books(books.clone()).build()?;
-        let groups = make_groups(&host, groups)?;
+        let mut groups = groups;
+        crate::groups::changed(books.store(), &mut groups)?;
+        let groups = crate::groups::made(&host, groups)?;
         supervised.iter().for_each(|(group, plan)| host.supervise_group(group, *plan));
         let village = Village(Arc::new(Inner {
             host,
             registry: Registry::new(books),
             _folder: folder,
+            data,
             agents: RwLock::default(),
             groups,
             budget,
@@ -104,12 +110,16 @@ impl Village {
             changes: tokio::sync::Mutex::default(),
             events: Ring::new(EVENTS, EVENT_BYTES),
             window: Window::default(),
+            swaps: Mutex::default(),
+            keyed: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             under_way: watch::Sender::new(0),
             begun: Instant::now(),
         }));
         village.registry().sweep(&[]).await?;
         village.gather().await?;
+        village.look_after_keys();
+        village.keep_short(journal);
         village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)
     }
@@ -209,6 +219,25 @@ impl Village {
         &self.0.window
     }
 
+    /// The folder of all that is kept.
+    pub(crate) fn data(&self) -> &Path {
+        &self.0.data
+    }
+
+    /// The way to this village for as long as somebody has it.
+    pub(crate) fn weakly(&self) -> impl Fn() -> Option<Village> + Send + use<> {
+        let weak = Arc::downgrade(&self.0);
+        move || weak.upgrade().map(Village)
+    }
+
+    pub(crate) fn swaps(&self) -> &Mutex<Swaps> {
+        &self.0.swaps
+    }
+
+    pub(crate) fn keyed_count(&self) -> &AtomicU64 {
+        &self.0.keyed
+    }
+
     pub(crate) fn groups(&self) -> &BTreeMap<String, Grouped> {
         &self.0.groups
     }
@@ -256,11 +285,15 @@ impl Village {
     }
 
     pub(crate) fn resident(&self, name: &str) -> Result<Arc<Resident>, Error> {
+        let there = self.0.agents.read().get(name).cloned();
+        there.ok_or_else(|| self.unknown(name))
+    }
+
+    /// There is no agent of that name.
+    pub(crate) fn unknown(&self, name: &str) -> Error {
         let agents = self.0.agents.read();
-        agents.get(name).cloned().ok_or_else(|| {
-            let nearest = base::nearest(name, agents.keys().map(|name| &**name)).map(Into::into);
-            Error::Unknown { name: name.into(), nearest }
-        })
+        let nearest = base::nearest(name, agents.keys().map(|name| &**name)).map(Into::into);
+        Error::Unknown { name: name.into(), nearest }
     }
 
     pub(crate) fn settle(&self, resident: Arc<Resident>) {
@@ -367,15 +400,21 @@ impl Village {
 
     /// Puts an agent on the host's roll: it is made when somebody sends it a message, another agent perhaps.
     pub(crate) async fn enrol(&self, row: &Registration) -> Result<(), Error> {
+        self.enrol_with(row, self.0.registry.turns(&row.name)?).await
+    }
+
+    /// The same, with how its turns are tried, recorded and looked after.
+    pub(crate) async fn enrol_with(&self, row: &Registration, turns: Turns) -> Result<(), Error> {
+        let Turns { retry, record, care } = turns;
         let version = self.version(row.digest()?).await?;
         let enrolment = Enrolment {
             version,
             budget: row.budget()?,
             grants: Arc::new(row.grants()?),
             group: self.group(row.group.as_deref())?.cloned(),
-            retry: Retry::default(),
-            record: false,
-            care: agents::Care::default(),
+            retry,
+            record,
+            care,
         };
         if let Some(group) = &row.group {
             self.0.host.join_group(group, &row.name, row.deployed);
@@ -400,26 +439,4 @@ impl Village {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-}
-
-/// Makes groups, those that are within others after them.
-fn make_groups(
-    host: &Host,
-    mut wanted: BTreeMap<String, (Group, Option<String>)>,
-) -> Result<BTreeMap<String, Grouped>, Error> {
-    let mut made: BTreeMap<String, Grouped> = BTreeMap::new();
-    while !wanted.is_empty() {
-        let ready = |(_, within): &(Group, Option<String>)| within.as_ref().is_none_or(|name| made.contains_key(name));
-        let next = wanted.iter().find(|(_, group)| ready(group)).map(|(name, _)| name.clone());
-        let Some(name) = next else {
-            let names: Vec<_> = wanted.into_keys().collect();
-            let said = format!("groups within each other, or within one that is not there: {}", names.join(", "));
-            return Err(Error::Bad(said));
-        };
-        let Some((budget, within)) = wanted.remove(&name) else { continue };
-        let above = within.as_ref().and_then(|name| made.get(name));
-        let group = host.group(&budget, above.map(|above| &above.group));
-        made.insert(name, Grouped { budget: Mutex::new(budget), within, group });
-    }
-    Ok(made)
 }

@@ -92,6 +92,13 @@ impl Window {
         Ok(Noted::New(Promise { key: at, answer }))
     }
 
+    /// Forgets all that was sent to an agent, and what came of it.
+    pub(crate) fn forget_agent(&self, agent: &str) {
+        let mut known = self.known.lock();
+        let gone: Vec<_> = known.all.keys().filter(|(name, _)| name == agent).cloned().collect();
+        gone.iter().for_each(|key| known.remove(key));
+    }
+
     /// Keeps an answer. Of a message that was not accepted nothing is kept: it may be sent again.
     pub(crate) fn keep(&self, promise: Promise, answer: Result<Came, Error>) {
         let mut known = self.known.lock();

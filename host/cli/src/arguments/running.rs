@@ -135,6 +135,12 @@ pub(crate) struct Send {
     /// Sent again with the same key it is not handled again: it gets the first one's answer
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// The sender's own number of this message: one that is not above its last is not handled; needs --from
+    #[arg(long, value_name = "N", requires = "from", conflicts_with_all = ["fast", "stream"])]
+    pub(crate) sequence: Option<u64>,
+    /// The agent has it after so long, such as 10s, also if the village ends meanwhile; its id is shown at once
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["fast", "stream"])]
+    pub(crate) after: Option<String>,
     /// Don't wait for the answer
     #[arg(long, conflicts_with = "stream")]
     pub(crate) no_wait: bool,

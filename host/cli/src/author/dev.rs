@@ -152,7 +152,7 @@ impl Bench {
         }
         let parsed = digest.parse().map_err(|bad: base::Bad| Problem::new("internal", bad.to_string()))?;
         let plan = Plan { memory: Memory::CarriedOrCold, fewer_skills: true, ..Plan::default() };
-        let mut steps = self.village.swap(&self.name, parsed, plan).await?;
+        let mut steps = self.village.swap(&self.name, parsed, plan, &[]).await?;
         while let Some(step) = steps.next().await {
             if step.is_done() {
                 return Ok(Some(json!({ "step": step.step, "details": step.details, "text": line(&step) })));

@@ -18,7 +18,7 @@ pub(crate) fn audit(options: &Audit, json: bool) -> Result<ExitCode, Problem> {
             true => print::json(&json!(verified)),
             false => print::line(&format!(
                 "the chain of hashes is whole from entry {} to entry {}, {} of them erased: {}",
-                verified.after + 1,
+                verified.archived_from.unwrap_or(verified.after + 1),
                 verified.head,
                 verified.erased,
                 verified.hash

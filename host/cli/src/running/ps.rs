@@ -116,6 +116,8 @@ pub(super) fn whole(agent: &Details) -> String {
         rows.push(row("problem", print::tame(problem)));
     }
     rows.extend(agent.budget.iter().map(|used| row(&used.field, part(used))));
+    let turns: Vec<_> = agent.turns.iter().map(|(field, value)| format!("{field}={value}")).collect();
+    rows.push(row("turns", turns.join(" ")));
     format!("{}\n{}", agent.name, print::columns(&rows))
 }
 
@@ -147,6 +149,7 @@ mod tests {
             cpu_ms: 0.0,
             gpu_ms: 0.0,
             budget: budget.collect(),
+            turns: vec![("attempts".into(), "5".into()), ("record".into(), "false".into())],
             problem: None,
         }
     }
@@ -162,6 +165,7 @@ mod tests {
         let one = whole(&agent());
         assert!(wide.contains("left-alone") && one.contains("well, broke 2 times, left alone for another 1500 ms"));
         assert!(base::BUDGET_FIELDS.iter().all(|field| one.contains(field)), "{one}");
+        assert!(one.contains("attempts=5 record=false"), "{one}");
     }
 
     #[test]

@@ -12,10 +12,13 @@ use std::process::ExitCode;
 
 pub(crate) fn send(options: &Send, json: bool) -> Result<ExitCode, Problem> {
     base::span(&options.timeout).map_err(|bad| Problem::usage(format!("--timeout: {bad}")))?;
+    if let Some(after) = &options.after {
+        base::span(after).map_err(|bad| Problem::usage(format!("--after: {bad}")))?;
+    }
     let message = message(options)?;
     let client = options.reach.client()?;
     node::asking(async || {
-        if options.no_wait {
+        if options.no_wait || options.after.is_some() {
             let accepted = client.tell(&options.agent, &message).await?;
             match json {
                 true => print::json(&json!(accepted)),
@@ -57,6 +60,8 @@ fn message(options: &Send) -> Result<Message, Problem> {
         ),
         fast: options.fast,
         key: options.key.clone(),
+        sequence: options.sequence,
+        after: options.after.clone(),
         timeout: Some(options.timeout.clone()),
         ..Message::default()
     };

@@ -38,6 +38,7 @@ pub(crate) fn swap(options: &Swap, json: bool) -> Result<ExitCode, Problem> {
     }
     let client = options.reach.client()?;
     let component = source.component.display().to_string();
+    let turns = source.turns();
     node::asking(async || {
         let uploaded = client.upload(source.bytes).await;
         let uploaded = uploaded.map_err(|error| Problem::from(error).prefixed(&format!("{component}: ")))?;
@@ -51,6 +52,7 @@ pub(crate) fn swap(options: &Swap, json: bool) -> Result<ExitCode, Problem> {
             within: options.within.clone(),
             memory: options.memory.map(word),
             fewer_skills: options.fewer_skills,
+            turns,
         };
         follow(client.swap(&options.agent, &version).await?, json).await
     })

@@ -44,6 +44,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             groups: config.groups.clone(),
             supervised: config.supervised.clone(),
             budget: config.budget,
+            journal: config.journal.clone(),
         };
         let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;

@@ -435,3 +435,6 @@ mod swapped;
 
 #[path = "running/killed.rs"]
 mod killed;
+
+#[path = "running/records.rs"]
+mod records;

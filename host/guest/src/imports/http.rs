@@ -4,6 +4,7 @@
 //! grant allows it, `connection-limit-reached` where the budget's `http` is used up or too many are under way.
 
 use crate::ctx::Ctx;
+use crate::fetched::Wire;
 use crate::outgoing::{self, Hooks, PIECE, PIECES};
 use runtime::Held;
 use std::collections::HashMap;
@@ -46,7 +47,8 @@ impl WasiHttpView for Ctx {
         let http = self.http.get_or_insert_with(|| {
             let mut ctx = WasiHttpCtx::new();
             ctx.set_field_size_limit(FIELDS);
-            let hooks = Hooks { grants: self.grants.clone(), accounts: self.accounts.clone(), until: 0 };
+            let (grants, accounts) = (self.grants.clone(), self.accounts.clone());
+            let hooks = Hooks { grants, accounts, until: 0, wire: Wire::Off, seed: None };
             Box::new(Http { ctx, hooks, weights: HashMap::new() })
         });
         http.hooks.until = self.until;
@@ -103,9 +105,15 @@ impl outgoing_handler::Host for Ctx {
         options: Option<Resource<RequestOptions>>,
     ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
         self.leave();
+        let (wire, seed) = (self.wire.clone(), self.request_seed());
         let weight = self.release(&request);
         let given = options.as_ref().map(Resource::rep);
+        if let Some(http) = &mut self.http {
+            (http.hooks.wire, http.hooks.seed) = (wire, seed);
+        }
         let answer = outgoing_handler::Host::handle(&mut self.http(), request, options);
+        let taken = self.http.as_ref().is_some_and(|http| http.hooks.seed.is_none());
+        self.posts += u32::from(taken);
         // They were handed over, and would stay in the table for good.
         given.map(|rep| self.table.delete(Resource::<RequestOptions>::new_own(rep))).transpose()?;
         let answer = answer?;
