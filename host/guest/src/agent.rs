@@ -13,7 +13,7 @@ use crate::state::Shelf;
 use crate::turns::Turns;
 use agents::kin::Supervision;
 use agents::swap::Versions;
-use agents::{Accepted, Answer, Books, Care, Desk, Door, Error, Refusal, Retry, Spec};
+use agents::{Accepted, Answer, Care, Desk, Door, Error, Refusal, Retry, Spec};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::{Card, Fault, Message, Quota};

@@ -157,7 +157,6 @@ impl Village {
         resident: &Arc<Resident>,
         letter: Letter,
         parts: Option<Parts>,
-        waits: bool,
         accept: &mut Accept,
         waiting: Weak<()>,
     ) -> Result<Came, Error> {
