@@ -1,0 +1,230 @@
+//! Topics: what is published, who listens, and the hellos by which members find each other.
+
+use super::Node;
+use crate::directory::{CARDS_LIMIT, Card};
+use crate::error::Error;
+use crate::event::Why;
+use crate::figures::Counters;
+use crate::frame::{self, Frame, Id, LIFE_LIMIT, Priority, Trace};
+use crate::key::Key;
+use crate::mesh::{Heard, OWN, Topic};
+use crate::pass::Pass;
+use libp2p::gossipsub::{self, IdentTopic, Message, MessageAcceptance, PublishError};
+use libp2p::{Multiaddr, PeerId, Swarm};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, oneshot};
+
+pub(super) struct Topics {
+    listeners: HashMap<String, broadcast::Sender<Heard>>,
+    /// What could not be handed on yet.
+    waiting: Vec<Waiting>,
+    hello: Instant,
+}
+
+struct Waiting {
+    to: String,
+    bytes: Vec<u8>,
+    until: Instant,
+    done: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+/// "I am here, and there, and this is what my agents can do."
+#[derive(Serialize, Deserialize)]
+struct Hello {
+    pass: Pass,
+    addresses: Vec<String>,
+    cards: Vec<Card>,
+}
+
+const HELLO: &str = "~hello";
+/// The most bytes of a hello: a pass of the longest chain, eight addresses, and the cards.
+const HELLO_LIMIT: usize = CARDS_LIMIT + (16 << 10);
+/// Messages that one listener may be behind.
+const BEHIND: usize = 256;
+/// Topics that may be listened to, and published messages that may wait.
+const TOPICS: usize = 1024;
+const WAITING: usize = 64;
+
+impl Topics {
+    pub(super) fn new() -> Result<Topics, Error> {
+        Ok(Topics { listeners: HashMap::new(), waiting: Vec::new(), hello: Instant::now() })
+    }
+
+    pub(super) fn begin(&mut self, swarm: &mut Swarm<crate::behaviour::Outer>) {
+        let gossip = &mut swarm.behaviour_mut().gate.inner.gossip;
+        gossip.subscribe(&IdentTopic::new(HELLO)).expect("nothing filters the topics");
+    }
+
+    /// There is somebody new: it should not wait for long to know who is here.
+    pub(super) fn hurry(&mut self) {
+        self.hello = self.hello.min(Instant::now() + Duration::from_millis(100));
+    }
+}
+
+impl Node {
+    pub(super) fn subscribe(&mut self, topic: &str) -> Result<Topic, Error> {
+        if let Some(listeners) = self.topics.listeners.get(topic) {
+            return Ok(Topic(listeners.subscribe()));
+        }
+        if self.topics.listeners.len() >= TOPICS {
+            return Err(Error::NoRoom { what: "the list of topics", limit: TOPICS });
+        }
+        let gossip = &mut self.swarm.behaviour_mut().gate.inner.gossip;
+        gossip.subscribe(&IdentTopic::new(topic)).expect("nothing filters the topics");
+        let (listeners, topic_end) = broadcast::channel(BEHIND);
+        self.topics.listeners.insert(topic.into(), listeners);
+        Ok(Topic(topic_end))
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        frame: Frame,
+        bytes: Vec<u8>,
+        until: Instant,
+        done: oneshot::Sender<Result<(), Error>>,
+    ) {
+        if self.topics.waiting.len() >= WAITING {
+            return drop(done.send(Err(Error::Busy { after: self.settings.pace.look })));
+        }
+        let to = frame.to.clone();
+        self.deliver(self.own(), frame);
+        if self.roster.members().next().is_none() {
+            return drop(done.send(Ok(())));
+        }
+        self.topics.waiting.push(Waiting { to, bytes, until, done: Some(done) });
+        self.hand_on();
+    }
+
+    /// Hands on what waits, as far as somebody is there to take it.
+    fn hand_on(&mut self) {
+        let now = Instant::now();
+        for mut waiting in std::mem::take(&mut self.topics.waiting) {
+            let gossip = &mut self.swarm.behaviour_mut().gate.inner.gossip;
+            let outcome = gossip.publish(IdentTopic::new(waiting.to.clone()), waiting.bytes.clone());
+            let outcome = match outcome {
+                Ok(_) | Err(PublishError::Duplicate) => Ok(()),
+                Err(PublishError::NoPeersSubscribedToTopic | PublishError::AllQueuesFull(_)) if waiting.until > now => {
+                    self.topics.waiting.push(waiting);
+                    continue;
+                }
+                Err(PublishError::NoPeersSubscribedToTopic | PublishError::AllQueuesFull(_)) => {
+                    Counters::add(&self.counters.untold);
+                    Err(Error::Expired { sent: false })
+                }
+                Err(error) => Err(Error::Refused { what: error.to_string() }),
+            };
+            if let Some(done) = waiting.done.take() {
+                let _ = done.send(outcome);
+            }
+        }
+    }
+
+    pub(super) fn look_after_topics(&mut self) {
+        let now = Instant::now();
+        if self.topics.hello <= now {
+            self.topics.hello = now + self.dice.about(self.settings.pace.hello);
+            self.say_hello();
+        }
+        self.hand_on();
+        let silent = self.topics.listeners.iter().filter(|(_, listeners)| listeners.receiver_count() == 0);
+        let silent: Vec<String> = silent.map(|(topic, _)| topic.clone()).collect();
+        for topic in silent {
+            self.topics.listeners.remove(&topic);
+            self.swarm.behaviour_mut().gate.inner.gossip.unsubscribe(&IdentTopic::new(topic));
+        }
+    }
+
+    fn say_hello(&mut self) {
+        let addresses = self.own_addresses().iter().take(8).map(Multiaddr::to_string).collect();
+        let hello = Hello { pass: self.roster.pass().clone(), addresses, cards: self.directory.own().to_vec() };
+        let now = self.now();
+        let frame = Frame {
+            id: Id::new(),
+            sender: self.own(),
+            to: HELLO.into(),
+            priority: Priority::High,
+            sent: now,
+            expires: now + 10_000,
+            correlation: None,
+            trace: Trace::default(),
+            body: frame::encode(&hello, Vec::new()),
+        };
+        // The next one says the same: that nobody hears this one is no matter.
+        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(HELLO), frame.encode());
+    }
+
+    pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
+        let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
+        let bytes = message.data.len();
+        self.links.received(&propagation_source, bytes);
+        let acceptance = self.look_at_message(&message);
+        let gossip = &mut self.swarm.behaviour_mut().gate.inner.gossip;
+        gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+    }
+
+    /// Whether it is passed on; if it is good it is delivered here.
+    fn look_at_message(&mut self, message: &Message) -> MessageAcceptance {
+        let Some(source) = message.source else { return MessageAcceptance::Reject };
+        let fate = self.settings.weather.as_ref().map(|weather| weather.fate()).unwrap_or_default();
+        if fate.lost || !self.charge_published(source, message.data.len()) {
+            return MessageAcceptance::Ignore;
+        }
+        match self.check_message(&source, message) {
+            Ok(frame) if frame.to == HELLO => MessageAcceptance::Accept,
+            Ok(frame) => {
+                self.deliver(frame.sender, frame);
+                MessageAcceptance::Accept
+            }
+            Err(why) => {
+                self.turn_away(Some(source), why);
+                match why {
+                    // It may be good elsewhere.
+                    Why::Stranger | Why::Expired | Why::Blocked | Why::Full => MessageAcceptance::Ignore,
+                    _ => MessageAcceptance::Reject,
+                }
+            }
+        }
+    }
+
+    fn check_message(&mut self, source: &PeerId, message: &Message) -> Result<Frame, Why> {
+        let frame = Frame::decode(&message.data).map_err(super::door::why)?;
+        if Key::of(source) != Some(frame.sender) || message.topic != IdentTopic::new(frame.to.clone()).hash() {
+            return Err(Why::Forged);
+        }
+        if self.roster.is_blocked(&frame.sender) {
+            return Err(Why::Blocked);
+        }
+        self.check_time(&frame)?;
+        if frame.to == HELLO {
+            self.greet(*source, &frame)?;
+        } else if !self.roster.has(&frame.sender) || frame.to.starts_with(OWN) {
+            return Err(Why::Stranger);
+        }
+        Ok(frame)
+    }
+
+    fn greet(&mut self, source: PeerId, frame: &Frame) -> Result<(), Why> {
+        let hello: Hello = frame::decode(&frame.body, HELLO_LIMIT).map_err(super::door::why)?;
+        if hello.pass.holder() != frame.sender {
+            return Err(Why::Forged);
+        }
+        self.admit(&hello.pass)?;
+        let addresses: Vec<Multiaddr> = hello.addresses.iter().take(8).filter_map(|text| text.parse().ok()).collect();
+        self.located(source, &addresses);
+        self.links.heard(source);
+        self.directory.hear(source, hello.cards, frame.sent).map_err(|_| Why::Malformed)
+    }
+
+    fn deliver(&self, from: Key, frame: Frame) {
+        if let (Some(listeners), Some(from)) = (self.topics.listeners.get(&frame.to), from.peer()) {
+            // Those who have gone are looked after elsewhere.
+            let _ = listeners.send(Heard { from, frame: Arc::new(frame) });
+        }
+    }
+}
+
+/// A published message lasts no longer than gossip remembers that it has seen it.
+const _: () = assert!(LIFE_LIMIT.as_secs() <= 120);

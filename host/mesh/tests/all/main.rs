@@ -1,0 +1,8 @@
+//! The mesh, tried: peers in one process over memory, some over TCP and QUIC, in fair weather and foul, with liars among them.
+
+mod directory;
+mod harness;
+mod liar;
+mod messages;
+mod peers;
+mod storms;
