@@ -125,6 +125,18 @@ pub enum Error {
         /// The skill.
         skill: String,
     },
+    /// There is no such proposal, or not here yet.
+    #[error("there is no such proposal")]
+    NoProposal,
+    /// This peer is not among those who vote.
+    #[error("this peer has no vote on it")]
+    NoVote,
+    /// This peer has voted, and differently. To vote both ways is to lie.
+    #[error("this peer has voted {} already", if *yes { "yes" } else { "no" })]
+    HasVoted {
+        /// How.
+        yes: bool,
+    },
     /// The mesh was stopped.
     #[error("the mesh was stopped")]
     Stopped,

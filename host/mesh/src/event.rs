@@ -1,8 +1,10 @@
 //! What is told of the mesh to whoever listens.
 
+use crate::votes::{Certificate, Lie, Matter, Proposal};
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// Something that happened. Who listens too slowly misses some.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,31 @@ pub enum Event {
     Dropped {
         /// The member.
         peer: PeerId,
+    },
+    /// There is something to decide.
+    Proposed {
+        /// What.
+        proposal: Arc<Proposal>,
+    },
+    /// Enough have said yes, and here is the proof.
+    Accepted {
+        /// The proof.
+        certificate: Arc<Certificate>,
+    },
+    /// So many have said no that it cannot be accepted any more.
+    Rejected {
+        /// What.
+        matter: Matter,
+    },
+    /// Voting has ended without a decision.
+    Lapsed {
+        /// About what.
+        matter: Matter,
+    },
+    /// Somebody has voted both ways, and here is the proof.
+    Lied {
+        /// The proof.
+        lie: Arc<Lie>,
     },
     /// What was learned of the village could not be kept.
     NotKept {

@@ -22,6 +22,7 @@ mod pass;
 mod roster;
 mod settings;
 mod timers;
+mod votes;
 
 pub use directory::{Card, Found, Present};
 pub use error::Error;
@@ -35,3 +36,4 @@ pub use mesh::{Ask, Asks, Heard, Mesh, Message, Topic};
 pub use pass::Pass;
 pub use roster::Member;
 pub use settings::{Pace, Rate, Relay, Settings};
+pub use votes::{Certificate, Draft, Flaw, Lie, Matter, Proposal, State, THRESHOLD, Tally, Vote};

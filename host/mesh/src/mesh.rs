@@ -11,6 +11,7 @@ use crate::node::{Answered, Command, Node, Outgoing, Room};
 use crate::roster::Member;
 use crate::settings::Settings;
 use crate::timers;
+use crate::votes::{Certificate, Draft, Matter, Tally};
 use libp2p::{Multiaddr, PeerId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -271,6 +272,26 @@ impl Mesh {
     pub async fn subscribe(&self, topic: &str) -> Result<Topic, Error> {
         check_name(topic)?;
         self.send(|done| Command::Subscribe { topic: topic.into(), done }).await?
+    }
+
+    /// Proposes something to those who are to decide it, for so long. Its name is what they vote on.
+    pub async fn propose(&self, draft: Draft, life: Duration) -> Result<Matter, Error> {
+        self.send(|done| Command::Propose { draft, life, done }).await?
+    }
+
+    /// Votes on a proposal, once.
+    pub async fn vote(&self, matter: Matter, yes: bool) -> Result<(), Error> {
+        self.send(|done| Command::Vote { matter, yes, done }).await?
+    }
+
+    /// How the votes stand, as far as they are known here.
+    pub async fn tallies(&self) -> Result<Vec<Tally>, Error> {
+        self.send(Command::Tallies).await
+    }
+
+    /// Proof that a proposal was accepted, if it was, for an hour after voting has ended: who needs it longer keeps it.
+    pub async fn certificate(&self, matter: Matter) -> Result<Option<Certificate>, Error> {
+        self.send(|done| Command::Certificate { matter, done }).await
     }
 
     /// Stops: closes all connections and writes down what was learned.

@@ -4,6 +4,7 @@ mod asked;
 mod calls;
 mod door;
 mod links;
+mod polls;
 mod topics;
 
 use crate::behaviour::{self, InnerEvent, Outer, OuterEvent};
@@ -20,6 +21,7 @@ use crate::mesh::{Ask, Topic};
 use crate::roster::{Member, Roster};
 use crate::settings::Settings;
 use crate::timers::{self, Dice, Timers};
+use crate::votes::{Certificate, Draft, Matter, Tally};
 use asked::{Asked, Late};
 use calls::Calls;
 use door::Entry;
@@ -29,6 +31,7 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify};
 use links::Links;
+use polls::Polls;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -55,6 +58,10 @@ pub(crate) enum Command {
     Advertise { cards: Vec<Card>, done: oneshot::Sender<Result<(), Error>> },
     Find { skill: String, done: oneshot::Sender<Vec<Found>> },
     Present(oneshot::Sender<Vec<Present>>),
+    Propose { draft: Draft, life: Duration, done: oneshot::Sender<Result<Matter, Error>> },
+    Vote { matter: Matter, yes: bool, done: oneshot::Sender<Result<(), Error>> },
+    Tallies(oneshot::Sender<Vec<Tally>>),
+    Certificate { matter: Matter, done: oneshot::Sender<Option<Certificate>> },
     Stop(oneshot::Sender<()>),
 }
 
@@ -109,6 +116,7 @@ pub(crate) struct Node {
     topics: Topics,
     listeners: Vec<ListenerId>,
     directory: Directory,
+    polls: Polls,
 }
 
 impl Node {
@@ -160,6 +168,7 @@ impl Node {
             topics,
             listeners,
             directory: Directory::default(),
+            polls: Polls::new(),
         };
         node.topics.begin(&mut node.swarm);
         Ok(node)
@@ -237,6 +246,10 @@ impl Node {
             Command::Advertise { cards, done } => drop(done.send(self.advertise(cards))),
             Command::Find { skill, done } => drop(done.send(self.find(&skill))),
             Command::Present(done) => drop(done.send(self.present())),
+            Command::Propose { draft, life, done } => drop(done.send(self.propose(draft, life))),
+            Command::Vote { matter, yes, done } => drop(done.send(self.vote(matter, yes))),
+            Command::Tallies(done) => drop(done.send(self.tallies())),
+            Command::Certificate { matter, done } => drop(done.send(self.certificate(&matter))),
             // The loop has seen it.
             Command::Stop(_) => {}
         }

@@ -4,6 +4,7 @@ use crate::identity;
 use crate::invitation::Invitation;
 use crate::key::Key;
 use crate::pass::Pass;
+use crate::votes::Matter;
 use crate::{Error, Why};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
@@ -45,6 +46,14 @@ struct Kept {
     members: BTreeMap<Key, Member>,
     invitations: BTreeMap<[u8; 16], Issued>,
     blocked: BTreeSet<Key>,
+    /// How this peer has voted, until nobody asks any more.
+    cast: BTreeMap<Matter, Cast>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Cast {
+    yes: bool,
+    deadline: u64,
 }
 
 /// An invitation that was given.
@@ -221,6 +230,23 @@ impl Roster {
         self.keep()
     }
 
+    /// Writes down how this peer votes. It does so once.
+    pub(crate) fn cast(&mut self, matter: Matter, yes: bool, deadline: u64, now: u64) -> Result<(), Error> {
+        match self.has_cast(&matter) {
+            Some(before) if before == yes => return Ok(()),
+            Some(before) => return Err(Error::HasVoted { yes: before }),
+            None => {}
+        }
+        self.kept.cast.retain(|_, cast| cast.deadline > now);
+        self.kept.cast.insert(matter, Cast { yes, deadline });
+        self.changed = true;
+        self.keep()
+    }
+
+    pub(crate) fn has_cast(&self, matter: &Matter) -> Option<bool> {
+        self.kept.cast.get(matter).map(|cast| cast.yes)
+    }
+
     pub(crate) fn block(&mut self, key: Key) -> Result<(), Error> {
         self.kept.blocked.insert(key);
         self.kept.members.remove(&key);
@@ -252,6 +278,7 @@ impl Kept {
             members: BTreeMap::new(),
             invitations: BTreeMap::new(),
             blocked: BTreeSet::new(),
+            cast: BTreeMap::new(),
         }
     }
 }
@@ -378,6 +405,7 @@ mod tests {
                 Issued { expires: 7, uses: 2, taken: BTreeSet::from([keys(2).1]) },
             )]),
             blocked: BTreeSet::from([keys(3).1]),
+            cast: BTreeMap::from([([4; 32], Cast { yes: true, deadline: 8 })]),
             members: BTreeMap::from([(
                 keys(2).1,
                 Member {

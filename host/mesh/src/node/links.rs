@@ -344,6 +344,7 @@ impl Node {
         self.look_for_links();
         self.look_after_calls();
         self.look_after_topics();
+        self.look_after_polls();
         self.asked.forget();
     }
 

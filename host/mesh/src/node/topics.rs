@@ -1,6 +1,7 @@
 //! Topics: what is published, who listens, and the hellos by which members find each other.
 
 use super::Node;
+use super::polls::VOTES;
 use crate::directory::{CARDS_LIMIT, Card};
 use crate::error::Error;
 use crate::event::Why;
@@ -55,7 +56,9 @@ impl Topics {
 
     pub(super) fn begin(&mut self, swarm: &mut Swarm<crate::behaviour::Outer>) {
         let gossip = &mut swarm.behaviour_mut().gate.inner.gossip;
-        gossip.subscribe(&IdentTopic::new(HELLO)).expect("nothing filters the topics");
+        for topic in [HELLO, VOTES] {
+            gossip.subscribe(&IdentTopic::new(topic)).expect("nothing filters the topics");
+        }
     }
 
     /// There is somebody new: it should not wait for long to know who is here.
@@ -140,20 +143,24 @@ impl Node {
     fn say_hello(&mut self) {
         let addresses = self.own_addresses().iter().take(8).map(Multiaddr::to_string).collect();
         let hello = Hello { pass: self.roster.pass().clone(), addresses, cards: self.directory.own().to_vec() };
+        self.whisper(HELLO, frame::encode(&hello, Vec::new()));
+    }
+
+    /// Tells all members something of the mesh's own. It is said again later: that nobody hears it this time is no matter.
+    pub(super) fn whisper(&mut self, topic: &str, body: Vec<u8>) {
         let now = self.now();
         let frame = Frame {
             id: Id::new(),
             sender: self.own(),
-            to: HELLO.into(),
+            to: topic.into(),
             priority: Priority::High,
             sent: now,
             expires: now + 10_000,
             correlation: None,
             trace: Trace::default(),
-            body: frame::encode(&hello, Vec::new()),
+            body,
         };
-        // The next one says the same: that nobody hears this one is no matter.
-        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(HELLO), frame.encode());
+        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), frame.encode());
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
@@ -173,7 +180,7 @@ impl Node {
             return MessageAcceptance::Ignore;
         }
         match self.check_message(&source, message) {
-            Ok(frame) if frame.to == HELLO => MessageAcceptance::Accept,
+            Ok(frame) if frame.to.starts_with(OWN) => MessageAcceptance::Accept,
             Ok(frame) => {
                 self.deliver(frame.sender, frame);
                 MessageAcceptance::Accept
@@ -200,8 +207,12 @@ impl Node {
         self.check_time(&frame)?;
         if frame.to == HELLO {
             self.greet(*source, &frame)?;
-        } else if !self.roster.has(&frame.sender) || frame.to.starts_with(OWN) {
+        } else if !self.roster.has(&frame.sender) {
             return Err(Why::Stranger);
+        } else if frame.to == VOTES {
+            self.hear_vote(&frame)?;
+        } else if frame.to.starts_with(OWN) {
+            return Err(Why::Malformed);
         }
         Ok(frame)
     }

@@ -6,3 +6,4 @@ mod liar;
 mod messages;
 mod peers;
 mod storms;
+mod votes;
