@@ -4,6 +4,7 @@ use crate::admission::{DOOR_LIMIT, SHOW_LIMIT};
 use crate::codec::Lengths;
 use crate::frame::FRAME_LIMIT;
 use crate::gate::{Doors, Gate};
+use crate::node::{GIVE_LIMIT, WANT_LIMIT};
 use crate::{Error, Settings};
 use libp2p::core::transport::MemoryTransport;
 use libp2p::core::upgrade::Version;
@@ -32,6 +33,7 @@ pub(crate) struct Outer {
 #[derive(NetworkBehaviour)]
 pub(crate) struct Inner {
     pub(crate) calls: request_response::Behaviour<Lengths>,
+    pub(crate) blobs: request_response::Behaviour<Lengths>,
     pub(crate) gossip: gossipsub::Behaviour,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
     pub(crate) identify: identify::Behaviour,
@@ -43,6 +45,7 @@ pub(crate) struct Inner {
 
 /// What is spoken, by name and version.
 const CALLS: StreamProtocol = StreamProtocol::new("/village/call/1");
+const BLOBS: StreamProtocol = StreamProtocol::new("/village/blob/1");
 const DOOR: StreamProtocol = StreamProtocol::new("/village/door/1");
 const KAD: StreamProtocol = StreamProtocol::new("/village/kad/1");
 const SPOKEN: &str = "/village/1";
@@ -53,6 +56,8 @@ const IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const CALL: Duration = crate::frame::LIFE_LIMIT;
 /// At the door: a second is plenty, and a slow line has a few.
 const DOOR_TIME: Duration = Duration::from_secs(5);
+/// A chunk, though others are before it and the rate is low.
+const BLOB_TIME: Duration = Duration::from_secs(30);
 /// Streams that one connection may have at once.
 const STREAMS: usize = 256;
 /// Memory for what is said at the door.
@@ -103,6 +108,11 @@ fn outer(
         // Above what is asked of it, so that whoever asks for more has his own limit first.
         request_response::Config::default().with_request_timeout(CALL).with_max_concurrent_streams(STREAMS),
     );
+    let blobs = request_response::Behaviour::with_codec(
+        Lengths::new(WANT_LIMIT, GIVE_LIMIT, settings.memory),
+        [(BLOBS, ProtocolSupport::Full)],
+        request_response::Config::default().with_request_timeout(BLOB_TIME).with_max_concurrent_streams(STREAMS),
+    );
     let door = request_response::Behaviour::with_codec(
         Lengths::new(SHOW_LIMIT, DOOR_LIMIT, DOOR_MEMORY),
         [(DOOR, ProtocolSupport::Full)],
@@ -110,6 +120,7 @@ fn outer(
     );
     let inner = Inner {
         calls,
+        blobs,
         gossip: gossip(keys)?,
         kad: kad(own),
         identify: identify::Behaviour::new(

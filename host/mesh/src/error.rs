@@ -137,6 +137,12 @@ pub enum Error {
         /// How.
         yes: bool,
     },
+    /// Nobody who was asked has given all of a blob. What has come of it is kept, for the next time.
+    #[error("nobody gives blob {hash}")]
+    NobodyGives {
+        /// The blob.
+        hash: crate::BlobHash,
+    },
     /// The mesh was stopped.
     #[error("the mesh was stopped")]
     Stopped,

@@ -5,11 +5,13 @@
 
 mod admission;
 mod behaviour;
+mod blobs;
 mod codec;
 mod directory;
 mod error;
 mod event;
 pub mod fault;
+mod fetch;
 mod figures;
 mod frame;
 mod gate;
@@ -17,6 +19,7 @@ mod identity;
 mod invitation;
 mod key;
 mod mesh;
+mod meter;
 mod node;
 mod pass;
 mod roster;
@@ -24,9 +27,11 @@ mod settings;
 mod timers;
 mod votes;
 
+pub use blobs::{BlobHash, CHUNK};
 pub use directory::{Card, Found, Present};
 pub use error::Error;
 pub use event::{Event, Why};
+pub use fetch::Fetched;
 pub use figures::{Counts, Link, Traffic};
 pub use frame::{BODY_LIMIT, Frame, FrameError, Id, LIFE_LIMIT, Priority, Trace};
 pub use invitation::Invitation;

@@ -1,12 +1,15 @@
 //! The handle: typed requests in, answers and events out. The task that owns libp2p is behind it.
 
+use crate::blobs::BlobHash;
 use crate::directory::{Card, Found, Present};
 use crate::error::Error;
 use crate::event::Event;
+use crate::fetch::{self, Fetched};
 use crate::figures::{Counters, Counts, Link};
 use crate::frame::{BODY_LIMIT, Frame, Id, LIFE_LIMIT, NAME_LIMIT, Priority, Reply, Trace};
 use crate::invitation::Invitation;
 use crate::key::Key;
+use crate::meter::Meter;
 use crate::node::{Answered, Command, Node, Outgoing, Room};
 use crate::roster::Member;
 use crate::settings::Settings;
@@ -14,7 +17,8 @@ use crate::timers;
 use crate::votes::{Certificate, Draft, Matter, Tally};
 use libp2p::{Multiaddr, PeerId};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
@@ -37,6 +41,11 @@ struct Shared {
     memory: Arc<Semaphore>,
     waiting: usize,
     weather: Option<crate::fault::Weather>,
+    /// Where blobs are, and those on their way; what is fetched is within the rate.
+    blobs: PathBuf,
+    parts: PathBuf,
+    fetching: Mutex<HashSet<BlobHash>>,
+    fetched: Meter,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -103,6 +112,8 @@ impl Mesh {
         let (events, _) = broadcast::channel(EVENTS);
         let counters = Arc::<Counters>::default();
         let (waiting, memory, weather) = (settings.waiting, settings.memory, settings.weather.clone());
+        let (blobs, parts) = (settings.blobs.clone(), settings.folder.join("parts"));
+        let (fetching, fetched) = (Mutex::default(), Meter::new(settings.blob_rate));
         let wanted = settings.listen.len();
         let mut listening = events.subscribe();
         let node = Node::open(settings, requests, inbox, events.clone(), counters.clone())?;
@@ -111,7 +122,22 @@ impl Mesh {
         let memory = Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS)));
         let peer = own.peer().expect("the own key is a key");
         let places = Mutex::default();
-        let shared = Shared { own, peer, commands, events, counters, places, memory, waiting, weather, task };
+        let shared = Shared {
+            own,
+            peer,
+            commands,
+            events,
+            counters,
+            places,
+            memory,
+            waiting,
+            weather,
+            blobs,
+            parts,
+            fetching,
+            fetched,
+            task,
+        };
         // An invitation says where this peer can be reached, so that has to be known.
         let heard = async {
             let mut found = 0;
@@ -294,6 +320,35 @@ impl Mesh {
         self.send(|done| Command::Certificate { matter, done }).await
     }
 
+    /// Fetches a blob into the folder of blobs: from these members, or if none are named from all that are there.
+    ///
+    /// Each chunk is verified before it is written. If this is broken off, the next time goes on with what has come.
+    pub async fn fetch(&self, hash: BlobHash, from: &[PeerId]) -> Result<Fetched, Error> {
+        if !self.shared.fetching.lock().insert(hash) {
+            return Err(Error::Busy { after: Duration::from_secs(1) });
+        }
+        let _one = Fetching { shared: &self.shared, hash };
+        let mut sources = from.to_vec();
+        if sources.is_empty() {
+            sources = self.links().await?.into_iter().map(|link| link.peer).collect();
+            for present in self.present().await? {
+                if !sources.contains(&present.peer) {
+                    sources.push(present.peer);
+                }
+            }
+        }
+        fetch::fetch(self, hash, sources, &self.shared.blobs, &self.shared.parts).await
+    }
+
+    /// What keeps fetching within its rate.
+    pub(crate) fn fetched(&self) -> &Meter {
+        &self.shared.fetched
+    }
+
+    pub(crate) async fn command(&self, command: Command) -> Result<(), Error> {
+        self.shared.commands.send(command).await.map_err(|_| Error::Stopped)
+    }
+
     /// Stops: closes all connections and writes down what was learned.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
@@ -346,6 +401,18 @@ impl Mesh {
 
     async fn memory(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
         self.shared.memory.clone().acquire_many_owned(bytes as u32).await.map_err(|_| Error::Stopped)
+    }
+}
+
+/// A blob on its way, until this is dropped: only one writes into its part.
+struct Fetching<'a> {
+    shared: &'a Shared,
+    hash: BlobHash,
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        self.shared.fetching.lock().remove(&self.hash);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The task that owns libp2p: it takes requests, looks after the links, and says what happens.
 
 mod asked;
+mod blobs;
 mod calls;
 mod door;
 mod links;
@@ -8,6 +9,7 @@ mod polls;
 mod topics;
 
 use crate::behaviour::{self, InnerEvent, Outer, OuterEvent};
+use crate::blobs::{Give, Want};
 use crate::directory::{Card, Directory, Found, Present};
 use crate::error::Error;
 use crate::event::{Event, Why};
@@ -23,6 +25,8 @@ use crate::settings::Settings;
 use crate::timers::{self, Dice, Timers};
 use crate::votes::{Certificate, Draft, Matter, Tally};
 use asked::{Asked, Late};
+use blobs::Lending;
+pub(crate) use blobs::{GIVE_LIMIT, WANT_LIMIT};
 use calls::Calls;
 use door::Entry;
 use libp2p::core::transport::ListenerId;
@@ -31,8 +35,8 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify};
 use links::Links;
-use polls::Polls;
 use parking_lot::Mutex;
+use polls::Polls;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +66,8 @@ pub(crate) enum Command {
     Vote { matter: Matter, yes: bool, done: oneshot::Sender<Result<(), Error>> },
     Tallies(oneshot::Sender<Vec<Tally>>),
     Certificate { matter: Matter, done: oneshot::Sender<Option<Certificate>> },
+    Want { peer: PeerId, want: Want, done: oneshot::Sender<Option<Give>> },
+    Blame { peer: PeerId, why: Why },
     Stop(oneshot::Sender<()>),
 }
 
@@ -117,6 +123,7 @@ pub(crate) struct Node {
     listeners: Vec<ListenerId>,
     directory: Directory,
     polls: Polls,
+    lending: Lending,
 }
 
 impl Node {
@@ -147,6 +154,7 @@ impl Node {
             listeners.push(listener);
         }
         let asked = Asked::new(inbox, &settings);
+        let lending = Lending::new(settings.blobs.clone(), settings.blob_rate);
         let dice = Dice::new(settings.seed);
         let (timers, entry) = (Timers::new(), Entry::default());
         let (links, calls, topics) = (Links::new(), Calls::new(settings.flying), Topics::new()?);
@@ -169,6 +177,7 @@ impl Node {
             listeners,
             directory: Directory::default(),
             polls: Polls::new(),
+            lending,
         };
         node.topics.begin(&mut node.swarm);
         Ok(node)
@@ -190,6 +199,7 @@ impl Node {
                     None => break None,
                 },
                 Some(answered) = self.asked.answered() => self.answer(answered),
+                Some(read) = self.lending.read() => self.was_read(read),
                 event = self.swarm.select_next_some() => self.on(event),
                 _ = look.tick() => self.look(),
                 () = tokio::time::sleep_until(due) => {}
@@ -250,6 +260,8 @@ impl Node {
             Command::Vote { matter, yes, done } => drop(done.send(self.vote(matter, yes))),
             Command::Tallies(done) => drop(done.send(self.tallies())),
             Command::Certificate { matter, done } => drop(done.send(self.certificate(&matter))),
+            Command::Want { peer, want, done } => self.want(peer, want, done),
+            Command::Blame { peer, why } => self.blame(peer, why),
             // The loop has seen it.
             Command::Stop(_) => {}
         }
@@ -289,6 +301,7 @@ impl Node {
     fn on_inner(&mut self, event: InnerEvent) {
         match event {
             InnerEvent::Calls(event) => self.on_call(event),
+            InnerEvent::Blobs(event) => self.on_blob(event),
             InnerEvent::Gossip(event) => self.on_gossip(event),
             InnerEvent::Ping(event) => self.links.pinged(&event),
             InnerEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {

@@ -33,6 +33,10 @@ pub struct Settings {
     pub flying: usize,
     /// What one member may send.
     pub rate: Rate,
+    /// The folder of blobs: what is there under its hash, others can have; what is fetched comes there.
+    pub blobs: PathBuf,
+    /// Bytes of blobs a second, given and fetched each.
+    pub blob_rate: u64,
     /// How peers without an address of their own are reached.
     pub relay: Relay,
     /// How fast it does what it does by itself.
@@ -85,8 +89,11 @@ pub struct Pace {
 impl Settings {
     /// The settings for a folder: nothing is listened to, no other is called.
     pub fn new(folder: impl Into<PathBuf>) -> Settings {
+        let folder = folder.into();
         Settings {
-            folder: folder.into(),
+            blobs: folder.join("blobs"),
+            blob_rate: 64 << 20,
+            folder,
             listen: Vec::new(),
             bootstrap: Vec::new(),
             mdns: false,
@@ -126,6 +133,9 @@ impl Settings {
         }
         if self.rate.bytes < 2 << 20 {
             return bad("rate.bytes", "it is at least 2 MiB: a message has up to 1 MiB");
+        }
+        if !(1 << 20..=1 << 40).contains(&self.blob_rate) {
+            return bad("blob_rate", "it is at least 1 MiB a second");
         }
         let pace = &self.pace;
         if [pace.look, pace.back_off, pace.back_off_most, pace.hello, pace.ping, pace.lobby].contains(&Duration::ZERO) {

@@ -204,13 +204,7 @@ impl Certificate {
     /// to have voted both ways.
     ///
     /// Who asks says who has to have decided: a certificate that names its own electorate would prove nothing.
-    pub fn verify(
-        &self,
-        village: &Key,
-        electorate: &BTreeSet<Key>,
-        threshold: u16,
-        lies: &[Lie],
-    ) -> Result<(), Flaw> {
+    pub fn verify(&self, village: &Key, electorate: &BTreeSet<Key>, threshold: u16, lies: &[Lie]) -> Result<(), Flaw> {
         let proposal = &self.proposal;
         if !proposal.is_signed() {
             return Err(Flaw::Forged);
@@ -440,7 +434,11 @@ mod tests {
             check(&made)
         };
         assert_eq!(with(Vote::new(&keys(99), matter, true)), Err(Flaw::Vote), "one without a vote");
-        assert_eq!(with(Vote { voter: key(9), ..Vote::new(&keys(99), matter, true) }), Err(Flaw::Vote), "another's name");
+        assert_eq!(
+            with(Vote { voter: key(9), ..Vote::new(&keys(99), matter, true) }),
+            Err(Flaw::Vote),
+            "another's name"
+        );
         assert_eq!(with(Vote::new(&keys(9), [0; 32], true)), Err(Flaw::Vote), "about something else");
         assert_eq!(with(Vote { yes: true, ..Vote::new(&keys(9), matter, false) }), Err(Flaw::Vote), "a no, turned");
         let mut other = good.clone();
@@ -501,7 +499,8 @@ mod tests {
             proposal: Proposal::new(&keys(1), key(1), Draft { electorate: [key(1)].into(), ..draft(800) }, 1000),
             votes: vec![],
         };
-        let certificate = Certificate { votes: vec![Vote::new(&keys(1), certificate.proposal.matter(), true)], ..certificate };
+        let certificate =
+            Certificate { votes: vec![Vote::new(&keys(1), certificate.proposal.matter(), true)], ..certificate };
         let bytes = crate::frame::encode(&certificate, Vec::new());
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, include_str!("../tests/golden/certificate-1.hex").trim());

@@ -1,5 +1,6 @@
 //! The mesh, tried: peers in one process over memory, some over TCP and QUIC, in fair weather and foul, with liars among them.
 
+mod blobs;
 mod directory;
 mod harness;
 mod liar;

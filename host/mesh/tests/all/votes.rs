@@ -79,7 +79,10 @@ async fn two_of_five_stop_a_decision_and_without_votes_it_lapses() {
 
     let few = Draft { electorate: electorate(&all[..1]), ..draft(&all) };
     let matter = all[0].mesh.propose(few, LONG).await.unwrap();
-    until("it is known", || async { all[1].mesh.tallies().await.unwrap().iter().any(|tally| tally.proposal.matter() == matter) }).await;
+    until("it is known", || async {
+        all[1].mesh.tallies().await.unwrap().iter().any(|tally| tally.proposal.matter() == matter)
+    })
+    .await;
     assert!(matches!(all[1].mesh.vote(matter, true).await, Err(Error::NoVote)));
     assert!(matches!(all[1].mesh.vote([0; 32], true).await, Err(Error::NoProposal)));
     let half = Draft { threshold: 500, ..draft(&all) };
