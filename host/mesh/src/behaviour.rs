@@ -2,7 +2,7 @@
 
 use crate::admission::{DOOR_LIMIT, SHOW_LIMIT};
 use crate::codec::Lengths;
-use crate::frame::FRAME_LIMIT;
+use crate::frame::{FRAME_LIMIT, SIGNED_LIMIT};
 use crate::gate::{Doors, Gate};
 use crate::node::{GIVE_LIMIT, WANT_LIMIT};
 use crate::{Error, Settings};
@@ -78,7 +78,7 @@ pub(crate) fn swarm(keys: &Keypair, settings: &Settings, doors: Arc<Mutex<Doors>
         .map_err(|error| bad("memory")(error.to_string()))?
         .with_relay_client(noise::Config::new, yamux_config)
         .map_err(|error| bad("relay")(error.to_string()))?
-        .with_behaviour(|keys, relayed| Ok(outer(keys, settings, doors, relayed)?))
+        .with_behaviour(|keys, relayed| outer(keys, settings, doors, relayed))
         .map_err(|error| bad("mdns")(error.to_string()))?
         .with_swarm_config(|config| {
             config.with_idle_connection_timeout(IDLE).with_max_negotiating_inbound_streams(STREAMS)
@@ -121,7 +121,7 @@ fn outer(
     let inner = Inner {
         calls,
         blobs,
-        gossip: gossip(keys)?,
+        gossip: gossip()?,
         kad: kad(own),
         identify: identify::Behaviour::new(
             identify::Config::new(SPOKEN.into(), keys.public())
@@ -148,13 +148,15 @@ fn kad(own: PeerId) -> kad::Behaviour<MemoryStore> {
     kad
 }
 
-fn gossip(keys: &Keypair) -> Result<gossipsub::Behaviour, Failed> {
+fn gossip() -> Result<gossipsub::Behaviour, Failed> {
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix("/village/gossip/1")
-        .max_transmit_size(FRAME_LIMIT + 1024)
+        .max_transmit_size(SIGNED_LIMIT + 1024)
         // Nothing goes on before it was looked at here.
         .validate_messages()
-        .validation_mode(gossipsub::ValidationMode::Strict)
+        // Frames are signed themselves, so that they can be handed on in other ways than this too.
+        .validation_mode(gossipsub::ValidationMode::Anonymous)
+        .message_id_fn(|message| gossipsub::MessageId::new(blake3::hash(&message.data).as_bytes()))
         .heartbeat_initial_delay(Duration::from_millis(100))
         .heartbeat_interval(Duration::from_millis(500))
         // As long as a message may last, and the clocks be apart.
@@ -166,6 +168,5 @@ fn gossip(keys: &Keypair) -> Result<gossipsub::Behaviour, Failed> {
         // Of large messages a few; small ones wait here for a heartbeat or two.
         .connection_handler_queue_len(256)
         .build()?;
-    let authentic = gossipsub::MessageAuthenticity::Signed(keys.clone());
-    Ok(gossipsub::Behaviour::new(authentic, config)?)
+    Ok(gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config)?)
 }

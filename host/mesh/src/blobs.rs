@@ -172,6 +172,7 @@ pub(crate) fn read_chunk(file: &mut File) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,7 @@
 //! The frame in which everything is said, and the reply to one. The first byte is the version of what follows.
 
-use crate::key::{self, Key};
+use crate::key::{self, Key, Signature};
+use libp2p::identity::Keypair;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -66,6 +67,33 @@ pub struct Frame {
     pub trace: Trace,
     /// What it says.
     pub body: Vec<u8>,
+}
+
+/// A published frame: it goes through others' hands, so it is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Signed {
+    frame: Vec<u8>,
+    signature: Signature,
+}
+
+const PURPOSE: &str = "published 1";
+/// The most bytes of a published frame.
+pub(crate) const SIGNED_LIMIT: usize = FRAME_LIMIT + 128;
+
+impl Signed {
+    /// The bytes of a frame, signed by its sender.
+    pub(crate) fn encode(keys: &Keypair, frame: Vec<u8>) -> Vec<u8> {
+        let signature = key::sign(keys, PURPOSE, &frame);
+        encode(&Signed { frame, signature }, Vec::new())
+    }
+
+    /// The frame of these bytes, and whether its sender has signed it.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Frame, bool), FrameError> {
+        let signed: Signed = decode(bytes, SIGNED_LIMIT)?;
+        let frame = Frame::decode(&signed.frame)?;
+        let good = frame.sender.has_signed(PURPOSE, &signed.frame, &signed.signature);
+        Ok((frame, good))
+    }
 }
 
 /// Why some bytes are no frame.
@@ -181,9 +209,9 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], limit: usize) -> R
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
-    use libp2p::identity::Keypair;
 
     fn frame() -> Frame {
         Frame {
@@ -214,9 +242,13 @@ mod tests {
         ];
         let mut all = vec![frame().encode()];
         all.extend(replies.iter().map(Reply::encode));
+        all.push(Signed::encode(&Keypair::ed25519_from_bytes([1; 32]).unwrap(), frame().encode()));
         let lines: Vec<String> = all.iter().map(|bytes| hex(bytes)).collect();
         assert_eq!(lines, golden.lines().collect::<Vec<_>>());
         assert_eq!(Frame::decode(&all[0]), Ok(frame()));
+        assert_eq!(Signed::decode(&all[5]), Ok((frame(), true)));
+        let others = Signed::encode(&Keypair::ed25519_from_bytes([2; 32]).unwrap(), frame().encode());
+        assert_eq!(Signed::decode(&others), Ok((frame(), false)));
         for (bytes, reply) in all[1..].iter().zip(replies) {
             assert_eq!(Reply::decode(bytes), Ok(reply));
         }

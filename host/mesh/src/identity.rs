@@ -20,7 +20,7 @@ pub(crate) fn load(folder: &Path) -> Result<Keypair, Error> {
             Keypair::from_protobuf_encoding(&bytes)
                 .ok()
                 .filter(|keys| keys.clone().try_into_ed25519().is_ok())
-                .ok_or_else(|| Error::Damaged { file: path, what: "it holds no ed25519 key" })
+                .ok_or(Error::Damaged { file: path, what: "it holds no ed25519 key" })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let keys = Keypair::generate_ed25519();

@@ -110,6 +110,7 @@ impl FromStr for Invitation {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

@@ -6,12 +6,13 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::fetch::{self, Fetched};
 use crate::figures::{Counters, Counts, Link};
-use crate::frame::{BODY_LIMIT, Frame, Id, LIFE_LIMIT, NAME_LIMIT, Priority, Reply, Trace};
+use crate::frame::{BODY_LIMIT, Frame, Id, LIFE_LIMIT, NAME_LIMIT};
 use crate::invitation::Invitation;
 use crate::key::Key;
 use crate::meter::Meter;
-use crate::node::{Answered, Command, Node, Outgoing, Room};
+use crate::node::{Command, Node, Outgoing, Room};
 use crate::roster::Member;
+use crate::said::{Asks, Message, Topic};
 use crate::settings::Settings;
 use crate::timers;
 use crate::votes::{Certificate, Draft, Matter, Tally};
@@ -47,52 +48,6 @@ struct Shared {
     fetching: Mutex<HashSet<BlobHash>>,
     fetched: Meter,
     task: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What is to be said to a peer, or to all who listen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// Whom it is for at the peer, or the topic.
-    pub to: String,
-    /// What it says: at most [`BODY_LIMIT`] bytes.
-    pub body: Vec<u8>,
-    /// What goes first.
-    pub priority: Priority,
-    /// How long somebody wants it: at most [`LIFE_LIMIT`].
-    pub life: Duration,
-    /// The message that it has to do with.
-    pub correlation: Option<Id>,
-    /// What it belongs to.
-    pub trace: Trace,
-}
-
-/// Something that another peer asks. Dropped unanswered, it is refused.
-#[derive(Debug)]
-pub struct Ask {
-    /// Who asks: this is certain.
-    pub from: PeerId,
-    /// What it says.
-    pub frame: Frame,
-    pub(crate) done: Option<mpsc::UnboundedSender<Answered>>,
-    /// Memory for the frame, free again when this is dropped.
-    pub(crate) _memory: Option<OwnedSemaphorePermit>,
-}
-
-/// What other peers ask, in the order in which it came.
-#[derive(Debug)]
-pub struct Asks(mpsc::Receiver<Ask>);
-
-/// The messages of one topic.
-#[derive(Debug)]
-pub struct Topic(pub(crate) broadcast::Receiver<Heard>);
-
-/// A published message.
-#[derive(Clone, Debug)]
-pub struct Heard {
-    /// Who has published it: this is certain.
-    pub from: PeerId,
-    /// What it says.
-    pub frame: Arc<Frame>,
 }
 
 /// Events that one listener may be behind before it misses some.
@@ -150,7 +105,7 @@ impl Mesh {
             }
         };
         let _ = tokio::time::timeout(LISTEN, heard).await;
-        Ok((Mesh { shared: Arc::new(shared) }, Asks(asks)))
+        Ok((Mesh { shared: Arc::new(shared) }, Asks::new(asks)))
     }
 
     /// This peer.
@@ -422,84 +377,4 @@ fn check_name(name: &str) -> Result<(), Error> {
         return Err(Error::Setting { setting: "to", what });
     }
     Ok(())
-}
-
-impl Message {
-    /// For this address or topic, normal, wanted for ten seconds.
-    pub fn new(to: impl Into<String>, body: impl Into<Vec<u8>>) -> Message {
-        let (priority, correlation, trace) = Default::default();
-        Message { to: to.into(), body: body.into(), priority, life: Duration::from_secs(10), correlation, trace }
-    }
-
-    /// The same, wanted for so long.
-    pub fn lasting(self, life: Duration) -> Message {
-        Message { life, ..self }
-    }
-
-    /// The same, with this priority.
-    pub fn with(self, priority: Priority) -> Message {
-        Message { priority, ..self }
-    }
-}
-
-impl Asks {
-    /// The next that is still wanted; nothing when the mesh has stopped.
-    pub async fn next(&mut self) -> Option<Ask> {
-        loop {
-            let ask = self.0.recv().await?;
-            if ask.frame.expires + crate::frame::SKEW.as_millis() as u64 > timers::now() {
-                return Some(ask);
-            }
-        }
-    }
-}
-
-impl Ask {
-    /// Answers.
-    pub fn answer(mut self, body: impl Into<Vec<u8>>) -> Result<(), Error> {
-        let body = body.into();
-        if body.len() > BODY_LIMIT {
-            let error = Error::TooLarge { bytes: body.len(), limit: BODY_LIMIT };
-            self.end(Reply::Refused(error.to_string()));
-            return Err(error);
-        }
-        self.end(Reply::Done(body));
-        Ok(())
-    }
-
-    /// Says no, for good.
-    pub fn refuse(mut self, what: &str) {
-        self.end(Reply::Refused(what.chars().take(1024).collect()));
-    }
-
-    /// Has it asked once more, after a while. It counts as never handled.
-    pub fn busy(mut self, after: Duration) {
-        self.end(Reply::Busy(u32::try_from(after.as_millis()).unwrap_or(u32::MAX)));
-    }
-
-    fn end(&mut self, reply: Reply) {
-        if let Some(done) = self.done.take() {
-            let _ = done.send(Answered { key: (self.frame.sender, self.frame.id), reply });
-        }
-    }
-}
-
-impl Drop for Ask {
-    fn drop(&mut self) {
-        self.end(Reply::Refused("nobody answers here".into()));
-    }
-}
-
-impl Topic {
-    /// The next message, and how many were missed before it; nothing when the mesh has stopped.
-    pub async fn next(&mut self) -> Option<(Heard, u64)> {
-        let mut missed = 0;
-        loop {
-            match self.0.recv().await {
-                Ok(heard) => return Some((heard, missed)),
-                Err(broadcast::error::RecvError::Lagged(more)) => missed += more,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
 }

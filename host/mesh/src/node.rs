@@ -6,7 +6,9 @@ mod calls;
 mod door;
 mod links;
 mod polls;
+mod recent;
 mod topics;
+mod topology;
 
 use crate::behaviour::{self, InnerEvent, Outer, OuterEvent};
 use crate::blobs::{Give, Want};
@@ -19,8 +21,8 @@ use crate::gate::Doors;
 use crate::identity;
 use crate::invitation::Invitation;
 use crate::key::Key;
-use crate::mesh::{Ask, Topic};
 use crate::roster::{Member, Roster};
+use crate::said::{Ask, Topic};
 use crate::settings::Settings;
 use crate::timers::{self, Dice, Timers};
 use crate::votes::{Certificate, Draft, Matter, Tally};
@@ -37,10 +39,12 @@ use libp2p::{Multiaddr, PeerId, Swarm, identify};
 use links::Links;
 use parking_lot::Mutex;
 use polls::Polls;
+use recent::Recent;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
 use topics::Topics;
 
 /// What is asked of the node.
@@ -124,6 +128,10 @@ pub(crate) struct Node {
     directory: Directory,
     polls: Polls,
     lending: Lending,
+    recent: Recent,
+    /// Writing down what was learned, and when that was done last.
+    keeping: JoinSet<Result<(), Error>>,
+    kept: Instant,
 }
 
 impl Node {
@@ -178,6 +186,9 @@ impl Node {
             directory: Directory::default(),
             polls: Polls::new(),
             lending,
+            recent: Recent::default(),
+            keeping: JoinSet::new(),
+            kept: Instant::now(),
         };
         node.topics.begin(&mut node.swarm);
         Ok(node)

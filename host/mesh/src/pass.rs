@@ -80,6 +80,7 @@ fn signed(village: &Key, inviter: &Key, holder: &Key, invitation: &[u8; 16], at:
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

@@ -8,11 +8,13 @@ use crate::votes::Matter;
 use crate::{Error, Why};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FILE: &str = "village";
 const MAGIC: &[u8; 8] = b"vlg-mesh";
@@ -34,7 +36,9 @@ pub struct Member {
 
 #[derive(Debug)]
 pub(crate) struct Roster {
-    file: PathBuf,
+    file: Arc<Place>,
+    /// How often it was written down, or given to be.
+    turn: u64,
     kept: Kept,
     changed: bool,
     most: usize,
@@ -77,7 +81,8 @@ impl Roster {
         if kept.pass.holder() != own {
             return Err(Error::Damaged { file, what: "it belongs to another identity" });
         }
-        let mut roster = Roster { file, kept, changed: true, most };
+        let file = Arc::new(Place { path: file, last: Mutex::new(0) });
+        let mut roster = Roster { file, turn: 0, kept, changed: true, most };
         roster.keep()?;
         Ok(roster)
     }
@@ -262,11 +267,43 @@ impl Roster {
 
     /// Writes it down, if there is anything new.
     pub(crate) fn keep(&mut self) -> Result<(), Error> {
+        let Some(write) = self.keep_later() else { return Ok(()) };
+        let kept = write();
+        self.changed |= kept.is_err();
+        kept
+    }
+
+    /// What has to be done, by a thread that may wait for the disk, to have it written down; nothing if there is nothing new.
+    pub(crate) fn keep_later(&mut self) -> Option<impl FnOnce() -> Result<(), Error> + Send + use<>> {
         if !self.changed {
-            return Ok(());
+            return None;
         }
-        identity::replace(&self.file, &write(&self.kept))?;
         self.changed = false;
+        self.turn += 1;
+        let (file, turn, bytes) = (self.file.clone(), self.turn, write(&self.kept));
+        Some(move || file.write(turn, &bytes))
+    }
+
+    /// It was not written down after all.
+    pub(crate) fn not_kept(&mut self) {
+        self.changed = true;
+    }
+}
+
+/// The file, and the turn of what is in it: what comes late never overwrites what is newer.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    last: Mutex<u64>,
+}
+
+impl Place {
+    fn write(&self, turn: u64, bytes: &[u8]) -> Result<(), Error> {
+        let mut last = self.last.lock();
+        if turn > *last {
+            identity::replace(&self.path, bytes)?;
+            *last = turn;
+        }
         Ok(())
     }
 }
@@ -316,6 +353,7 @@ fn read(file: &Path, bytes: &[u8]) -> Result<Kept, Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

@@ -1,13 +1,16 @@
 //! What others ask of this peer: held to their rate, looked at, handled once, answered.
 
+use super::calls::Done;
+use super::recent::RECENT;
 use super::{Answered, Due, Node, Outgoing, Room};
 use crate::codec::Held;
 use crate::event::{Event, Why};
 use crate::figures::Counters;
 use crate::frame::{self, BODY_LIMIT, Frame, Id, LIFE_LIMIT, Priority, Reply, SKEW, Trace};
 use crate::key::Key;
-use crate::mesh::{Ask, OWN};
+use crate::mesh::OWN;
 use crate::roster::Member;
+use crate::said::Ask;
 use crate::settings::{Rate, Settings};
 use libp2p::request_response::ResponseChannel;
 use libp2p::{Multiaddr, PeerId};
@@ -20,7 +23,7 @@ pub(super) struct Asked {
     inbox: mpsc::Sender<Ask>,
     done: mpsc::UnboundedSender<Answered>,
     answers: mpsc::UnboundedReceiver<Answered>,
-    recent: HashMap<(Key, Id), Recent>,
+    recent: HashMap<(Key, Id), Before>,
     /// When which of them is forgotten.
     forget: BTreeMap<(Instant, Key, Id), ()>,
     /// Bytes of replies that are kept, and the most of them.
@@ -30,7 +33,7 @@ pub(super) struct Asked {
 }
 
 /// A message that was here a while ago.
-struct Recent {
+struct Before {
     hash: blake3::Hash,
     state: State,
 }
@@ -60,8 +63,9 @@ struct Bucket {
     told: Instant,
 }
 
+const LIE: f64 = 100.0;
 /// Messages that are remembered at once: at a hundred bytes each.
-const RECENT: usize = 200_000;
+const REMEMBERED: usize = 200_000;
 /// How many ways of asking one thing wait for its answer.
 const CHANNELS: usize = 4;
 /// What is said to those who come while all is full.
@@ -92,7 +96,7 @@ impl Asked {
                 break;
             }
             first.remove();
-            if let Some(Recent { state: State::Done(reply), .. }) = self.recent.remove(&(key, id)) {
+            if let Some(Before { state: State::Done(reply), .. }) = self.recent.remove(&(key, id)) {
                 self.kept -= reply.len();
             }
         }
@@ -121,6 +125,26 @@ impl Asked {
         bucket.bytes -= bytes as f64;
         let owed = (-bucket.messages / messages).max(-bucket.bytes / most).max(0.0);
         Some(Duration::from_secs_f64(owed))
+    }
+
+    /// A charge for what a peer has published; whether it may be passed on.
+    pub(super) fn charge_published(&mut self, source: PeerId, bytes: usize, rate: &Rate) -> bool {
+        let wait = self.charge(source, bytes, rate);
+        let good = wait.is_some_and(|wait| wait < Duration::from_secs(1));
+        if let (false, true, Some(bucket)) = (good, wait.is_some(), self.buckets.get_mut(&source)) {
+            // What is not passed on is not owed for either: it would never end.
+            bucket.messages += 1.0;
+            bucket.bytes += bytes as f64;
+        }
+        good
+    }
+
+    /// A charge for a lie, which counts for a hundred messages; whether that is too much.
+    pub(super) fn is_flood(&mut self, peer: PeerId, bytes: usize, rate: &Rate) -> bool {
+        let Some(_) = self.charge(peer, bytes, rate) else { return true };
+        let Some(bucket) = self.buckets.get_mut(&peer) else { return false };
+        bucket.messages -= LIE;
+        -bucket.messages > f64::from(rate.messages)
     }
 }
 
@@ -202,7 +226,7 @@ impl Node {
             }
             None => {}
         }
-        if self.asked.recent.len() >= RECENT {
+        if self.asked.recent.len() >= REMEMBERED {
             return self.busy(channel);
         }
         if frame.to.starts_with(OWN) {
@@ -216,7 +240,7 @@ impl Node {
         }
         let until = Instant::now() + Duration::from_millis(left) + 2 * SKEW;
         self.asked.forget.insert((until, key.0, key.1), ());
-        self.asked.recent.insert(key, Recent { hash, state: State::Running(channel.into_iter().collect()) });
+        self.asked.recent.insert(key, Before { hash, state: State::Running(channel.into_iter().collect()) });
         // If nobody takes any more, the ask is dropped, and so refused.
         let _ = self.asked.inbox.try_send(Ask {
             from: peer,
@@ -281,28 +305,16 @@ impl Node {
         }
     }
 
-    /// A charge for what a peer has published; whether it may be passed on.
-    pub(super) fn charge_published(&mut self, source: PeerId, bytes: usize) -> bool {
-        match self.asked.charge(source, bytes, &self.settings.rate) {
-            Some(wait) if wait < Duration::from_secs(1) => true,
-            Some(_) => {
-                self.turn_away(Some(source), Why::Flooding);
-                // What is not passed on is not owed for either: it would never end.
-                if let Some(bucket) = self.asked.buckets.get_mut(&source) {
-                    bucket.messages += 1.0;
-                    bucket.bytes += bytes as f64;
-                }
-                false
-            }
-            None => false,
+    /// What members ask each other by themselves.
+    fn own_answer(&mut self, frame: &Frame) -> Reply {
+        match frame.to.as_str() {
+            ROSTER => self.roster_answer(),
+            RECENT => self.recent_answer(),
+            _ => Reply::Refused("this is not known here".into()),
         }
     }
 
-    /// What members ask each other by themselves.
-    fn own_answer(&mut self, frame: &Frame) -> Reply {
-        if frame.to != ROSTER {
-            return Reply::Refused("this is not known here".into());
-        }
+    fn roster_answer(&mut self) -> Reply {
         let mut members: Vec<Member> = self.roster.members().map(|(_, member)| member.clone()).collect();
         self.dice.shuffle(&mut members);
         let mut bytes = frame::encode(&members, Vec::new());
@@ -313,13 +325,18 @@ impl Node {
         Reply::Done(bytes)
     }
 
-    /// Asks a member whom it knows.
-    pub(super) fn ask_roster(&mut self, peer: PeerId) {
+    /// Asks a member whom it knows, and what was published lately.
+    pub(super) fn catch_up(&mut self, peer: PeerId) {
+        self.ask_own(peer, ROSTER, Done::Roster);
+        self.ask_own(peer, RECENT, Done::Recent);
+    }
+
+    fn ask_own(&mut self, peer: PeerId, what: &str, done: Done) {
         let now = self.now();
         let frame = Frame {
             id: Id::new(),
             sender: self.own(),
-            to: ROSTER.into(),
+            to: what.into(),
             priority: Priority::High,
             sent: now,
             expires: now + ROSTER_LIFE.as_millis() as u64,
@@ -333,7 +350,8 @@ impl Node {
         let (Ok(place), Ok(memory)) = (own.clone().try_acquire_owned(), own.try_acquire_owned()) else { return };
         let room = Room { _place: place, _memory: memory };
         let until = Instant::now() + ROSTER_LIFE;
-        self.call_for_roster(Outgoing { to: peer, id: frame.id, priority: frame.priority, bytes, until, _room: room });
+        let outgoing = Outgoing { to: peer, id: frame.id, priority: frame.priority, bytes, until, _room: room };
+        self.begin(outgoing, done);
     }
 
     pub(super) fn learn_roster(&mut self, from: PeerId, bytes: &[u8]) {

@@ -28,10 +28,12 @@ struct Call {
     done: Done,
 }
 
-enum Done {
+pub(super) enum Done {
     Caller(oneshot::Sender<Result<Vec<u8>, Error>>),
     /// The mesh itself has asked for the members that another knows.
     Roster,
+    /// It has asked for what was published lately.
+    Recent,
 }
 
 #[derive(Default)]
@@ -110,11 +112,7 @@ impl Node {
         }
     }
 
-    pub(super) fn call_for_roster(&mut self, outgoing: Outgoing) {
-        self.begin(outgoing, Done::Roster);
-    }
-
-    fn begin(&mut self, outgoing: Outgoing, done: Done) {
+    pub(super) fn begin(&mut self, outgoing: Outgoing, done: Done) {
         let (id, peer) = (outgoing.id, outgoing.to);
         let left = outgoing.until.saturating_duration_since(Instant::now());
         self.timers.after(left, Due::Expire(id));
@@ -231,11 +229,9 @@ impl Node {
         let Some(call) = self.calls.all.remove(&id) else { return };
         match call.done {
             Done::Caller(done) => drop(done.send(outcome)),
-            Done::Roster => {
-                if let Ok(bytes) = outcome {
-                    self.learn_roster(call.outgoing.to, &bytes);
-                }
-            }
+            // What fails is asked of the next one that gets a link.
+            Done::Roster => drop(outcome.map(|bytes| self.learn_roster(call.outgoing.to, &bytes))),
+            Done::Recent => drop(outcome.map(|bytes| self.learn_recent(call.outgoing.to, &bytes))),
         }
     }
 

@@ -18,50 +18,57 @@ use std::time::{Duration, Instant};
 
 /// The links there are, and those that are tried.
 pub(super) struct Links {
-    open: HashMap<PeerId, Open>,
-    tries: HashMap<PeerId, Try>,
+    pub(super) open: HashMap<PeerId, Open>,
+    pub(super) tries: HashMap<PeerId, Try>,
     /// Where somebody may be who is no member yet.
     hints: HashMap<PeerId, Vec<Multiaddr>>,
-    heard: HashMap<PeerId, Instant>,
+    pub(super) heard: HashMap<PeerId, News>,
+    /// Who found no room here, how often, and when first.
+    pub(super) refused: HashMap<PeerId, (u32, Instant)>,
     /// Whom to call as soon as the old connection is gone.
     again: Vec<PeerId>,
-    evicted: Instant,
+    pub(super) evicted: Instant,
     /// When a link was given up for one that may be lost.
-    parted: Instant,
-    bootstrapped: Option<Instant>,
+    pub(super) parted: Instant,
+    pub(super) bootstrapped: Option<Instant>,
 }
 
-struct Open {
+pub(super) struct Open {
     link: Link,
     connections: Vec<Connection>,
-    used: Instant,
+    pub(super) used: Instant,
 }
 
 #[derive(Clone, Copy)]
-struct Connection {
+pub(super) struct Connection {
     id: ConnectionId,
     called: bool,
     relayed: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Try {
-    fails: u32,
+pub(super) struct Try {
+    pub(super) fails: u32,
     next: Instant,
+}
+
+/// What a peer has said of itself last.
+pub(super) struct News {
+    pub(super) at: Instant,
+    pub(super) links: u16,
+    pub(super) most: u16,
 }
 
 /// The most hints: they come from the local network, where anybody can say anything.
 const HINTS: usize = 256;
-/// A link that was used within so many hellos is not closed for another's sake.
-const IN_USE: u32 = 2;
 /// Somebody of whom nothing was heard for so many hellos may be in another part of a village that fell apart.
 const UNHEARD: u32 = 4;
 
 impl Links {
     pub(super) fn new() -> Links {
         let evicted = Instant::now();
-        let (open, tries, hints, heard) = Default::default();
-        Links { open, tries, hints, heard, again: Vec::new(), evicted, parted: evicted, bootstrapped: None }
+        let (open, tries, hints, heard, refused) = Default::default();
+        Links { open, tries, hints, heard, refused, again: Vec::new(), evicted, parted: evicted, bootstrapped: None }
     }
 
     pub(super) fn figures(&self) -> Vec<Link> {
@@ -107,9 +114,9 @@ impl Links {
         }
     }
 
-    /// Something that this peer itself has said was heard.
-    pub(super) fn heard(&mut self, peer: PeerId) {
-        self.heard.insert(peer, Instant::now());
+    /// Something that this peer itself has said was heard: it has so many links, of so many that it may have.
+    pub(super) fn heard(&mut self, peer: PeerId, links: u16, most: u16) {
+        self.heard.insert(peer, News { at: Instant::now(), links, most });
     }
 
     /// Its failures are forgotten: there is news of it.
@@ -140,14 +147,8 @@ impl Links {
         self.tries.insert(peer, Try { fails: fails.saturating_add(1), next });
     }
 
-    fn may_try(&self, peer: &PeerId) -> bool {
+    pub(super) fn may_try(&self, peer: &PeerId) -> bool {
         self.tries.get(peer).is_none_or(|tried| tried.next <= Instant::now())
-    }
-
-    /// The link that was not used for longest, if it is idle.
-    fn idlest(&self, long: Duration, busy: impl Fn(&PeerId) -> bool) -> Option<PeerId> {
-        let idle = self.open.iter().filter(|(peer, open)| open.used.elapsed() > long && !busy(peer));
-        idle.min_by_key(|(_, open)| open.used).map(|(peer, _)| *peer)
     }
 }
 
@@ -186,7 +187,7 @@ impl Node {
         if first {
             self.tell(Event::Linked { peer });
             self.topics.hurry();
-            self.ask_roster(peer);
+            self.catch_up(peer);
         }
         self.pump(peer);
     }
@@ -221,9 +222,8 @@ impl Node {
         let Ok(Denied(Some(why))) = cause.downcast::<Denied>() else { return };
         self.turn_away(peer, why);
         let member = peer.and_then(|peer| Key::of(&peer)).is_some_and(|key| self.roster.has(&key));
-        if why == Why::Full && member {
-            // It will call again, and find room then.
-            self.make_room();
+        if let (Why::Full, true, Some(peer)) = (why, member, peer) {
+            self.refused_for_room(peer);
         }
     }
 
@@ -263,7 +263,7 @@ impl Node {
     pub(super) fn want_link(&mut self, peer: PeerId) {
         if !self.links.has(&peer) && self.links.may_try(&peer) {
             if self.swarm.behaviour().gate.taken() >= self.settings.connections {
-                self.make_room();
+                self.make_room(true);
             }
             self.call_peer(peer);
         }
@@ -272,17 +272,6 @@ impl Node {
     pub(super) fn dial_address(&mut self, address: Multiaddr) -> Result<(), Error> {
         let what = |error: DialError| Error::Setting { setting: "address", what: format!("{address}: {error}") };
         self.swarm.dial(address.clone()).map_err(what)
-    }
-
-    /// Closes the link over which nothing was asked for longest, now and then.
-    fn make_room(&mut self) {
-        if self.links.evicted.elapsed() < self.settings.pace.back_off * 4 {
-            return;
-        }
-        if let Some(peer) = self.links.idlest(self.settings.pace.hello * IN_USE, |peer| self.calls.has_for(peer)) {
-            self.links.evicted = Instant::now();
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
     }
 
     pub(super) fn part_from(&mut self, peer: PeerId) {
@@ -319,80 +308,6 @@ impl Node {
             if room && (known || !alone) {
                 self.call_peer(peer);
             }
-        }
-    }
-
-    /// As many links as it looks for by itself: the rest is for those who call, and for talks with others.
-    fn wanted(&self) -> usize {
-        (self.settings.connections * 6).div_ceil(10)
-    }
-
-    fn is_cut(&self, peer: &PeerId) -> bool {
-        self.settings.weather.as_ref().is_some_and(|weather| weather.is_cut(peer))
-    }
-
-    /// What is to be done every moment.
-    pub(super) fn look(&mut self) {
-        self.keep();
-        let now = Instant::now();
-        self.doors.lock().banned.retain(|_, until| *until > now);
-        let cut: Vec<PeerId> = self.links.open.keys().filter(|peer| self.is_cut(peer)).copied().collect();
-        for peer in cut {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        self.look_after_joining();
-        self.look_for_links();
-        self.look_after_calls();
-        self.look_after_topics();
-        self.look_after_polls();
-        self.asked.forget();
-    }
-
-    fn look_for_links(&mut self) {
-        let members: Vec<PeerId> = self.roster.members().filter_map(|(key, _)| key.peer()).collect();
-        let mut free: Vec<PeerId> =
-            members.into_iter().filter(|peer| !self.links.has(peer) && self.links.may_try(peer)).collect();
-        self.dice.shuffle(&mut free);
-        let taken = self.swarm.behaviour().gate.taken();
-        let missing = self.wanted().saturating_sub(taken);
-        for peer in free.iter().take(missing) {
-            self.call_peer(*peer);
-        }
-        if missing == 0 {
-            self.look_for_lost(&free);
-        }
-        self.bootstrap();
-    }
-
-    /// Of whom nothing is heard may be in another part of a village that fell apart, or that never was one: such parts can be
-    /// so closely linked that nobody in them has room for a link to the other.
-    fn look_for_lost(&mut self, free: &[PeerId]) {
-        let long = self.links.long(&self.settings.pace);
-        let is_lost = |peer: &&PeerId| self.links.heard.get(*peer).is_none_or(|at| at.elapsed() > long);
-        let Some(lost) = free.iter().find(is_lost).copied() else { return };
-        if self.swarm.behaviour().gate.taken() >= self.settings.connections {
-            // For one that is away for good, links are given up ever less often.
-            let fails = self.links.tries.get(&lost).map_or(0, |tried| tried.fails as usize);
-            if self.links.parted.elapsed() < long || self.dice.below(fails + 1) > 0 {
-                return;
-            }
-            self.links.parted = Instant::now();
-            self.make_room();
-        }
-        self.call_peer(lost);
-    }
-
-    /// With nobody to talk to, those are called who should always be there.
-    fn bootstrap(&mut self) {
-        let again = self.settings.pace.back_off * 8;
-        let due = self.links.bootstrapped.is_none_or(|at| at.elapsed() > again);
-        if !self.links.open.is_empty() || !due {
-            return;
-        }
-        self.links.bootstrapped = Some(Instant::now());
-        for address in self.settings.bootstrap.clone() {
-            // It is tried again; what is wrong with it is told by whoever has set it up.
-            let _ = self.swarm.dial(address);
         }
     }
 }

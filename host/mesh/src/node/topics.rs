@@ -6,10 +6,11 @@ use crate::directory::{CARDS_LIMIT, Card};
 use crate::error::Error;
 use crate::event::Why;
 use crate::figures::Counters;
-use crate::frame::{self, Frame, Id, LIFE_LIMIT, Priority, Trace};
+use crate::frame::{self, Frame, Id, LIFE_LIMIT, Priority, Signed, Trace};
 use crate::key::Key;
-use crate::mesh::{Heard, OWN, Topic};
+use crate::mesh::OWN;
 use crate::pass::Pass;
+use crate::said::{Heard, Topic};
 use libp2p::gossipsub::{self, IdentTopic, Message, MessageAcceptance, PublishError};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ struct Hello {
     pass: Pass,
     addresses: Vec<String>,
     cards: Vec<Card>,
+    /// How many links it has, of how many that it may have.
+    links: u16,
+    most: u16,
 }
 
 const HELLO: &str = "~hello";
@@ -93,6 +97,8 @@ impl Node {
             return drop(done.send(Err(Error::Busy { after: self.settings.pace.look })));
         }
         let to = frame.to.clone();
+        let bytes = Signed::encode(&self.keys, bytes);
+        self.recent.keep(&bytes);
         self.deliver(self.own(), frame);
         if self.roster.members().next().is_none() {
             return drop(done.send(Ok(())));
@@ -142,7 +148,10 @@ impl Node {
 
     fn say_hello(&mut self) {
         let addresses = self.own_addresses().iter().take(8).map(Multiaddr::to_string).collect();
-        let hello = Hello { pass: self.roster.pass().clone(), addresses, cards: self.directory.own().to_vec() };
+        let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let (links, most) = (short(self.swarm.behaviour().gate.taken()), short(self.settings.connections));
+        let hello =
+            Hello { links, most, pass: self.roster.pass().clone(), addresses, cards: self.directory.own().to_vec() };
         self.whisper(HELLO, frame::encode(&hello, Vec::new()));
     }
 
@@ -160,61 +169,87 @@ impl Node {
             trace: Trace::default(),
             body,
         };
-        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), frame.encode());
+        let signed = Signed::encode(&self.keys, frame.encode());
+        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), signed);
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
-        let bytes = message.data.len();
-        self.links.received(&propagation_source, bytes);
-        let acceptance = self.look_at_message(&message);
+        self.links.received(&propagation_source, message.data.len());
+        let fate = self.settings.weather.as_ref().map(|weather| weather.fate()).unwrap_or_default();
+        let acceptance = match self.look_at_message(&message) {
+            _ if fate.lost => MessageAcceptance::Ignore,
+            Ok(frame) => {
+                self.heard_published(frame, &message.data);
+                MessageAcceptance::Accept
+            }
+            Err((source, why)) => {
+                self.turn_away(source.or(Some(propagation_source)), why);
+                match why {
+                    // It may be good elsewhere.
+                    Why::Stranger | Why::Expired | Why::Blocked | Why::Full | Why::Flooding => {
+                        MessageAcceptance::Ignore
+                    }
+                    _ => {
+                        // Honest ones pass on only what is good: it is the neighbour's own lie.
+                        if self.asked.is_flood(propagation_source, message.data.len(), &self.settings.rate) {
+                            self.ban(propagation_source);
+                        }
+                        MessageAcceptance::Reject
+                    }
+                }
+            }
+        };
         let gossip = &mut self.swarm.behaviour_mut().gate.inner.gossip;
         gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
     }
 
-    /// Whether it is passed on; if it is good it is delivered here.
-    fn look_at_message(&mut self, message: &Message) -> MessageAcceptance {
-        let Some(source) = message.source else { return MessageAcceptance::Reject };
-        let fate = self.settings.weather.as_ref().map(|weather| weather.fate()).unwrap_or_default();
-        if fate.lost || !self.charge_published(source, message.data.len()) {
-            return MessageAcceptance::Ignore;
-        }
-        match self.check_message(&source, message) {
-            Ok(frame) if frame.to.starts_with(OWN) => MessageAcceptance::Accept,
-            Ok(frame) => {
-                self.deliver(frame.sender, frame);
-                MessageAcceptance::Accept
-            }
-            Err(why) => {
-                self.turn_away(Some(source), why);
-                match why {
-                    // It may be good elsewhere.
-                    Why::Stranger | Why::Expired | Why::Blocked | Why::Full => MessageAcceptance::Ignore,
-                    _ => MessageAcceptance::Reject,
-                }
-            }
+    fn heard_published(&mut self, frame: Frame, bytes: &[u8]) {
+        if !frame.to.starts_with(OWN) && self.recent.keep(bytes) {
+            self.deliver(frame.sender, frame);
         }
     }
 
-    fn check_message(&mut self, source: &PeerId, message: &Message) -> Result<Frame, Why> {
-        let frame = Frame::decode(&message.data).map_err(super::door::why)?;
-        if Key::of(source) != Some(frame.sender) || message.topic != IdentTopic::new(frame.to.clone()).hash() {
-            return Err(Why::Forged);
+    /// The frame, if it is good; else why not, and whose it is if that is certain.
+    fn look_at_message(&mut self, message: &Message) -> Result<Frame, (Option<PeerId>, Why)> {
+        let (frame, signed) = Signed::decode(&message.data).map_err(|error| (None, super::door::why(error)))?;
+        if !signed || message.topic != IdentTopic::new(frame.to.clone()).hash() {
+            return Err((None, Why::Forged));
         }
+        let source = frame.sender.peer().ok_or((None, Why::Forged))?;
+        // Charged only now: nobody can use up another's rate.
+        if !self.asked.charge_published(source, message.data.len(), &self.settings.rate) {
+            return Err((Some(source), Why::Flooding));
+        }
+        let checked = match frame.to.as_str() {
+            HELLO => self.check_published(&frame).or_else(|why| if why == Why::Stranger { Ok(()) } else { Err(why) }),
+            _ => self.check_published(&frame),
+        };
+        checked.map_err(|why| (Some(source), why))?;
+        let heard = match frame.to.as_str() {
+            HELLO => self.greet(source, &frame),
+            VOTES => self.hear_vote(&frame),
+            to if to.starts_with(OWN) => Err(Why::Malformed),
+            _ => Ok(()),
+        };
+        heard.map_err(|why| (Some(source), why))?;
+        Ok(frame)
+    }
+
+    /// Whether a published frame is in time, and a member's.
+    pub(super) fn check_published(&self, frame: &Frame) -> Result<(), Why> {
         if self.roster.is_blocked(&frame.sender) {
             return Err(Why::Blocked);
         }
-        self.check_time(&frame)?;
-        if frame.to == HELLO {
-            self.greet(*source, &frame)?;
-        } else if !self.roster.has(&frame.sender) {
-            return Err(Why::Stranger);
-        } else if frame.to == VOTES {
-            self.hear_vote(&frame)?;
-        } else if frame.to.starts_with(OWN) {
-            return Err(Why::Malformed);
-        }
-        Ok(frame)
+        self.check_time(frame)?;
+        let known = self.roster.has(&frame.sender) || frame.sender == self.own();
+        if known { Ok(()) } else { Err(Why::Stranger) }
+    }
+
+    /// Passes on what came in another way than by gossip.
+    pub(super) fn pass_on(&mut self, topic: &str, bytes: Vec<u8>) {
+        // Whoever is linked later asks for it.
+        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), bytes);
     }
 
     fn greet(&mut self, source: PeerId, frame: &Frame) -> Result<(), Why> {
@@ -225,11 +260,11 @@ impl Node {
         self.admit(&hello.pass)?;
         let addresses: Vec<Multiaddr> = hello.addresses.iter().take(8).filter_map(|text| text.parse().ok()).collect();
         self.located(source, &addresses);
-        self.links.heard(source);
+        self.links.heard(source, hello.links, hello.most);
         self.directory.hear(source, hello.cards, frame.sent).map_err(|_| Why::Malformed)
     }
 
-    fn deliver(&self, from: Key, frame: Frame) {
+    pub(super) fn deliver(&self, from: Key, frame: Frame) {
         if let (Some(listeners), Some(from)) = (self.topics.listeners.get(&frame.to), from.peer()) {
             // Those who have gone are looked after elsewhere.
             let _ = listeners.send(Heard { from, frame: Arc::new(frame) });

@@ -6,7 +6,7 @@ use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Stream
 use libp2p::identity::Keypair;
 use libp2p::request_response::{self, Codec, Event, Message, ProtocolSupport};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport, noise, yamux};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport, gossipsub, noise, yamux};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -79,9 +79,11 @@ async fn read<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<Vec<u8>> {
 pub(crate) struct Spoken {
     pub(crate) door: request_response::Behaviour<Raw>,
     pub(crate) calls: request_response::Behaviour<Raw>,
+    pub(crate) gossip: gossipsub::Behaviour,
 }
 
 pub(crate) struct Liar {
+    pub(crate) keys: Keypair,
     pub(crate) swarm: Swarm<Spoken>,
 }
 
@@ -90,13 +92,33 @@ pub(crate) fn stolen(folder: &Path) -> Keypair {
     Keypair::from_protobuf_encoding(&std::fs::read(folder.join("identity")).unwrap()).unwrap()
 }
 
+fn gossip() -> gossipsub::Behaviour {
+    let config = gossipsub::ConfigBuilder::default()
+        .protocol_id_prefix("/village/gossip/1")
+        .validation_mode(gossipsub::ValidationMode::Anonymous)
+        .message_id_fn(|message| gossipsub::MessageId::new(&message.data))
+        .build()
+        .unwrap();
+    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config).unwrap()
+}
+
+/// A published frame as it goes over the line, signed with these keys.
+pub(crate) fn signed(keys: &Keypair, frame: &mesh::Frame) -> Vec<u8> {
+    let frame = frame.encode();
+    let signature = keys.sign(&[b"village published 1\0".as_slice(), &frame].concat()).unwrap();
+    let mut bytes = vec![1];
+    bytes.extend(postcard::to_stdvec(&frame).unwrap());
+    bytes.extend(signature);
+    bytes
+}
+
 impl Liar {
     pub(crate) fn new(keys: Keypair) -> Liar {
         let of = |name| {
             let config = request_response::Config::default().with_request_timeout(Duration::from_secs(20));
             request_response::Behaviour::with_codec(Raw, [(StreamProtocol::new(name), ProtocolSupport::Full)], config)
         };
-        let swarm = SwarmBuilder::with_existing_identity(keys)
+        let swarm = SwarmBuilder::with_existing_identity(keys.clone())
             .with_tokio()
             .with_other_transport(|keys| {
                 let noise = noise::Config::new(keys).unwrap();
@@ -104,11 +126,11 @@ impl Liar {
                 memory.multiplex(yamux::Config::default())
             })
             .unwrap()
-            .with_behaviour(|_| Spoken { door: of("/village/door/1"), calls: of("/village/call/1") })
+            .with_behaviour(|_| Spoken { door: of("/village/door/1"), calls: of("/village/call/1"), gossip: gossip() })
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
             .build();
-        Liar { swarm }
+        Liar { keys, swarm }
     }
 
     /// Calls, and says nothing. Whether it got through.
@@ -147,6 +169,30 @@ impl Liar {
                 _ => {}
             }
         }
+    }
+
+    /// Publishes this as soon as somebody listens; whether it was not thrown out before.
+    pub(crate) async fn publish(&mut self, topic: &str, bytes: Vec<u8>) -> bool {
+        let topic = gossipsub::IdentTopic::new(topic);
+        let mut handed = false;
+        // What was handed over still has to leave.
+        for _ in 0..5 {
+            while !handed && self.swarm.behaviour_mut().gossip.publish(topic.clone(), bytes.clone()).is_err() {
+                if self.is_thrown_out_soon().await {
+                    return false;
+                }
+            }
+            handed = true;
+            if self.is_thrown_out_soon().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn is_thrown_out_soon(&mut self) -> bool {
+        let event = tokio::time::timeout(Duration::from_millis(20), self.swarm.select_next_some()).await;
+        matches!(event, Ok(SwarmEvent::ConnectionClosed { .. }))
     }
 
     /// Waits until it is thrown out.

@@ -1,5 +1,7 @@
 //! The mesh, tried: peers in one process over memory, some over TCP and QUIC, in fair weather and foul, with liars among them.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod blobs;
 mod directory;
 mod harness;

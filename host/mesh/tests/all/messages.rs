@@ -1,7 +1,7 @@
 //! What is asked and answered, published and heard, between members in fair weather; and what members may not do.
 
 use crate::harness::{PATIENCE, Peer, peer, peer_with, stays, until, village, village_with};
-use crate::liar::{Liar, Said, stolen};
+use crate::liar::{Liar, Said, signed, stolen};
 use mesh::{BODY_LIMIT, Error, Event, Frame, Id, Key, LIFE_LIMIT, Message, Priority, Trace, Why};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,6 +200,33 @@ async fn a_member_that_lies_is_seen_through_and_counted() {
     assert!(liar.ask(&to, large).await.is_none());
     assert_eq!(a.turned_away(Why::Oversized), 1);
     until("it is out", || async { a.links().await == 0 }).await;
+}
+
+#[tokio::test]
+async fn what_a_liar_publishes_is_neither_heard_nor_passed_on() {
+    let (a, mut liar, honest, lying) = liar_in_the_village(|settings| settings.rate.messages = 500).await;
+    let keys = liar.keys.clone();
+    let mut topic = a.mesh.subscribe("echo").await.unwrap();
+    let mut other = a.mesh.subscribe("other").await.unwrap();
+    let stranger = libp2p::identity::Keypair::generate_ed25519();
+    let strange = Key::of(&stranger.public().to_peer_id()).unwrap();
+    liar.publish("echo", signed(&keys, &frame(honest, "in another's name"))).await;
+    liar.publish("echo", signed(&stranger, &frame(strange, "a stranger's"))).await;
+    liar.publish("echo", b"\x01nonsense".to_vec()).await;
+    liar.publish("echo", signed(&keys, &frame(lying, "true"))).await;
+    let (heard, _) = tokio::time::timeout(PATIENCE, topic.next()).await.expect("what is true is heard").unwrap();
+    assert_eq!(heard.frame.body, b"true");
+    assert_eq!((a.turned_away(Why::Forged), a.turned_away(Why::Stranger), a.turned_away(Why::Malformed)), (1, 1, 1));
+    // The same in another topic is another lie; and who does not stop is thrown out.
+    liar.publish("other", signed(&keys, &frame(lying, "out of place"))).await;
+    let mut told = 0;
+    while liar.publish("echo", signed(&keys, &frame(honest, &told.to_string()))).await {
+        told += 1;
+        assert!(told < 100, "it is not thrown out");
+    }
+    assert!(a.turned_away(Why::Flooding) > 0);
+    assert!(tokio::time::timeout(SHORT, topic.next()).await.is_err());
+    assert!(tokio::time::timeout(SHORT, other.next()).await.is_err());
 }
 
 #[tokio::test]
