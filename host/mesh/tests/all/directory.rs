@@ -27,7 +27,10 @@ async fn an_agent_is_found_by_skill_from_anywhere_and_the_next_best_takes_over()
     all[1].mesh.advertise(vec![card("idle", "translate", 0), card("other", "sing", 0)]).await.unwrap();
     all[2].mesh.advertise(vec![card("refusing", "translate", 0)]).await.unwrap();
     all[3].mesh.advertise(vec![card("busy", "translate", 95)]).await.unwrap();
-    until("all three are known", || async { finds(&all[0], "translate").await.len() == 3 }).await;
+    until("all three are known and near", || async {
+        finds(&all[0], "translate").await.len() == 3 && all[0].links().await == 3
+    })
+    .await;
     assert_eq!(finds(&all[0], "translate").await[2], "busy");
     assert_eq!(finds(&all[3], "sing").await, ["other"]);
     let (found, answer) = all[0].mesh.ask_any("translate", Message::new("", "x"), false).await.unwrap();
