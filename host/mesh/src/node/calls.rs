@@ -235,6 +235,25 @@ impl Node {
         }
     }
 
+    /// What the mesh itself has asked of a peer is asked anew when there is a link again: it is no reason to make one.
+    pub(super) fn forget_own_calls(&mut self, peer: PeerId) {
+        let own = |call: &Call| call.outgoing.to == peer && !matches!(call.done, Done::Caller(_));
+        let ids: Vec<Id> = self.calls.all.iter().filter(|(_, call)| own(call)).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(request) = self.calls.all.get(&id).and_then(|call| call.flying) {
+                self.calls.land(&request);
+            }
+            self.calls.all.remove(&id);
+        }
+        let Calls { all, queues, .. } = &mut self.calls;
+        if let Some(queue) = queues.get_mut(&peer) {
+            queue.waiting.iter_mut().for_each(|ids| ids.retain(|id| all.contains_key(id)));
+            if queue.flying == 0 && queue.waiting.iter().all(VecDeque::is_empty) {
+                queues.remove(&peer);
+            }
+        }
+    }
+
     /// Nothing that waits for this peer will be sent.
     pub(super) fn refuse_calls(&mut self, peer: PeerId) {
         let all = self.calls.all.iter().filter(|(_, call)| call.outgoing.to == peer);

@@ -198,6 +198,7 @@ impl Node {
             if open.connections.is_empty() {
                 self.links.open.remove(&peer);
                 self.tell(Event::Unlinked { peer });
+                self.forget_own_calls(peer);
             }
         }
         if let Some(at) = self.links.again.iter().position(|each| *each == peer) {

@@ -167,3 +167,35 @@ async fn twenty_peers_know_each_other_and_any_can_ask_any() {
         assert!(each.links().await <= 6);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_lack_nothing_by_themselves_still_find_each_other() {
+    // Each part has as many links as its peers look for, so only that the others are missed brings them together.
+    let all = village_with(8, |settings| settings.connections = 4).await;
+    let ids: Vec<_> = all.iter().map(Peer::id).collect();
+    for (n, each) in all.iter().enumerate() {
+        each.weather.cut(if n < 4 { ids[4..].to_vec() } else { ids[..4].to_vec() });
+    }
+    let all_hear = |count: usize| {
+        let all = &all;
+        move || async move {
+            for each in all {
+                if each.mesh.present().await.unwrap().len() != count {
+                    return false;
+                }
+            }
+            true
+        }
+    };
+    until("each hears its own part only, and has the links that it wants", || async {
+        for each in &all {
+            if each.links().await < 3 {
+                return false;
+            }
+        }
+        all_hear(3)().await
+    })
+    .await;
+    all.iter().for_each(|each| each.weather.cut([]));
+    until("each hears all", all_hear(7)).await;
+}
