@@ -314,3 +314,46 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
     assert_eq!(refused(|settings| settings.pace.look = Duration::ZERO).await, "pace");
     assert_eq!(refused(|settings| settings.listen = vec!["/ip4/127.0.0.1/sctp/1".parse().unwrap()]).await, "listen");
 }
+
+/// Whether what this machine sends to the group of mDNS comes back to it, so that others on it can hear it.
+fn has_multicast() -> bool {
+    use std::net::{Ipv4Addr, UdpSocket};
+    let group = Ipv4Addr::new(224, 0, 0, 250);
+    let tried = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.send_to(b"heard?", (group, socket.local_addr()?.port()))?;
+        let (_, from) = socket.recv_from(&mut [0; 16])?;
+        // By way of the loopback nothing is found: mDNS leaves it out.
+        Ok::<bool, std::io::Error>(!from.ip().is_loopback())
+    };
+    tried().unwrap_or(false)
+}
+
+#[tokio::test]
+async fn members_that_have_moved_find_each_other_on_the_local_network() {
+    if !has_multicast() {
+        println!("skipped: this machine has no network on which it hears itself");
+        return;
+    }
+    let on = |settings: &mut Settings| settings.listen = vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()];
+    let (a, b) = (peer_with(on).await, peer_with(on).await);
+    b.join(&a).await.unwrap();
+    until("they are linked", || async { a.linked(&b).await }).await;
+    a.mesh.stop().await;
+    b.mesh.stop().await;
+    // Each listens elsewhere now, and nobody has told the other.
+    let mut moved = Vec::new();
+    for each in [&a, &b] {
+        let mut settings = Settings::new(each.path());
+        on(&mut settings);
+        settings.pace = pace();
+        settings.mdns = true;
+        moved.push(Mesh::start(settings).await.unwrap());
+    }
+    until("they have found each other", || async { !moved[0].0.links().await.unwrap().is_empty() }).await;
+    for (mesh, _) in &moved {
+        mesh.stop().await;
+    }
+}
