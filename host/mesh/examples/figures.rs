@@ -177,9 +177,9 @@ async fn fifty() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("50 peers: each hears each {:?} after the last has joined", joined.elapsed());
     let mut times = Vec::new();
-    for n in 0..20 {
+    for mesh in all.iter().take(20) {
         let started = Instant::now();
-        all[n].publish(Message::new("news", vec![1; 1024])).await?;
+        mesh.publish(Message::new("news", vec![1; 1024])).await?;
         for topic in &mut topics {
             topic.next().await;
             times.push(started.elapsed());
