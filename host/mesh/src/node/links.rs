@@ -1,0 +1,353 @@
+//! Links with members: enough of them, not too many, found again when they break.
+
+use super::Node;
+use crate::error::Error;
+use crate::event::{Event, Why};
+use crate::figures::{Link, Traffic};
+use crate::gate::Denied;
+use crate::key::Key;
+use crate::settings::Pace;
+use crate::timers::Dice;
+use libp2p::core::ConnectedPoint;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, ListenError};
+use libp2p::{Multiaddr, PeerId, mdns, ping};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The links there are, and those that are tried.
+pub(super) struct Links {
+    pub(super) open: HashMap<PeerId, Open>,
+    pub(super) tries: HashMap<PeerId, Try>,
+    /// Where somebody may be who is no member yet.
+    hints: HashMap<PeerId, Vec<Multiaddr>>,
+    pub(super) heard: HashMap<PeerId, News>,
+    /// Who found no room here, how often, and when first.
+    pub(super) refused: HashMap<PeerId, (u32, Instant)>,
+    /// Whom to call as soon as the old connection is gone.
+    again: Vec<PeerId>,
+    pub(super) evicted: Instant,
+    /// When a link was given up for one that may be lost.
+    pub(super) parted: Instant,
+    pub(super) bootstrapped: Option<Instant>,
+}
+
+pub(super) struct Open {
+    link: Link,
+    connections: Vec<Connection>,
+    pub(super) used: Instant,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Connection {
+    id: ConnectionId,
+    called: bool,
+    relayed: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Try {
+    pub(super) fails: u32,
+    next: Instant,
+}
+
+/// What a peer has said of itself last.
+pub(super) struct News {
+    pub(super) at: Instant,
+    pub(super) links: u16,
+    pub(super) most: u16,
+}
+
+/// The most hints: they come from the local network, where anybody can say anything.
+const HINTS: usize = 256;
+/// Somebody of whom nothing was heard for so many hellos may be in another part of a village that fell apart.
+const UNHEARD: u32 = 4;
+
+impl Links {
+    pub(super) fn new() -> Links {
+        let evicted = Instant::now();
+        let (open, tries, hints, heard, refused) = Default::default();
+        Links { open, tries, hints, heard, refused, again: Vec::new(), evicted, parted: evicted, bootstrapped: None }
+    }
+
+    pub(super) fn figures(&self) -> Vec<Link> {
+        self.open.values().map(|open| open.link.clone()).collect()
+    }
+
+    pub(super) fn has(&self, peer: &PeerId) -> bool {
+        self.open.contains_key(peer)
+    }
+
+    pub(super) fn latency(&self, peer: &PeerId) -> Option<Duration> {
+        self.open.get(peer)?.link.latency
+    }
+
+    /// After how long without a hello a peer is taken to be elsewhere.
+    pub(super) fn long(&self, pace: &Pace) -> Duration {
+        pace.hello * UNHEARD
+    }
+
+    pub(super) fn pinged(&mut self, event: &ping::Event) {
+        if let Some(open) = self.open.get_mut(&event.peer) {
+            open.link.pinged(event.result.as_ref().ok().copied());
+        }
+    }
+
+    pub(super) fn sent(&mut self, peer: &PeerId, bytes: usize) {
+        if let Some(open) = self.open.get_mut(peer) {
+            open.link.sent.add(bytes);
+            open.used = Instant::now();
+        }
+    }
+
+    pub(super) fn received(&mut self, peer: &PeerId, bytes: usize) {
+        if let Some(open) = self.open.get_mut(peer) {
+            open.link.received.add(bytes);
+        }
+    }
+
+    /// Something was asked over it.
+    pub(super) fn used(&mut self, peer: &PeerId) {
+        if let Some(open) = self.open.get_mut(peer) {
+            open.used = Instant::now();
+        }
+    }
+
+    /// Something that this peer itself has said was heard: it has so many links, of so many that it may have.
+    pub(super) fn heard(&mut self, peer: PeerId, links: u16, most: u16) {
+        self.heard.insert(peer, News { at: Instant::now(), links, most });
+    }
+
+    /// Its failures are forgotten: there is news of it.
+    pub(super) fn forgive(&mut self, peer: &PeerId) {
+        self.tries.remove(peer);
+    }
+
+    pub(super) fn again(&mut self, peer: PeerId) {
+        self.forgive(&peer);
+        self.again.push(peer);
+    }
+
+    pub(super) fn hint(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if self.hints.len() < HINTS || self.hints.contains_key(&peer) {
+            let known = self.hints.entry(peer).or_default();
+            for address in addresses {
+                if !known.contains(&address) && known.len() < 8 {
+                    known.push(address);
+                }
+            }
+        }
+    }
+
+    pub(super) fn failed(&mut self, peer: PeerId, pace: &Pace, dice: &mut Dice) {
+        let fails = self.tries.get(&peer).map_or(0, |tried| tried.fails);
+        let wait = pace.back_off.saturating_mul(1 << fails.min(16)).min(pace.back_off_most);
+        let next = Instant::now() + dice.about(wait);
+        self.tries.insert(peer, Try { fails: fails.saturating_add(1), next });
+    }
+
+    pub(super) fn may_try(&self, peer: &PeerId) -> bool {
+        self.tries.get(peer).is_none_or(|tried| tried.next <= Instant::now())
+    }
+}
+
+impl Node {
+    pub(super) fn connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        if endpoint.is_dialer() {
+            self.show(peer);
+        }
+        if !self.swarm.behaviour().gate.is_full(&id) {
+            return self.await_pass(id, peer);
+        }
+        self.links.forgive(&peer);
+        let address = endpoint.get_remote_address().clone();
+        let connection = Connection { id, called: endpoint.is_dialer(), relayed: endpoint.is_relayed() };
+        let (own, first) = (self.own(), !self.links.has(&peer));
+        let now = Instant::now();
+        let link = Link {
+            peer,
+            address: address.clone(),
+            called: connection.called,
+            since: now,
+            latency: None,
+            pings: 0,
+            lost: 0,
+            sent: Traffic::default(),
+            received: Traffic::default(),
+        };
+        let open = self.links.open.entry(peer).or_insert(Open { link, connections: Vec::new(), used: now });
+        open.connections.push(connection);
+        if let Some(double) = double(&open.connections, &own, &peer) {
+            self.swarm.close_connection(double);
+        }
+        if connection.called && !connection.relayed {
+            self.located(peer, &[address]);
+        }
+        if first {
+            self.tell(Event::Linked { peer });
+            self.topics.hurry();
+            self.catch_up(peer);
+        }
+        self.pump(peer);
+    }
+
+    pub(super) fn disconnected(&mut self, peer: PeerId, id: ConnectionId) {
+        if let Some(open) = self.links.open.get_mut(&peer) {
+            open.connections.retain(|connection| connection.id != id);
+            if open.connections.is_empty() {
+                self.links.open.remove(&peer);
+                self.tell(Event::Unlinked { peer });
+                self.forget_own_calls(peer);
+            }
+        }
+        if let Some(at) = self.links.again.iter().position(|each| *each == peer) {
+            self.links.again.swap_remove(at);
+            self.call_peer(peer);
+        }
+    }
+
+    /// A member can be reached there.
+    pub(super) fn located(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
+        let Some(key) = Key::of(&peer) else { return };
+        let bare: Vec<Multiaddr> = addresses.iter().map(|address| without_peer(address, &peer)).collect();
+        self.roster.locate(&key, &bare);
+        let kad = &mut self.swarm.behaviour_mut().gate.inner.kad;
+        for address in bare {
+            kad.add_address(&peer, address);
+        }
+    }
+
+    pub(super) fn incoming_failed(&mut self, peer: Option<PeerId>, error: ListenError) {
+        let ListenError::Denied { cause } = error else { return };
+        let Ok(Denied(Some(why))) = cause.downcast::<Denied>() else { return };
+        self.turn_away(peer, why);
+        let member = peer.and_then(|peer| Key::of(&peer)).is_some_and(|key| self.roster.has(&key));
+        if let (Why::Full, true, Some(peer)) = (why, member, peer) {
+            self.refused_for_room(peer);
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, peer: Option<PeerId>, error: &DialError) {
+        if let DialError::WrongPeerId { obtained, .. } = error {
+            self.turn_away(Some(*obtained), Why::WrongPeer);
+        }
+        let Some(peer) = peer else { return };
+        if matches!(error, DialError::DialPeerConditionFalse(_)) {
+            return;
+        }
+        if matches!(error, DialError::NoAddresses) && self.links.open.len() > 1 {
+            // Others may know where it is; what they say is used by the next call.
+            self.swarm.behaviour_mut().gate.inner.kad.get_closest_peers(peer);
+        }
+        self.links.failed(peer, &self.settings.pace, &mut self.dice);
+    }
+
+    /// Calls a peer, unless it has just failed.
+    pub(super) fn call_peer(&mut self, peer: PeerId) {
+        if !self.links.may_try(&peer) || self.is_cut(&peer) {
+            return;
+        }
+        let mut addresses = self.roster.addresses(&peer);
+        addresses.extend(self.links.hints.get(&peer).into_iter().flatten().cloned());
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .extend_addresses_through_behaviour()
+            .build();
+        if let Err(error) = self.swarm.dial(options) {
+            self.dial_failed(Some(peer), &error);
+        }
+    }
+
+    /// Has a link with this member made, if there is none.
+    pub(super) fn want_link(&mut self, peer: PeerId) {
+        if !self.links.has(&peer) && self.links.may_try(&peer) {
+            if self.swarm.behaviour().gate.taken() >= self.settings.connections {
+                self.make_room(true);
+            }
+            self.call_peer(peer);
+        }
+    }
+
+    pub(super) fn dial_address(&mut self, address: Multiaddr) -> Result<(), Error> {
+        let what = |error: DialError| Error::Setting { setting: "address", what: format!("{address}: {error}") };
+        self.swarm.dial(address.clone()).map_err(what)
+    }
+
+    pub(super) fn part_from(&mut self, peer: PeerId) {
+        let _ = self.swarm.disconnect_peer_id(peer);
+        self.swarm.behaviour_mut().gate.inner.kad.remove_peer(&peer);
+        self.links.heard.remove(&peer);
+        self.directory.forget(&peer);
+    }
+
+    pub(super) fn part_from_all(&mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        peers.into_iter().for_each(|peer| self.part_from(peer));
+    }
+
+    /// Who floods is kept out for a while.
+    pub(super) fn ban(&mut self, peer: PeerId) {
+        // What was on its way when it was dropped is no new offence.
+        if self.doors.lock().banned.insert(peer, Instant::now() + self.settings.rate.ban).is_some() {
+            return;
+        }
+        self.turn_away(Some(peer), Why::Flooding);
+        self.tell(Event::Dropped { peer });
+        let _ = self.swarm.disconnect_peer_id(peer);
+    }
+
+    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
+        let mdns::Event::Discovered(found) = event else { return };
+        for (peer, address) in found {
+            self.links.hint(peer, vec![address]);
+            let alone = self.roster.members().next().is_none();
+            let known = Key::of(&peer).is_some_and(|key| self.roster.has(&key));
+            let room = self.swarm.behaviour().gate.taken() < self.wanted();
+            // Somebody unknown may be a new member; a peer that is alone has nothing to show to it.
+            if room && (known || !alone) {
+                self.call_peer(peer);
+            }
+        }
+    }
+}
+
+/// Of two connections with one peer, both sides close the same: the relayed one, else that which the greater one has opened,
+/// else the newer.
+fn double(connections: &[Connection], own: &Key, peer: &PeerId) -> Option<ConnectionId> {
+    let [first, second] = connections else { return None };
+    let first_goes = match (first.relayed, second.relayed) {
+        (true, false) => true,
+        (false, true) => false,
+        _ if first.called != second.called => {
+            let own_is_greater = Key::of(peer).is_some_and(|peer| *own > peer);
+            first.called == own_is_greater
+        }
+        _ => false,
+    };
+    Some(if first_goes { first.id } else { second.id })
+}
+
+/// The same address without the peer at its end: that is named beside it.
+fn without_peer(address: &Multiaddr, peer: &PeerId) -> Multiaddr {
+    let mut bare = address.clone();
+    if bare.iter().last() == Some(Protocol::P2p(*peer)) {
+        bare.pop();
+    }
+    bare
+}
+
+/// Where one listens to be reached through another.
+pub(super) fn circuit(through: &Multiaddr) -> Multiaddr {
+    through.clone().with(Protocol::P2pCircuit)
+}
+
+/// Whether an address leads nowhere from another machine.
+pub(super) fn is_near(address: &Multiaddr) -> bool {
+    address.iter().next().is_some_and(|first| match first {
+        Protocol::Ip4(ip) => ip.is_loopback(),
+        Protocol::Ip6(ip) => ip.is_loopback(),
+        _ => false,
+    })
+}

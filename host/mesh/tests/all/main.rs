@@ -1,0 +1,12 @@
+//! The mesh, tried: peers in one process over memory, some over TCP and QUIC, in fair weather and foul, with liars among them.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod blobs;
+mod directory;
+mod harness;
+mod liar;
+mod messages;
+mod peers;
+mod storms;
+mod votes;
