@@ -4,6 +4,7 @@ use crate::report::{Bar, Row, percentile, sorted};
 use crate::village::{ECHO, io};
 use crate::{Error, Plan, Rows};
 use agents::Event;
+use hall::Registration;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use store::{Change, Options, Store};
+use store::{Change, Options, Store, Table};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -126,19 +127,18 @@ pub(crate) fn measure(plan: &Plan) -> Rows {
     let size = if plan.quick { QUICK } else { FULL };
     io(2)?.block_on(async {
         let up = Up::start(&plan.program, &folder)?;
-        let digest = deploy(&up, 0..AGENTS).await?;
+        deploy(&up, 0..AGENTS).await?;
         let mut rows = over_http(&up, size.span).await?;
-        deploy_more(&up, &digest, AGENTS..size.many).await?;
         drop(up);
-        fill(&folder, size.records).await?;
+        fill(&folder, AGENTS..size.many, size.records).await?;
         let begun = Instant::now();
         let up = Up::start(&plan.program, &folder)?;
         send(&mut up.connect().await?, 7, false).await?;
         let took = begun.elapsed().as_secs_f64();
         let name = format!("village: start with {} agents and {} records, to the first turn", size.many, size.records);
         rows.push(Row::judged(name, "s", took, "after a kill", Bar::AtMost(3.0)));
-        deploy_more(&up, &digest, size.many..size.most).await?;
         drop(up);
+        fill(&folder, size.many..size.most, 0).await?;
         rows.extend(asleep(&Up::start(&plan.program, &folder)?, &size).await?);
         Ok(rows)
     })
@@ -176,10 +176,22 @@ async fn over_http(up: &Up, span: Duration) -> Rows {
     Ok(rows)
 }
 
-/// Writes a journal of so many records into the folder of a village that does not run.
-async fn fill(folder: &Path, records: u64) -> Result<(), Error> {
+/// What a village keeps of its agents.
+const ROWS: Table<String, Registration> = Table::new("agents");
+
+/// Writes so many agents more, like the first, and records into the folder of a village that does not run.
+async fn fill(folder: &Path, agents: std::ops::Range<usize>, records: u64) -> Result<(), Error> {
     const TOGETHER: u64 = 1000;
     let store = Store::open(&folder.join("data/store"), Options::default())?;
+    let first = store.read().get(&ROWS, "a-0")?.ok_or("the first agent is kept")?;
+    let numbers: Vec<_> = agents.collect();
+    for numbers in numbers.chunks(TOGETHER as usize) {
+        let mut change = Change::new();
+        for name in numbers.iter().map(|number| format!("a-{number}")) {
+            change.put(&ROWS, &name, &Registration { name: name.clone(), ..first.clone() });
+        }
+        store.commit(change).await?;
+    }
     let details = "x".repeat(200);
     let noted = Event::Noted { what: "measured".into(), agent: "a-0".into(), by: "bench".into(), details };
     for _ in 0..records / TOGETHER {
@@ -221,28 +233,14 @@ async fn asleep(up: &Up, size: &Size) -> Rows {
     ])
 }
 
-/// Agents `a-N` that answer what they are sent; answers the component's digest.
-async fn deploy(up: &Up, numbers: std::ops::Range<usize>) -> Result<String, Error> {
-    let uploaded = up.connect().await?.must("/v1/components", "application/wasm", ECHO).await?;
-    let digest = uploaded["digest"].as_str().ok_or("an upload has a digest")?.to_string();
-    deploy_more(up, &digest, numbers).await?;
-    Ok(digest)
-}
-
-async fn deploy_more(up: &Up, digest: &str, numbers: std::ops::Range<usize>) -> Result<(), Error> {
-    let mut deploying = Vec::new();
-    for client in 0..CLIENTS {
-        let (mut connection, numbers, digest) = (up.connect().await?, numbers.clone(), digest.to_string());
-        deploying.push(tokio::spawn(async move {
-            for number in numbers.skip(client).step_by(CLIENTS) {
-                let agent = json!({ "digest": digest, "name": format!("a-{number}"), "budget": { "cpu": "100%" } });
-                connection.must("/v1/agents", JSON, agent.to_string().as_bytes()).await?;
-            }
-            Ok::<_, Error>(())
-        }));
-    }
-    for client in deploying {
-        client.await??;
+/// Agents `a-N` that answer what they are sent.
+async fn deploy(up: &Up, numbers: std::ops::Range<usize>) -> Result<(), Error> {
+    let mut connection = up.connect().await?;
+    let uploaded = connection.must("/v1/components", "application/wasm", ECHO).await?;
+    let digest = uploaded["digest"].as_str().ok_or("an upload has a digest")?;
+    for number in numbers {
+        let agent = json!({ "digest": digest, "name": format!("a-{number}"), "budget": { "cpu": "100%" } });
+        connection.must("/v1/agents", JSON, agent.to_string().as_bytes()).await?;
     }
     Ok(())
 }
