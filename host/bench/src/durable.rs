@@ -63,6 +63,7 @@ impl Keeping {
             retry: Retry::default(),
             record: false,
             care: agents::Care::default(),
+            replicas: guest::Replicas::default(),
         };
         Ok(self.host.enrol(name, enrolment)?)
     }
