@@ -16,6 +16,7 @@ mod memory;
 mod power;
 mod records;
 mod replay;
+mod replicas;
 mod rings;
 mod sdk;
 mod secrets;

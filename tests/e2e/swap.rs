@@ -458,6 +458,7 @@ async fn an_agent_that_keeps_what_it_does_keeps_it_across_swaps_and_is_woken_as_
         retry: tests::lasting::EAGER,
         record: false,
         care: agents::Care::default(),
+        replicas: guest::Replicas::default(),
     };
     host.0.enrol("tally", enrolment).expect("the name is free");
     let agent = host.0.wake("tally").expect("there is room").expect("it is enrolled");

@@ -2,7 +2,7 @@
 
 use crate::{budget, builder, grants, guest, message};
 use agents::Care;
-use guest::{Agent, Answer, Books, Enrolment, Failed, Host, Retry};
+use guest::{Agent, Answer, Books, Enrolment, Failed, Host, Replicas, Retry};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub struct Lasting {
     clerk: guest::Version,
     /// How its clerks are looked after.
     pub care: Care,
+    /// How many replicas they may have.
+    pub replicas: Replicas,
 }
 
 /// Fails often, and is tried again soon.
@@ -41,7 +43,7 @@ impl Lasting {
     pub async fn with(books: Arc<Books>) -> Lasting {
         let host = builder(64).books(books.clone()).build().unwrap_or_else(|error| panic!("{error}"));
         let clerk = host.load(guest("clerk")).await.unwrap_or_else(|error| panic!("{error}"));
-        Lasting { host, books, clerk, care: Care::default() }
+        Lasting { host, books, clerk, care: Care::default(), replicas: Replicas::default() }
     }
 
     /// Enrols clerks who may do everything with each other.
@@ -63,8 +65,16 @@ impl Lasting {
     /// Enrols an agent with these grants.
     pub fn enrol_with(&self, name: &str, version: guest::Version, retry: Retry, open: &[&str]) {
         let grants = Arc::new(grants(open));
-        let enrolment =
-            Enrolment { version, budget: budget(LIMITS), grants, group: None, retry, record: true, care: self.care };
+        let enrolment = Enrolment {
+            version,
+            budget: budget(LIMITS),
+            grants,
+            group: None,
+            retry,
+            record: true,
+            care: self.care,
+            replicas: self.replicas,
+        };
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
@@ -72,7 +82,16 @@ impl Lasting {
     pub async fn enrol_guest(&self, name: &str, guest: &str, limits: &str, open: &[&str]) {
         let version = self.host.load(crate::guest(guest)).await.unwrap_or_else(|error| panic!("{guest}: {error}"));
         let (budget, grants) = (budget(limits), Arc::new(grants(open)));
-        let enrolment = Enrolment { version, budget, grants, group: None, retry: EAGER, record: true, care: self.care };
+        let enrolment = Enrolment {
+            version,
+            budget,
+            grants,
+            group: None,
+            retry: EAGER,
+            record: true,
+            care: self.care,
+            replicas: self.replicas,
+        };
         self.host.enrol(name, enrolment).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

@@ -3,9 +3,10 @@
 use crate::blow::{Blows, Fell};
 use crate::books::Books;
 use crate::care::{Care, Pulse};
+use crate::crew::{Replicas, Room};
 use crate::door::{Desk, Door, Mailbox, Origin, Refusal};
 use crate::event::Did;
-use crate::live::{self, Work};
+use crate::live::{self, Links, Work};
 use crate::retry::Retry;
 use crate::swap::{Orders, Versions};
 use base::Budget;
@@ -25,9 +26,20 @@ pub trait Lasting: Guest {
     /// What the turn under way has read, if that is kept, with what came of it. Empty if it isn't.
     fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &Error>) -> Vec<u8>;
 
+    /// Sees to it that the turn under way can be kept beside those of other replicas: none of those that write is kept until
+    /// what this answers is dropped.
+    fn claim(&mut self) -> impl Future<Output = Result<Claim, Stale>> + Send;
+
     /// The agents that wait for each other, this one first, if the turn whose deadline struck waited in a ring of asks.
     fn ring(&mut self) -> Vec<String>;
 }
+
+/// Kept while a turn of one of several replicas is being kept; none where nothing of it can be in another's way.
+pub type Claim = Option<tokio::sync::OwnedMutexGuard<()>>;
+
+/// Another replica has changed what the turn read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale;
 
 /// What an agent is made of.
 pub struct Spec<T: Guest> {
@@ -59,10 +71,14 @@ pub struct Spec<T: Guest> {
     pub keep: Keep,
     /// Has others told when it breaks.
     pub fell: Fell,
+    /// How many instances may serve its mailbox.
+    pub replicas: Replicas,
+    /// Where further instances have their place.
+    pub room: Room,
 }
 
 /// Makes the state of a new instance, which is counted on what it is given.
-pub type Data<T> = Box<dyn Fn(&Arc<Quota>) -> Result<T, Fault> + Send + Sync>;
+pub type Data<T> = Arc<dyn Fn(&Arc<Quota>) -> Result<T, Fault> + Send + Sync>;
 
 /// Something that is kept for a version until that may have no instance any more.
 pub type Keep = Box<dyn std::any::Any + Send + Sync>;
@@ -159,8 +175,12 @@ impl Agent {
         let (limit, mailbox, version) = (deadline.clone(), spec.mailbox.clone(), spec.version.clone());
         let (pulse, idle) = (Arc::<Pulse>::default(), AtomicU64::new(nanos(spec.care.idle)));
         let blows = Arc::<Blows>::default();
-        let (beats, falls) = (pulse.clone(), blows.clone());
-        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, limit, works, orders, (beats, falls)));
+        pulse.replicas.store(1, Relaxed);
+        pulse.most.store(spec.replicas.max, Relaxed);
+        let links =
+            Links { deadline: limit, orders, pulse: pulse.clone(), blows: blows.clone(), workers: workers.clone() };
+        let mine = work.downgrade();
+        let task = workers.spawn(spec.cpu.clone(), |task| live::live(task, spec, works, mine, links));
         let waiting = mailbox.messages.clone();
         let versions = Versions::new(helm, task.clone(), workers.clone(), waiting, deadline.clone(), version);
         let door = Door::new(work, task.clone(), mailbox, pulse.clone(), blows);
@@ -215,6 +235,29 @@ impl Agent {
         waiting.await.map_err(|_| Refusal::Stopped)
     }
 
+    /// Whether its instance keeps anything that another one would have to know. Makes the instance, if there is none.
+    pub async fn keeps(&self) -> Result<Result<bool, Fault>, Refusal> {
+        let (done, waiting) = oneshot::channel();
+        self.door.put(Work::Keeps(done))?;
+        waiting.await.map_err(|_| Refusal::Stopped)
+    }
+
+    /// Changes how many instances may serve its mailbox. It must keep no memory, and no swap may be under way.
+    pub fn scale(&self, replicas: Replicas) -> Result<(), Refusal> {
+        self.pulse.most.fetch_max(replicas.max, Relaxed);
+        self.door.put(Work::Scale(replicas))
+    }
+
+    /// How many instances serve its mailbox.
+    pub fn replicas(&self) -> u32 {
+        self.pulse.replicas.load(Relaxed)
+    }
+
+    /// Whether more than one instance may serve its mailbox.
+    pub fn is_many(&self) -> bool {
+        self.pulse.most.load(Relaxed) > 1
+    }
+
     /// Puts its instance away if it has had nothing to do for long. It is made again for the next message.
     pub fn rest_if_idle(&self) {
         let quiet = clock::now().saturating_sub(self.pulse.last.load(Relaxed));
@@ -255,6 +298,8 @@ impl Agent {
     /// Looks again whether it may run, after its accounts were changed.
     pub fn reconsider(&self) {
         self.task.reconsider();
+        let crew = self.pulse.crew.lock().clone();
+        crew.iter().for_each(Task::reconsider);
     }
 
     /// The task that it runs as.

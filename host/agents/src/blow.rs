@@ -44,7 +44,7 @@ pub struct Broke {
 
 /// Sees to it that others are told that an agent broke: what is kept of that is added to the change, and what is answered
 /// is to be called once the change is kept.
-pub type Fell = Box<dyn Fn(&Broke, &mut Change) -> Told + Send + Sync>;
+pub type Fell = std::sync::Arc<dyn Fn(&Broke, &mut Change) -> Told + Send + Sync>;
 
 /// See [`Fell`].
 pub type Told = Box<dyn FnOnce() + Send>;
@@ -85,15 +85,19 @@ impl<T: Lasting> Life<T> {
     /// Sees to what has befallen it: its memory goes, and what lasts stays.
     pub(crate) fn suffer(&mut self) {
         for blow in self.blows.take() {
+            if let Some(crew) = &self.crew {
+                crew.strike(&blow);
+            }
             (self.instance, self.asleep, self.turns) = (None, None, 0);
             self.pulse.awake.store(false, Relaxed);
             let now = clock::now();
             if let Some(pause) = blow.pause {
-                self.breaker.hold(pause, now);
+                self.shared.breaker.lock().hold(pause, now);
             }
             if blow.counts {
                 self.pulse.faults.fetch_add(1, Relaxed);
-                if let Some(pause) = self.breaker.broke(&self.spec.care, now) {
+                let pause = self.shared.breaker.lock().broke(&self.spec.care, now);
+                if let Some(pause) = pause {
                     self.tell_of(Broke { kind: None, pause: Some(pause) });
                 }
             }

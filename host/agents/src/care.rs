@@ -6,10 +6,12 @@ use crate::door::Origin;
 use crate::event::Event;
 use crate::fresh::secure;
 use crate::live::{Handed, Life};
-use runtime::{Failure, FailureKind, Fault, Held, clock};
+use parking_lot::Mutex;
+use runtime::{Failure, FailureKind, Fault, Held, Task, clock};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How an agent is looked after.
@@ -42,8 +44,8 @@ impl Default for Care {
     }
 }
 
-/// How an agent is, for those who look at it from outside.
-#[derive(Debug, Default)]
+/// How an agent is, for those who look at it from outside. Its replicas share it.
+#[derive(Default)]
 pub(crate) struct Pulse {
     /// When its last turn ended, by [`clock::now`].
     pub(crate) last: AtomicU64,
@@ -55,6 +57,12 @@ pub(crate) struct Pulse {
     pub(crate) awake: AtomicBool,
     /// Whether it handles a message.
     pub(crate) busy: AtomicBool,
+    /// How many instances serve its mailbox.
+    pub(crate) replicas: AtomicU32,
+    /// How many may; it falls to one when the last replica has gone.
+    pub(crate) most: AtomicU32,
+    /// What its replicas run as.
+    pub(crate) crew: Mutex<Vec<Arc<Task>>>,
 }
 
 /// Counts what breaks.
@@ -121,12 +129,13 @@ impl<T: Lasting> Life<T> {
         let fault = match &answer.outcome {
             Err(Error::Broke(Fault::Stopped | Fault::Refused { .. } | Fault::Linked { .. })) => return,
             Err(Error::Broke(fault)) => fault,
-            _ => return self.breaker.held(),
+            _ => return self.shared.breaker.lock().held(),
         };
         self.pulse.faults.fetch_add(1, Relaxed);
         self.broke = Some(Broke { kind: Some(fault.kind()), pause: None });
         let Some(books) = &self.spec.books else { return };
-        let Some(pause) = self.breaker.broke(&self.spec.care, clock::now()) else { return };
+        let pause = self.shared.breaker.lock().broke(&self.spec.care, clock::now());
+        let Some(pause) = pause else { return };
         self.broke = Some(Broke { kind: Some(fault.kind()), pause: Some(pause) });
         let what = format!("{{\"millis\":{},\"fault\":\"{}\"}}", pause.as_millis(), fault.kind());
         let (agent, by) = (self.spec.name.to_string(), "village".into());
@@ -136,7 +145,7 @@ impl<T: Lasting> Life<T> {
 
     /// Until when nothing may be handled. Whoever waits for an answer of an agent that is left alone is told so.
     pub(crate) fn left_alone(&mut self) -> Option<u64> {
-        let until = self.breaker.shut();
+        let until = self.shared.breaker.lock().shut();
         self.pulse.paused.store(until.unwrap_or(0), Relaxed);
         until
     }

@@ -5,11 +5,14 @@
 //! its sender is told so, and what a turn does takes effect together with the message's end, in one change.
 
 mod agent;
+mod attend;
 mod blow;
 mod books;
 mod care;
+mod crew;
 mod door;
 mod event;
+mod found;
 mod fresh;
 mod graves;
 mod keys;
@@ -17,14 +20,16 @@ pub mod kin;
 mod live;
 mod mail;
 mod queue;
+mod replica;
 mod retry;
 mod settle;
 pub mod swap;
 
-pub use agent::{Agent, Answer, Data, Error, Keep, Lasting, Receipt, Spec};
+pub use agent::{Agent, Answer, Claim, Data, Error, Keep, Lasting, Receipt, Spec, Stale};
 pub use blow::{Blow, Broke, Fell, Told};
 pub use books::{Books, Strays, question};
 pub use care::Care;
+pub use crew::{MOST_REPLICAS, Replicas, Room};
 pub use door::{Accepted, Desk, Door, Mailbox, Origin, Place, Refusal};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};
 pub use graves::{DEAD_BYTES, MOST_DEAD};

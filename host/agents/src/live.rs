@@ -3,15 +3,17 @@
 use crate::agent::{Answer, Error, Lasting, Receipt, Spec};
 use crate::blow::{Blows, Broke};
 use crate::care::{Breaker, Care, Pulse, PutAway};
+use crate::crew::{Crew, Replicas};
 use crate::door::{Desk, Origin, Place};
+use crate::found::Found;
 use crate::fresh::{Fresh, secure};
 use crate::graves::Graves;
 use crate::queue::Queue;
 use crate::retry::Retry;
 use crate::settle::Tally;
 use crate::swap::Orders;
-use runtime::{Begin, Card, Fault, Instance, Interrupted, Leaving, Message, Reply, Task, clock, turn};
-use std::collections::{HashMap, HashSet};
+use parking_lot::Mutex;
+use runtime::{Begin, Card, Fault, Instance, Interrupted, Leaving, Message, Reply, Spawner, Task, clock, turn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
@@ -25,6 +27,8 @@ pub(crate) enum Work {
     Handle(Box<Handed>),
     Warm(oneshot::Sender<Result<(), Fault>>),
     Describe(oneshot::Sender<Result<Card, Fault>>),
+    /// Whether the instance keeps anything in its memory.
+    Keeps(oneshot::Sender<Result<bool, Fault>>),
     /// Something was ordered that goes before all that waits.
     Obey,
     /// It has had nothing to do for long.
@@ -33,6 +37,18 @@ pub(crate) enum Work {
     Struck,
     /// Its messages are tried, and it is looked after, like this from now on.
     Care(Retry, Care),
+    /// So many instances may serve the mailbox from now on.
+    Scale(Replicas),
+    /// A replica has its instance, or can't have one.
+    Ready {
+        number: u64,
+        made: bool,
+    },
+    /// A replica is done with its message. Those that come back are tried again at a time, and may hold others back.
+    Done {
+        number: u64,
+        back: Vec<(Box<Handed>, u64, bool)>,
+    },
 }
 
 /// A message that was accepted.
@@ -51,49 +67,49 @@ pub(crate) struct Handed {
 pub(crate) async fn live<T: Lasting>(
     task: Arc<Task>,
     spec: Spec<T>,
-    deadline: Arc<AtomicU64>,
     mut mailbox: mpsc::UnboundedReceiver<Work>,
-    orders: Orders<T>,
-    (pulse, blows): (Arc<Pulse>, Arc<Blows>),
+    mine: mpsc::WeakUnboundedSender<Work>,
+    links: Links<T>,
 ) {
-    let mut life = Life {
-        orders,
-        instance: None,
-        task,
-        spec,
-        deadline,
-        ended: 0,
-        queue: Queue::default(),
-        found: Found::default(),
-        tally: Tally::default(),
-        breaker: Breaker::default(),
-        graves: Graves::default(),
-        asleep: None,
-        turns: 0,
-        pulse,
-        blows,
-        broke: None,
-    };
+    let mut life = Life::new(task, spec, mine, links, Shared::default());
     if !life.find().await {
         return;
     }
+    life.scale(life.spec.replicas);
     while let Some(work) = life.next(&mut mailbox).await {
         // Nobody may be waiting for the answer any more; the turn stands all the same.
         match work {
             Work::Handle(handed) => life.dispatch(handed).await,
-            Work::Warm(done) => drop(done.send(life.warm().await)),
-            Work::Describe(done) => drop(done.send(life.describe().await)),
             Work::Obey => {
                 life.rouse().await;
                 life.obey().await;
             }
-            Work::Rest => life.put_away().await,
-            Work::Struck => life.suffer(),
-            Work::Care(retry, care) => (life.spec.retry, life.spec.care) = (retry, care),
+            Work::Scale(replicas) => life.scale(replicas),
+            Work::Ready { number, made } => life.ready(number, made),
+            Work::Done { number, back } => life.done(number, back),
+            other => life.attend(other).await,
         }
         life.task.give_way(life.ended).await;
     }
+    life.end_crew().await;
     life.close().await;
+}
+
+/// What ties a life to those outside of it.
+pub(crate) struct Links<T: Lasting> {
+    pub(crate) deadline: Arc<AtomicU64>,
+    pub(crate) orders: Orders<T>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) blows: Arc<Blows>,
+    pub(crate) workers: Spawner,
+}
+
+/// What the lives of one agent's replicas share.
+#[derive(Clone, Default)]
+pub(crate) struct Shared {
+    pub(crate) found: Arc<Mutex<Found>>,
+    pub(crate) breaker: Arc<Mutex<Breaker>>,
+    pub(crate) graves: Arc<Mutex<Graves>>,
 }
 
 pub(crate) struct Life<T: Lasting> {
@@ -102,14 +118,12 @@ pub(crate) struct Life<T: Lasting> {
     pub(crate) instance: Option<Instance<T>>,
     pub(crate) task: Arc<Task>,
     pub(crate) spec: Spec<T>,
-    deadline: Arc<AtomicU64>,
+    pub(crate) deadline: Arc<AtomicU64>,
     /// When the last turn ended.
     pub(crate) ended: u64,
     pub(crate) queue: Queue,
-    pub(crate) found: Found,
+    pub(crate) shared: Shared,
     pub(crate) tally: Tally,
-    pub(crate) breaker: Breaker,
-    pub(crate) graves: Graves,
     /// What the instance kept when it was put away.
     pub(crate) asleep: Option<PutAway>,
     /// Turns that this instance has had.
@@ -118,32 +132,46 @@ pub(crate) struct Life<T: Lasting> {
     pub(crate) blows: Arc<Blows>,
     /// That the turn under way broke, until others are told.
     pub(crate) broke: Option<Broke>,
-}
-
-/// The messages that waited in the store when this life began. They may come through the door as well.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) numbers: HashSet<u64>,
-    /// None of them is above.
-    pub(crate) last: u64,
-    /// What came of those that were handled before they came through the door, with whoever waits for that.
-    pub(crate) answers: HashMap<u64, Answer>,
-    /// Until when somebody may still come through the door with one of them.
-    pub(crate) until: u64,
-}
-
-impl Found {
-    /// Whether a message that comes through the door was found before.
-    fn has(&self, origin: Origin) -> bool {
-        match origin {
-            Origin::Kept(number) if number <= self.last => self.numbers.contains(&number),
-            // Numbers that are above were given later, so that no more of those that were found will come.
-            _ => false,
-        }
-    }
+    /// Those that handle its messages, if it does not do so itself.
+    pub(crate) crew: Option<Crew>,
+    /// Whether it is one of several that handle an agent's messages.
+    pub(crate) replica: bool,
+    /// The way into its mailbox.
+    pub(crate) mine: mpsc::WeakUnboundedSender<Work>,
+    pub(crate) workers: Spawner,
 }
 
 impl<T: Lasting> Life<T> {
+    pub(crate) fn new(
+        task: Arc<Task>,
+        spec: Spec<T>,
+        mine: mpsc::WeakUnboundedSender<Work>,
+        links: Links<T>,
+        shared: Shared,
+    ) -> Life<T> {
+        let Links { deadline, orders, pulse, blows, workers } = links;
+        Life {
+            orders,
+            instance: None,
+            task,
+            spec,
+            deadline,
+            ended: 0,
+            queue: Queue::default(),
+            shared,
+            tally: Tally::default(),
+            asleep: None,
+            turns: 0,
+            pulse,
+            blows,
+            broke: None,
+            crew: None,
+            replica: false,
+            mine,
+            workers,
+        }
+    }
+
     async fn next(&mut self, mailbox: &mut mpsc::UnboundedReceiver<Work>) -> Option<Work> {
         loop {
             if self.task.stopping() {
@@ -162,11 +190,18 @@ impl<T: Lasting> Life<T> {
                 }
             };
             let alone = self.left_alone();
+            let many = alone.is_none() && self.crew.is_some();
+            let look = if many { self.hand_out(clock::now()) } else { None };
+            if look.is_some_and(|look| look <= clock::now()) {
+                continue;
+            }
             let due = match (self.queue.due(), alone) {
                 (Some(due), Some(until)) => Some(due.max(until)),
                 (due, until) => due.or(until),
             };
-            if alone.is_none()
+            let due = [due, look].into_iter().flatten().min();
+            if self.crew.is_none()
+                && alone.is_none()
                 && let Some(handed) = self.queue.pop(due.map_or(0, |_| clock::now()))
             {
                 return Some(Work::Handle(handed));
@@ -196,42 +231,19 @@ impl<T: Lasting> Life<T> {
     }
 
     fn take_in(&mut self, handed: Box<Handed>) {
-        if self.found.has(handed.origin) {
+        if self.shared.found.lock().has(handed.origin) {
             return self.found_again(*handed);
         }
-        let handed = match self.breaker.shut() {
+        let shut = self.shared.breaker.lock().shut();
+        let handed = match shut {
             Some(until) => self.turn_away(handed, until),
             None => Some(handed),
         };
         if let Some(handed) = handed {
-            if !self.queue.is_empty() {
+            if !self.queue.is_empty() || self.crew.as_ref().is_some_and(|crew| crew.delays(&handed.message.sender)) {
                 secure(&handed.fresh);
             }
             self.queue.push(handed);
-        }
-    }
-
-    /// A message that was found in the store comes through the door as well, with whoever waits for what comes of it.
-    fn found_again(&mut self, handed: Handed) {
-        let Origin::Kept(number) = handed.origin else { return };
-        if let Some(waiting) = self.queue.find(number) {
-            (waiting.desk, waiting.place) = (handed.desk, handed.place);
-        } else if let Some(answer) = self.found.answers.remove(&number) {
-            handed.desk.deliver(answer);
-        }
-    }
-
-    /// Hands over an answer, or keeps it for a moment where whoever waits for it has still to come.
-    pub(crate) fn deliver(&mut self, desk: Desk, origin: Origin, answer: Answer) {
-        match origin {
-            Origin::Kept(number) if self.found.has(origin) && desk.is_nobody() => {
-                if clock::now() < self.found.until {
-                    self.found.answers.insert(number, answer);
-                } else {
-                    self.found.answers.clear();
-                }
-            }
-            _ => desk.deliver(answer),
         }
     }
 
@@ -297,44 +309,9 @@ impl<T: Lasting> Life<T> {
     /// Nanoseconds that were ever charged: of the CPU, of that beside the guest, and of the graphics processor.
     fn used(&self) -> [u64; 3] {
         let cpu = self.task.cpu();
-        [cpu.used(), cpu.beside(), self.spec.gpu.used()]
-    }
-
-    /// Makes the instance again that was put away: what is ordered may be about what it keeps.
-    async fn rouse(&mut self) {
-        if self.asleep.is_some() {
-            // One that can't be made is like one that kept nothing.
-            drop(self.warm().await);
-        }
-    }
-
-    pub(crate) async fn warm(&mut self) -> Result<(), Fault> {
-        self.outside(async |_| Ok(())).await
-    }
-
-    async fn describe(&mut self) -> Result<Card, Fault> {
-        self.outside(async |instance| instance.describe().await).await
-    }
-
-    /// Does something with the instance that is no message, under the same deadline.
-    pub(crate) async fn outside<O>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut Instance<T>) -> Result<O, Fault>,
-    ) -> Result<O, Fault> {
-        let limit = Duration::from_nanos(self.deadline.load(Relaxed));
-        let (instance, spec, asleep) = (&mut self.instance, &self.spec, &mut self.asleep);
-        let turn = turn(&self.task, limit, self.ended, async |until| {
-            let instance = ready(instance, spec, asleep).await?;
-            instance.data().begin(Begin { message: None, again: false, until, chunks: None, leaving: None });
-            work(instance).await
-        })
-        .await;
-        self.ended = turn.ended;
-        let outcome = turn.outcome.unwrap_or_else(|interrupted| Err(fault(interrupted, limit)));
-        if outcome.is_err() {
-            self.instance = None;
-        }
-        outcome
+        // Replicas are charged on one account; what the host does beside them is not told apart.
+        let used = if self.replica { self.task.used() + cpu.beside() } else { cpu.used() };
+        [used, cpu.beside(), self.spec.gpu.used()]
     }
 }
 
@@ -367,7 +344,7 @@ async fn wait(
 }
 
 /// The instance, made now if there is none.
-async fn ready<'a, T: Lasting>(
+pub(crate) async fn ready<'a, T: Lasting>(
     instance: &'a mut Option<Instance<T>>,
     spec: &Spec<T>,
     asleep: &mut Option<PutAway>,
@@ -385,7 +362,7 @@ async fn ready<'a, T: Lasting>(
     Ok(instance.as_mut().expect("it was made if there was none"))
 }
 
-fn fault(interrupted: Interrupted, limit: Duration) -> Fault {
+pub(crate) fn fault(interrupted: Interrupted, limit: Duration) -> Fault {
     match interrupted {
         Interrupted::Deadline => Fault::Deadline { limit, ring: Vec::new() },
         Interrupted::Stopped => Fault::Stopped,

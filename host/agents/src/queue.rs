@@ -39,7 +39,7 @@ fn lane(priority: Priority) -> usize {
 }
 
 /// Whether two senders are one.
-fn same(a: &Sender, b: &Sender) -> bool {
+pub(crate) fn same(a: &Sender, b: &Sender) -> bool {
     match (a, b) {
         (Sender::Client(a), Sender::Client(b))
         | (Sender::Agent(a), Sender::Agent(b))
@@ -92,6 +92,48 @@ impl Queue {
         }
     }
 
+    /// The next message of a sender that is not `busy`. Those whose time has come must have been woken.
+    pub(crate) fn pop_but(&mut self, busy: impl Fn(&Sender) -> bool) -> Option<Box<Handed>> {
+        loop {
+            let (lane, place) = self.first_but(&busy)?;
+            let top = self.lanes.iter().rposition(|lane| !lane.is_empty());
+            let below = self.lanes[..lane].iter().any(|lane| !lane.is_empty());
+            self.in_a_row = if below && Some(lane) == top { self.in_a_row + 1 } else { 0 };
+            let handed = self.lanes[lane].remove(place)?;
+            match self.holder(&handed) {
+                None => return Some(handed),
+                Some(resting) => resting.waiting.push_back(handed),
+            }
+        }
+    }
+
+    /// Whether there is such a message.
+    pub(crate) fn has_but(&self, busy: impl Fn(&Sender) -> bool) -> bool {
+        self.first_but(&busy).is_some()
+    }
+
+    fn first_but(&self, busy: &impl Fn(&Sender) -> bool) -> Option<(usize, usize)> {
+        let first = |lane: usize| {
+            let place = self.lanes[lane].iter().position(|handed| !busy(&handed.message.sender))?;
+            Some((lane, place))
+        };
+        let lanes = 0..self.lanes.len();
+        let low = if self.in_a_row >= IN_A_ROW { lanes.clone().find_map(first) } else { None };
+        low.or_else(|| lanes.rev().find_map(first))
+    }
+
+    /// How many messages may be handled as soon as somebody is free.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    /// Those that failed, with when they are tried again and whether they hold others back. They rest here no longer.
+    pub(crate) fn take_resting(&mut self) -> Vec<(Box<Handed>, u64, bool)> {
+        let resting = std::mem::take(&mut self.resting).into_iter();
+        let each = resting.map(|((due, _), Resting { waiting, holds, .. })| (due, holds, waiting));
+        each.flat_map(|(due, holds, waiting)| waiting.into_iter().map(move |handed| (handed, due, holds))).collect()
+    }
+
     fn next(&mut self) -> Option<Box<Handed>> {
         let top = self.lanes.iter().rposition(|lane| !lane.is_empty())?;
         let below = self.lanes[..top].iter().position(|lane| !lane.is_empty());
@@ -118,7 +160,7 @@ impl Queue {
     }
 
     /// Those whose time has come go to the front of their lanes, what they held back behind them.
-    fn wake(&mut self, now: u64) {
+    pub(crate) fn wake(&mut self, now: u64) {
         while let Some(entry) = self.resting.first_entry()
             && entry.key().0 <= now
         {

@@ -59,7 +59,7 @@ impl<T: Lasting> Life<T> {
         let found = books.store().read().scan(MAIL.under(&self.spec.name), None, usize::MAX)?;
         let (now, unix) = (clock::now(), millis());
         for ((_, number), mail) in found {
-            self.found.numbers.insert(number);
+            self.shared.found.lock().numbers.insert(number);
             let due = mail.due;
             let message = mail.message();
             let mailbox = &self.spec.mailbox;
@@ -77,8 +77,9 @@ impl<T: Lasting> Life<T> {
                 }
             }
         }
-        self.found.last = last;
-        self.found.until = now + LATE.as_nanos() as u64;
+        let mut found = self.shared.found.lock();
+        found.last = last;
+        found.until = now + LATE.as_nanos() as u64;
         Ok(())
     }
 
@@ -91,7 +92,7 @@ impl<T: Lasting> Life<T> {
             let Handed { desk, .. } = *handed;
             return desk.deliver(Answer { outcome: Ok(reply), receipt: Default::default(), held: None });
         }
-        let answer = self.handle(&mut handed).await;
+        let (answer, _claim) = self.handle_alone(&mut handed).await;
         match &answer.outcome {
             Ok(_) => self.keep(&books, handed, answer).await,
             Err(_) => self.fail(&books, handed, answer).await,
@@ -247,7 +248,7 @@ impl<T: Lasting> Life<T> {
                 if !told {
                     let bytes = mail.body.len() as u64;
                     // Those that can't be counted now are counted with the next.
-                    drop(self.graves.dig(&books.store().read(), &self.spec.name, bytes, &mut change));
+                    drop(self.shared.graves.lock().dig(&books.store().read(), &self.spec.name, bytes, &mut change));
                     change.put(&DEAD, key, &Dead { mail, when: millis(), kind, reason });
                 }
             }

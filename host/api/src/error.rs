@@ -78,7 +78,7 @@ fn status(wrong: &Wrong) -> StatusCode {
         | Wrong::Repeated { .. }
         | Wrong::Busy { .. } => StatusCode::CONFLICT,
         Wrong::Bad(_) | Wrong::Swap(guest::Refused::Plan { .. }) => StatusCode::BAD_REQUEST,
-        Wrong::Swap(_) | Wrong::Unrecorded { .. } => StatusCode::CONFLICT,
+        Wrong::Swap(_) | Wrong::Replicas(_) | Wrong::Unrecorded { .. } => StatusCode::CONFLICT,
         Wrong::Load { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Wrong::Refused(guest::Refusal::Full { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,

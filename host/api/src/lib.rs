@@ -12,6 +12,7 @@ mod metrics;
 mod read;
 mod records;
 mod routes;
+mod scale;
 mod schema;
 mod server;
 mod streams;

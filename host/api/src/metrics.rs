@@ -151,6 +151,7 @@ mod tests {
             gpu_ms: 0.0,
             budget: vec![field],
             turns: Vec::new(),
+            replicas: hall::Scale { serving: 1, min: 1, max: 1 },
             problem: None,
         }
     }

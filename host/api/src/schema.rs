@@ -5,7 +5,13 @@ use serde_json::{Map, Value, json};
 /// All schemas, by name.
 pub(crate) fn all() -> Map<String, Value> {
     let mut all = Map::new();
-    for (name, schema) in agents().into_iter().chain(messages()).chain(village()).chain(crate::records::schemas()) {
+    for (name, schema) in agents()
+        .into_iter()
+        .chain(messages())
+        .chain(village())
+        .chain(crate::records::schemas())
+        .chain(crate::scale::schemas())
+    {
         all.insert(name.into(), schema);
     }
     all
@@ -112,6 +118,7 @@ fn agents() -> Vec<(&'static str, Value)> {
                 "gpu_ms": number(),
                 "budget": list(of("Used")),
                 "turns": pairs(),
+                "replicas": of("Scale"),
                 "problem": maybe("string"),
             })),
         ),
@@ -365,6 +372,7 @@ mod tests {
             gpu_ms: 0.5,
             budget: vec![used],
             turns: vec![(String::new(), String::new())],
+            replicas: hall::Scale { serving: 1, min: 1, max: 1 },
             problem: None,
         };
         holds("Details", &details);
@@ -489,7 +497,9 @@ mod tests {
         holds("Version", &version);
         holds("Versions", &wire::Versions { versions: vec![version] });
         holds("Cancelled", &wire::Cancelled { cancelled: true });
-        let held = 33;
+        holds("Scale", &hall::Scale { serving: 1, min: 1, max: 1 });
+        holds("NewScale", &wire::NewScale { min: 1, max: Some(1) });
+        let held = 35;
         let others = 2 + crate::records::schemas().len();
         assert_eq!(
             all().len(),

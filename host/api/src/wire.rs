@@ -2,6 +2,7 @@
 
 use crate::error::{Error, bad};
 pub use crate::records::{Erasure, Replay};
+pub use crate::scale::NewScale;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guest::{Memory, Payload, Plan, Priority, Receipt};

@@ -66,6 +66,7 @@ impl Keeping {
             retry: Retry::default(),
             record: false,
             care: agents::Care::default(),
+            replicas: guest::Replicas::default(),
         };
         Ok(self.host.enrol(name, enrolment)?)
     }

@@ -2,12 +2,14 @@
 
 mod records;
 mod running;
+mod scale;
 
 pub(crate) use records::{Erase, Replay, Turns};
 pub(crate) use running::{
     Audit, Backup, Budget, DeadLetters, Deploy, Dev, Events, Logs, MemoryWish, Named, Ps, Reach, Restore, Rollback,
     Send, Swap, Top, Up, Urgency, Versions,
 };
+pub(crate) use scale::Scale;
 
 use crate::help;
 use base::Size;
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Rm(Named),
     /// Show what an agent may use, or change it while it runs
     Budget(Budget),
+    /// Change how many instances serve an agent's mailbox, or show it
+    Scale(Scale),
     /// Show how an agent's messages are tried, recorded and looked after, or change it while it runs
     Turns(Turns),
     /// Let another version of an agent take over while it runs

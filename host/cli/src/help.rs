@@ -1,8 +1,10 @@
 //! The parts of the help that teach.
 
 mod records;
+mod scale;
 
 pub(crate) use records::{AUDIT, DEAD_LETTERS, ERASE, REPLAY, TURNS};
+pub(crate) use scale::SCALE;
 
 use base::{Budget, Size};
 use std::fmt::Write;

@@ -51,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Stop(options) => running::stop(&options, json),
         Command::Rm(options) => running::rm(&options, json),
         Command::Budget(options) => running::budget(&options, json),
+        Command::Scale(options) => running::scale(&options, json),
         Command::Turns(options) => running::turns(&options, json),
         Command::Swap(options) => running::swap(&options, json),
         Command::Rollback(options) => running::rollback(&options, json),

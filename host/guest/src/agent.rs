@@ -13,7 +13,7 @@ use crate::state::Shelf;
 use crate::turns::Turns;
 use agents::kin::Supervision;
 use agents::swap::Versions;
-use agents::{Accepted, Answer, Care, Desk, Door, Error, Refusal, Retry, Spec};
+use agents::{Accepted, Answer, Care, Desk, Door, Error, Refusal, Replicas, Retry, Room, Spec};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::{Card, Fault, Message, Quota};
@@ -26,7 +26,7 @@ use tokio::task::AbortHandle;
 
 /// An agent that lives. Dropping it stops it, and all that it created.
 pub struct Agent {
-    inner: agents::Agent,
+    pub(crate) inner: agents::Agent,
     pub(crate) standing: Arc<Standing>,
     pub(crate) versions: Arc<Versions<Ctx>>,
     /// What a version that is about to take over counts on.
@@ -55,6 +55,8 @@ pub(crate) struct Lasts {
     pub(crate) turns: Turns,
     /// Its life before this one, which may still have to end.
     pub(crate) before: Option<Arc<runtime::Task>>,
+    /// How many instances serve its mailbox.
+    pub(crate) replicas: Replicas,
 }
 
 /// Nothing looks after an agent that nobody keeps.
@@ -68,7 +70,11 @@ const CARE: Care = Care {
 };
 
 impl Lasts {
-    const NOT: Lasts = Lasts { turns: Turns { retry: Retry::NEVER, record: false, care: CARE }, before: None };
+    const NOT: Lasts = Lasts {
+        turns: Turns { retry: Retry::NEVER, record: false, care: CARE },
+        before: None,
+        replicas: Replicas { min: 1, max: 1 },
+    };
 }
 
 impl Agent {
@@ -85,9 +91,18 @@ impl Agent {
         let row = Arc::new(Row::default());
         let place = row.add(house.seats.clone().take(version.0.room())?);
         let lasts = lasts.and_then(|lasts| Some((house.books.clone()?, lasts)));
-        let (books, Lasts { turns, before }) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let (books, lasts) = lasts.map_or((None, Lasts::NOT), |(books, lasts)| (Some(books), lasts));
+        let Lasts { turns, before, replicas } = lasts;
         let shelf = books.clone().map(|books| Shelf { books, agent: name.clone() });
         let accounts = Accounts::new(budget, &grants, above, house, shelf)?;
+        if replicas.max > 1 {
+            accounts.state.share();
+        }
+        let group = if let Above::Group(group) = above { Some(group.clone()) } else { None };
+        let room = Room {
+            seat: seat(house.clone(), row.clone(), version.clone()),
+            join: Box::new(move |task| group.iter().for_each(|group| group.add(task))),
+        };
         let (known, last) = (Arc::from(name.as_str()), (books.clone(), turns));
         let standing = Standing::new(name, grants, accounts.clone(), house.clone(), last);
         let (behind, falls, first) = (standing.clone(), standing.clone(), version.clone());
@@ -103,9 +118,11 @@ impl Agent {
             gpu: accounts.gpu.clone(),
             memory: accounts.memory.clone(),
             mailbox: accounts.mailbox.clone(),
-            data: Box::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),
+            data: Arc::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),
             keep: Box::new(place),
-            fell: Box::new(move |broke, change| kin::fell(&falls, broke, change)),
+            fell: Arc::new(move |broke, change| kin::fell(&falls, broke, change)),
+            replicas,
+            room,
         };
         let (inner, versions) = agents::Agent::start(&house.spawner, spec);
         Ok(Agent { inner, standing, versions, second: Mutex::default(), retires: OnceLock::new(), row })
@@ -366,6 +383,15 @@ impl Drop for Agent {
         self.row.clear();
         self.standing.end();
     }
+}
+
+/// Where one more instance has its place, if there is any.
+fn seat(house: Arc<House>, row: Arc<Row>, version: Version) -> Box<dyn Fn() -> Option<agents::Keep> + Send + Sync> {
+    Box::new(move || {
+        let seat = house.seats.clone().take(version.0.room()).ok()?;
+        let keep: agents::Keep = Box::new(row.add(seat));
+        Some(keep)
+    })
 }
 
 /// A panic says why on the standard error, and then traps without a word.

@@ -182,6 +182,7 @@ impl Guest for Ctx {
         self.leaving = turn.leaving;
         self.effects = None;
         self.accounts.state.discard(&mut self.writes);
+        self.accounts.state.watch(&mut self.writes);
     }
 
     fn handles(&mut self, message: &Message) {
@@ -231,6 +232,10 @@ impl Lasting for Ctx {
         record.reads.extend(web);
         record.cut |= cut;
         record.bytes()
+    }
+
+    async fn claim(&mut self) -> Result<agents::Claim, agents::Stale> {
+        self.accounts.state.claim(&self.writes).await
     }
 
     fn ring(&mut self) -> Vec<String> {

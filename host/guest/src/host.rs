@@ -69,6 +69,9 @@ pub enum Error {
     /// A swap can't begin.
     #[error(transparent)]
     Swap(#[from] agents::swap::Refused),
+    /// The agent may have several replicas, which no swap changes at once.
+    #[error("several replicas may serve this agent: scale it to 1 first")]
+    Many,
     /// The host can't be made.
     #[error("{0}")]
     Host(String),
@@ -84,6 +87,7 @@ impl Error {
             Error::Taken { .. } => "taken",
             Error::Secret(_) => "secret",
             Error::Swap(refused) => refused.kind(),
+            Error::Many => "replicas",
             Error::Host(_) => "internal",
         }
     }

@@ -25,6 +25,7 @@ mod rate;
 mod reception;
 mod redact;
 mod replay;
+pub mod replicas;
 mod roll;
 mod secrets;
 mod serve;
@@ -55,6 +56,7 @@ pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest, supervision::read as read_supervision};
 pub use reception::{Limits, receive};
 pub use replay::Replayed;
+pub use replicas::Replicas;
 pub use roll::Enrolment;
 pub use runtime::compiler::enter;
 pub use runtime::{

@@ -3,6 +3,7 @@
 pub(crate) mod supervision;
 
 use crate::grants::{self, Grants};
+use crate::replicas::{self, Replicas};
 use crate::site::{AUTHORIZATION, Key, Site};
 use crate::turns::{self, Turns};
 use agents::kin::Supervision;
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub supervision: Option<Supervision>,
     /// How its turns are tried, recorded and looked after.
     pub turns: Turns,
+    /// How many instances serve its mailbox.
+    pub replicas: Replicas,
 }
 
 /// A manifest that can't be accepted.
@@ -40,7 +43,7 @@ pub struct Error {
     pub problem: String,
 }
 
-const TABLES: [&str; 5] = ["agent", "budget", "grants", "supervision", "turns"];
+const TABLES: [&str; 6] = ["agent", "budget", "grants", "replicas", "supervision", "turns"];
 const AGENT: [&str; 2] = ["name", "component"];
 
 type Problem = (usize, String);
@@ -65,6 +68,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
     let (mut name, mut component) = (None, None);
     let (mut grants, mut looks_after, mut turns) = (Grants::default(), None, Turns::default());
+    let mut replicas = Replicas::default();
     for (title, value) in document.get_ref() {
         let at = title.span().start;
         if !TABLES.contains(&title.get_ref().as_ref()) {
@@ -75,6 +79,10 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
         };
         if title.get_ref() == "supervision" {
             looks_after = Some(supervision::read(table)?);
+            continue;
+        }
+        if title.get_ref() == "replicas" {
+            replicas = replicas_of(at, table)?;
             continue;
         }
         for (key, value) in table {
@@ -100,6 +108,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
         grants,
         supervision: looks_after,
         turns,
+        replicas,
     })
 }
 
@@ -164,6 +173,26 @@ fn set(budget: &mut Budget, field: &str, at: usize, value: &Spanned<DeValue<'_>>
         BudgetError::Unknown { .. } | BudgetError::Later { .. } => (at, error.to_string()),
         BudgetError::Value { .. } | BudgetError::Range { .. } => (value.span().start, error.to_string()),
     })
+}
+
+/// `[replicas]`: how many instances serve the mailbox. With `min` alone there are always so many.
+fn replicas_of(at: usize, table: &DeTable<'_>) -> Result<Replicas, Problem> {
+    let (mut min, mut max) = (None, None);
+    for (key, value) in table {
+        let (set, field) = match key.get_ref().as_ref() {
+            "min" => (&mut min, "min"),
+            "max" => (&mut max, "max"),
+            other => return Err((key.span().start, stray("key", other, "replicas", &replicas::FIELDS))),
+        };
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::String(text) => text.to_string(),
+            _ => string(field, "4", value)?,
+        };
+        *set = Some(replicas::number(field, &text).map_err(|error| (value.span().start, error.to_string()))?);
+    }
+    let least = min.unwrap_or(1);
+    replicas::checked(least, max.unwrap_or(least)).map_err(|error| (at, error.to_string()))
 }
 
 fn set_turns(turns: &mut Turns, field: &str, at: usize, value: &Spanned<DeValue<'_>>) -> Result<(), Problem> {

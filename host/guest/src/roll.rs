@@ -7,7 +7,7 @@ use crate::host::{Error, Version};
 use crate::house::House;
 use crate::standing::Standing;
 use crate::turns::Turns;
-use agents::{Care, Door, Retry};
+use agents::{Care, Door, Replicas, Retry};
 use base::Budget;
 use parking_lot::Mutex;
 use runtime::Task;
@@ -32,6 +32,8 @@ pub struct Enrolment {
     pub record: bool,
     /// How it is looked after.
     pub care: Care,
+    /// How many instances serve its mailbox: more than one only where there is a store.
+    pub replicas: Replicas,
 }
 
 /// The agents that a host keeps by name.
@@ -135,9 +137,9 @@ impl Roll {
         if let Some(agent) = now.agent.as_ref().filter(|agent| !agent.door().shut()) {
             return Ok(Some(agent.clone()));
         }
-        let Enrolment { version, budget, grants, group, retry, record, care } = now.enrolment.clone();
+        let Enrolment { version, budget, grants, group, retry, record, care, replicas } = now.enrolment.clone();
         let before = now.agent.take().map(|agent| agent.task().clone()).or_else(|| now.before.take());
-        let lasts = Lasts { turns: Turns { retry, record, care }, before };
+        let lasts = Lasts { turns: Turns { retry, record, care }, before, replicas };
         let above = group.as_ref().map_or(Above::Nobody, Above::Group);
         let agent = Agent::start(house, name.into(), &version, budget, grants, above, Some(lasts))?;
         if let Some(group) = &group {

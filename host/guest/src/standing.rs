@@ -234,7 +234,8 @@ impl Standing {
         let version = self.house.version(&wanted.version).ok_or_else(|| Unborn::Unknown(wanted.version.clone()))?;
         let one = self.accounts.children.hold(1).map_err(|_| Unborn::TooMany)?;
         let above = Above::Agent(&self.accounts);
-        let lasts = self.books.as_ref().map(|_| Lasts { turns: self.turns(), before: None });
+        let lasts =
+            self.books.as_ref().map(|_| Lasts { turns: self.turns(), before: None, replicas: Default::default() });
         let (house, grants) = (&self.house, Arc::new(grants));
         let agent =
             Agent::start(house, address.into(), &version, budget, grants, above, lasts).map_err(Unborn::Broken)?;

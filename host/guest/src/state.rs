@@ -2,11 +2,13 @@
 //!
 //! Where there is a store, it is kept there. Without one it is kept in memory, and counts as memory as well as storage.
 
+mod beside;
 mod rows;
 mod writes;
 
 use crate::host::Host;
 use crate::workspace::is_head;
+use beside::Changed;
 use parking_lot::{Mutex, MutexGuard};
 use rows::{Entry, Lasting, Pages, Rows, Totals};
 pub(crate) use rows::{STATE, Shelf, TOTALS, Value, WORKSPACE};
@@ -18,7 +20,7 @@ pub(crate) use writes::{Batch, Refused, Writes};
 use writes::{ENTRY, footprint, under};
 
 /// What there is to keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     State,
     Workspace,
@@ -44,7 +46,10 @@ pub(crate) struct State {
     /// The values, their versions and what they take change together.
     kept: Mutex<Kept>,
     memory: Arc<Quota>,
+    storage: Arc<Quota>,
     shelf: Option<Shelf>,
+    /// Held by whichever of several replicas has what its turn wrote kept.
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct Kept {
@@ -59,26 +64,31 @@ struct Kept {
     memory: Held,
     /// Whether what the store has is counted.
     counted: bool,
+    /// What turns changed since there may be several replicas; none if there never were.
+    changed: Option<Changed>,
 }
 
 impl State {
     pub(crate) fn new(storage: &Arc<Quota>, memory: &Arc<Quota>, shelf: Option<Shelf>) -> Result<State, Full> {
-        let (storage, held) = (storage.hold(0)?, memory.hold(0)?);
+        let (room, held) = (storage.hold(0)?, memory.hold(0)?);
         let counted = shelf.is_none();
         let values = Default::default();
-        let kept = Kept { values, version: 0, bytes: 0, resident: 0, storage, memory: held, counted };
-        Ok(State { kept: Mutex::new(kept), memory: memory.clone(), shelf })
+        let kept =
+            Kept { values, version: 0, bytes: 0, resident: 0, storage: room, memory: held, counted, changed: None };
+        let (memory, storage, gate) = (memory.clone(), storage.clone(), Arc::default());
+        Ok(State { kept: Mutex::new(kept), memory, storage, shelf, gate })
     }
 
     /// A turn begins, that has written nothing.
     pub(crate) fn begin(&self) -> Result<Writes, Refused> {
         let mut kept = self.kept.lock();
         self.count(&mut kept)?;
-        // What a turn that was given up had reserved is free again. What is there stays, also where there may be less now.
+        // What is there stays, also where there may be less now.
         let bytes = kept.bytes;
         kept.storage.force(bytes);
         let held = self.memory.hold(0).map_err(|_| Refused::Memory)?;
-        Ok(Writes::new(held))
+        let room = self.storage.hold(0).map_err(|_| Refused::Storage)?;
+        Ok(Writes::new(held, room))
     }
 
     /// Learns what the store has, if that was not done before.
@@ -129,15 +139,17 @@ impl State {
         }
         drop(writes.take());
         writes.more = 0;
-        let mut kept = self.kept.lock();
-        let bytes = kept.bytes;
-        kept.storage.force(bytes);
+        writes.room.force(0);
         writes.held.force(0);
     }
 
     /// What the turn sees under `key`.
     pub(crate) fn get(&self, writes: &Writes, part: Part, key: &str) -> Result<Option<Value>, store::Error> {
-        match (writes.find(part, key), &self.shelf) {
+        let written = writes.find(part, key);
+        if written.is_none() {
+            writes.saw(part, key);
+        }
+        match (written, &self.shelf) {
             (Some(changed), _) => Ok(changed.cloned()),
             (None, None) => Ok(self.kept.lock().values[part as usize].get(key).cloned()),
             (None, Some(shelf)) => shelf.get(part, key),
@@ -170,14 +182,13 @@ impl State {
     /// Takes the room for writes that take `held` in all, and `more` of storage than those before.
     fn reserve(&self, writes: &mut Writes, held: u64, more: i64) -> Result<MutexGuard<'_, Kept>, Refused> {
         let more = writes.more + more;
-        let mut kept = self.kept.lock();
-        let total = kept.bytes.saturating_add_signed(more);
-        let reserved = kept.storage.bytes();
+        let kept = self.kept.lock();
+        let reserved = writes.room.bytes();
         // What is taken away becomes free when the turn ends well, not before.
-        kept.storage.resize(reserved.max(total)).map_err(|_| Refused::Storage)?;
+        writes.room.resize(reserved.max(u64::try_from(more).unwrap_or(0))).map_err(|_| Refused::Storage)?;
         let too_much = self.shelf.is_some() && held > TOGETHER;
         if too_much || writes.held.resize(held).is_err() {
-            kept.storage.force(reserved);
+            writes.room.force(reserved);
             return Err(Refused::Memory);
         }
         writes.more = more;
@@ -193,6 +204,7 @@ impl State {
         after: Option<&str>,
         mut full: impl FnMut(&str, &Value) -> bool,
     ) -> Result<Vec<(String, Value)>, store::Error> {
+        writes.saw_all(part, prefix, after);
         let kept = self.kept.lock();
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
@@ -288,7 +300,11 @@ impl State {
         let mut guard = self.kept.lock();
         let kept = &mut *guard;
         let (changed, cleared) = writes.take();
+        if let Some(others) = &mut kept.changed {
+            others.note(&changed, &cleared);
+        }
         kept.bytes = kept.bytes.saturating_add_signed(std::mem::take(&mut writes.more));
+        kept.storage.absorb(&mut writes.room);
         kept.storage.force(kept.bytes);
         if self.shelf.is_some() {
             writes.held.force(0);

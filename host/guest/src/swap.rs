@@ -20,18 +20,21 @@ impl Agent {
     /// The agent keeps its name, its mailbox, its state, its budget and its grants. Refused without any effect while
     /// another swap is under way, if the agent runs that version, and if the host has no room for a second instance.
     pub fn swap(&self, version: &Version, plan: Plan) -> Result<Swap, Error> {
+        self.alone()?;
         let io = self.standing.house.io.clone();
         self.versions.swap(&version.0, plan, &io, |version| self.stage(version))
     }
 
     /// Begins to let the version that served before take over again, with this one's memory if it restores that.
     pub fn rollback(&self) -> Result<Swap, Error> {
+        self.alone()?;
         let io = self.standing.house.io.clone();
         self.versions.roll_back(None, &io, |version| self.stage(version))
     }
 
     /// The same with a version that this agent ran once, for who knows more of its past than its present life does.
     pub fn rollback_to(&self, version: &Version) -> Result<Swap, Error> {
+        self.alone()?;
         let io = self.standing.house.io.clone();
         self.versions.roll_back(Some(&version.0), &io, |version| self.stage(version))
     }
@@ -52,6 +55,11 @@ impl Agent {
         Version(self.versions.live())
     }
 
+    /// Refuses where several instances would have to change at once.
+    fn alone(&self) -> Result<(), Error> {
+        if self.inner.is_many() { Err(Error::Many) } else { Ok(()) }
+    }
+
     /// What a version needs to take over.
     fn stage(&self, version: Arc<runtime::Version<Ctx>>) -> Result<Stage<Ctx>, Error> {
         let (standing, accounts) = (&self.standing, &self.standing.accounts);
@@ -67,7 +75,7 @@ impl Agent {
         let (explaining, cleaning) = (accounts.clone(), accounts.clone());
         let (enrolled, serving) = (standing.clone(), Version(version.clone()));
         Ok(Stage {
-            side: Side::new(version, memory, Box::new(data), Box::new(place)),
+            side: Side::new(version, memory, Arc::new(data), Box::new(place)),
             apart,
             transit: accounts.memory.sibling(limit),
             account: accounts.memory.clone(),

@@ -7,7 +7,7 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use base::{Budget, Digest};
-use guest::{Grants, Kind, Manifest, Shape, Supervision, Turns, Version};
+use guest::{Grants, Kind, Manifest, Replicas, Shape, Supervision, Turns, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -81,7 +81,8 @@ impl Village {
         let looks_after = manifest.as_ref().and_then(|manifest| manifest.supervision);
         let turns = manifest.as_ref().map(|manifest| manifest.turns).unwrap_or_default();
         let version = self.version(digest).await?;
-        let called = self.probe(&version, budget, grants.clone(), group.as_deref()).await?;
+        let replicas = manifest.as_ref().map(|manifest| manifest.replicas).unwrap_or_default();
+        let called = self.probe(&version, budget, grants.clone(), group.as_deref(), replicas).await?;
         let name = name.or_else(|| manifest.map(|manifest| manifest.name)).unwrap_or(called);
         named(&name)?;
         let row = Registration {
@@ -95,7 +96,7 @@ impl Village {
             since: millis(),
             before: Vec::new(),
         };
-        self.register(row, looks_after, turns).await
+        self.register(row, looks_after, turns, replicas).await
     }
 
     /// Asks it what it is, under the budget that it will have; answers its name.
@@ -105,6 +106,7 @@ impl Village {
         budget: Budget,
         grants: Grants,
         group: Option<&str>,
+        replicas: Replicas,
     ) -> Result<String, Error> {
         if version.kind() == Kind::Command {
             let text = "it is a command, which runs once: `village run` runs it; an agent handles messages";
@@ -113,6 +115,9 @@ impl Village {
         let group = self.group(group)?;
         let agent = self.host().start(version, budget, grants, group)?;
         let card = agent.describe().await?;
+        if replicas.max > 1 && card.is_ok() {
+            agent.may_have_replicas().await?;
+        }
         card.map(|card| card.name).map_err(|fault| Error::Load { kind: fault.kind(), text: fault.to_string() })
     }
 
@@ -121,15 +126,19 @@ impl Village {
         row: Registration,
         plan: Option<Supervision>,
         turns: Turns,
+        replicas: Replicas,
     ) -> Result<Registration, Error> {
         let _changes = self.changes().lock().await;
         if self.resident(&row.name).is_ok() {
             return Err(Error::Exists { name: row.name });
         }
         self.host().supervise(&row.name, plan).await?;
-        self.enrol_with(&row, turns).await?;
+        self.enrol_with(&row, turns, replicas).await?;
         let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
-        let kept = self.registry().put_with(&row, note, |change| crate::turns::keep(&row.name, &turns, change));
+        let kept = self.registry().put_with(&row, note, |change| {
+            crate::turns::keep(&row.name, &turns, change);
+            crate::replicas::keep(&row.name, replicas, change);
+        });
         if let Err(error) = kept.await {
             self.host().expel(&row.name);
             return Err(error);
@@ -155,6 +164,7 @@ impl Village {
             self.host().forget(name, change);
             told = Some(self.host().tell_removed(name, change));
             crate::turns::forget(name, change);
+            crate::replicas::forget(name, change);
         });
         if let Err(error) = gone.await {
             // It is there as before.

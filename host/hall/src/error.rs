@@ -43,6 +43,9 @@ pub enum Error {
         /// The same for people.
         text: String,
     },
+    /// It is not for an agent as this one is: what its replicas lack, or that it has several.
+    #[error("{0}")]
+    Replicas(String),
     /// A swap can't begin. Nothing has changed.
     #[error("{0}")]
     Swap(guest::Refused),
@@ -167,6 +170,7 @@ impl Error {
             Error::Group { .. } => "unknown-group",
             Error::Component { .. } => "unknown-component",
             Error::Load { kind, .. } | Error::Asleep { kind, .. } => kind,
+            Error::Replicas(_) => "replicas",
             Error::Swap(refused) => refused.kind(),
             Error::Stopped { .. } => "stopped",
             Error::Refused(Refusal::Full { .. }) => "full",
@@ -195,10 +199,23 @@ impl From<guest::TurnsError> for Error {
     }
 }
 
+impl From<guest::replicas::Error> for Error {
+    fn from(error: guest::replicas::Error) -> Error {
+        use guest::replicas::Error as Wrong;
+        match error {
+            Wrong::Range { .. } | Wrong::Order { .. } => Error::Bad(error.to_string()),
+            Wrong::Refused(refusal) => refusal.into(),
+            Wrong::Broke(fault) => Error::Load { kind: fault.kind(), text: fault.to_string() },
+            Wrong::Memory | Wrong::Spawns | Wrong::Nowhere | Wrong::Swapping => Error::Replicas(error.to_string()),
+        }
+    }
+}
+
 impl From<guest::Error> for Error {
     fn from(error: guest::Error) -> Error {
         match error {
             guest::Error::Swap(refused) => Error::Swap(refused),
+            guest::Error::Many => Error::Replicas(error.to_string()),
             error => Error::Load { kind: error.kind(), text: error.to_string() },
         }
     }

@@ -60,6 +60,13 @@ pub enum What {
         /// The fields that were, with their new values.
         fields: Vec<(String, String)>,
     },
+    /// How many instances may serve an agent's mailbox was changed.
+    Scaled {
+        /// The fewest.
+        min: u32,
+        /// The most.
+        max: u32,
+    },
     /// A step of a swap.
     Swap {
         /// Which.
@@ -86,6 +93,7 @@ impl What {
                 fields.iter().map(|(field, limit)| 48 + field.len() + limit.len()).sum()
             }
             What::Swap { step, details } => step.len() + details.to_string().len(),
+            What::Scaled { .. } => 16,
             What::Up { .. } | What::Stopping | What::Woken | What::Stopped | What::Started | What::Removed => 0,
         }
     }

@@ -1,5 +1,6 @@
 //! What is known of an agent, and of the village.
 
+use crate::replicas::Scale;
 use base::{Budget, Size};
 use guest::Usage;
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,8 @@ pub struct Details {
     pub budget: Vec<Used>,
     /// How its turns are tried, recorded and looked after: every field of `[turns]`.
     pub turns: Vec<(String, String)>,
+    /// How many instances serve its mailbox.
+    pub replicas: Scale,
     /// Why it could not be made, or why its last turn broke.
     pub problem: Option<String>,
 }

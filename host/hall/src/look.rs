@@ -106,6 +106,7 @@ impl Village {
             gpu_ms: agent.as_ref().map_or(0.0, |agent| millis(agent.gpu())),
             budget,
             turns: crate::turns::shown(&self.registry().turns(&row.name)?),
+            replicas: self.scale_of(&row.name)?,
             problem: resident.problem(),
         })
     }

@@ -12,7 +12,7 @@ use crate::ring::{Ring, Since, millis};
 use crate::window::Window;
 use agents::{Books, MAIL, TIMERS};
 use base::{Budget, Digest, Group};
-use guest::{Agent, Builder, Enrolment, Host, Supervision, Turns, Version};
+use guest::{Agent, Builder, Enrolment, Host, Replicas, Supervision, Turns, Version};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -400,11 +400,12 @@ impl Village {
 
     /// Puts an agent on the host's roll: it is made when somebody sends it a message, another agent perhaps.
     pub(crate) async fn enrol(&self, row: &Registration) -> Result<(), Error> {
-        self.enrol_with(row, self.0.registry.turns(&row.name)?).await
+        let replicas = self.0.registry.replicas(&row.name)?;
+        self.enrol_with(row, self.0.registry.turns(&row.name)?, replicas).await
     }
 
-    /// The same, with how its turns are tried, recorded and looked after.
-    pub(crate) async fn enrol_with(&self, row: &Registration, turns: Turns) -> Result<(), Error> {
+    /// The same, with how its turns are tried, recorded and looked after, and how many replicas it may have.
+    pub(crate) async fn enrol_with(&self, row: &Registration, turns: Turns, replicas: Replicas) -> Result<(), Error> {
         let Turns { retry, record, care } = turns;
         let version = self.version(row.digest()?).await?;
         let enrolment = Enrolment {
@@ -415,6 +416,7 @@ impl Village {
             retry,
             record,
             care,
+            replicas,
         };
         if let Some(group) = &row.group {
             self.0.host.join_group(group, &row.name, row.deployed);

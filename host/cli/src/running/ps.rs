@@ -117,6 +117,8 @@ pub(super) fn whole(agent: &Details) -> String {
     }
     rows.extend(agent.budget.iter().map(|used| row(&used.field, part(used))));
     let turns: Vec<_> = agent.turns.iter().map(|(field, value)| format!("{field}={value}")).collect();
+    let hall::Scale { serving, min, max } = agent.replicas;
+    rows.push(row("replicas", format!("{serving} serving, {min} to {max} wanted")));
     rows.push(row("turns", turns.join(" ")));
     format!("{}\n{}", agent.name, print::columns(&rows))
 }
@@ -150,6 +152,7 @@ mod tests {
             gpu_ms: 0.0,
             budget: budget.collect(),
             turns: vec![("attempts".into(), "5".into()), ("record".into(), "false".into())],
+            replicas: hall::Scale { serving: 3, min: 1, max: 4 },
             problem: None,
         }
     }

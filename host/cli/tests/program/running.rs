@@ -438,3 +438,4 @@ mod killed;
 
 #[path = "running/records.rs"]
 mod records;
+mod replicas;

@@ -1,8 +1,10 @@
 //! What a turn wrote and is not kept yet.
 
 use super::Part;
+use super::beside::Seen;
 use super::rows::Value;
 use crate::tape::Bytes;
+use parking_lot::Mutex;
 use runtime::{Fault, Held};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -16,6 +18,10 @@ pub(crate) struct Writes {
     pub(super) held: Held,
     /// How many more bytes of storage there are in all as this turn sees it.
     pub(super) more: i64,
+    /// What the writes take of storage until then.
+    pub(super) room: Held,
+    /// What the turn has read, where another replica may change it meanwhile.
+    pub(super) seen: Option<Box<Mutex<Seen>>>,
 }
 
 /// Changes of the workspace that are made together, or not at all.
@@ -62,8 +68,8 @@ pub(super) fn footprint(key: &str, value: Option<&Value>) -> u64 {
 }
 
 impl Writes {
-    pub(super) fn new(held: Held) -> Writes {
-        Writes { changed: Default::default(), cleared: BTreeSet::new(), held, more: 0 }
+    pub(super) fn new(held: Held, room: Held) -> Writes {
+        Writes { changed: Default::default(), cleared: BTreeSet::new(), held, more: 0, room, seen: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -28,6 +28,10 @@ pub struct Task {
     /// When it was last polled.
     polled: AtomicU64,
     stopped: AtomicBool,
+    /// What it was charged itself: others may be charged on the same account.
+    used: AtomicU64,
+    /// How many tasks share its account, and with that its place in the order.
+    among: AtomicU32,
     /// Whether so much was left at the last charge that there is no need to look before the next one.
     ample: AtomicBool,
     shared: Weak<Shared>,
@@ -78,6 +82,8 @@ impl Task {
             armed: AtomicU64::new(NEVER),
             polled: AtomicU64::new(clock::now()),
             stopped: AtomicBool::new(false),
+            used: AtomicU64::new(0),
+            among: AtomicU32::new(1),
             ample: AtomicBool::new(false),
             shared,
             id,
@@ -92,6 +98,16 @@ impl Task {
     /// The account that it is charged to.
     pub fn cpu(&self) -> &Arc<Cpu> {
         &self.cpu
+    }
+
+    /// Nanoseconds of CPU time that it used itself.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// It is one of so many that share its account: together they go no earlier than one would.
+    pub fn set_among(&self, count: u32) {
+        self.among.store(count.max(1), Ordering::Relaxed);
     }
 
     /// When it was last polled: the present, as far as the future is concerned.
@@ -185,7 +201,9 @@ impl Task {
 
     pub(super) fn charge(&self, nanos: u64, now: u64) {
         let (weighted, left) = self.cpu.charge(nanos, now);
-        self.place.fetch_add(weighted, Ordering::Relaxed);
+        let among = u64::from(self.among.load(Ordering::Relaxed));
+        self.place.fetch_add(weighted.saturating_mul(among), Ordering::Relaxed);
+        self.used.fetch_add(nanos, Ordering::Relaxed);
         self.ample.store(left > AMPLE, Ordering::Relaxed);
     }
 

@@ -1,0 +1,128 @@
+//! How many instances serve an agent's mailbox: `[replicas]` of `agent.toml`, and what `village scale` says.
+
+use crate::agent::Agent;
+use crate::grants::Grants;
+pub use agents::Replicas;
+use agents::{MOST_REPLICAS, Refusal};
+use runtime::Fault;
+
+/// The fields, as they are written.
+pub const FIELDS: [&str; 2] = ["min", "max"];
+
+/// Why an agent can't have replicas like these.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Not a number of replicas.
+    #[error("replicas: `{field}` = {given} is not a whole number between 1 and {MOST_REPLICAS}")]
+    Range {
+        /// `min` or `max`.
+        field: &'static str,
+        /// What was written.
+        given: String,
+    },
+    /// There would have to be more than there may be.
+    #[error("replicas: `min` ({min}) is above `max` ({max})")]
+    Order {
+        /// The fewest.
+        min: u32,
+        /// The most.
+        max: u32,
+    },
+    /// Its instances keep something that the others would not know.
+    #[error(
+        "the agent keeps memory between its turns, which another replica would not have: keep it in `state` instead"
+    )]
+    Memory,
+    /// It creates agents.
+    #[error("the agent may create agents (`spawn`), whose names its replicas would give twice")]
+    Spawns,
+    /// Nothing of it is kept.
+    #[error("the agent's host keeps nothing, and replicas need a store")]
+    Nowhere,
+    /// A swap is under way.
+    #[error("a swap of the agent is under way: wait for its end")]
+    Swapping,
+    /// Its instance can't be made.
+    #[error(transparent)]
+    Broke(#[from] Fault),
+    /// It has stopped.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Reads one of both numbers.
+pub fn number(field: &'static str, text: &str) -> Result<u32, Error> {
+    let wrong = || Error::Range { field, given: text.into() };
+    let number = text.trim().parse().map_err(|_| wrong())?;
+    if (1..=MOST_REPLICAS).contains(&number) { Ok(number) } else { Err(wrong()) }
+}
+
+/// Checks both together.
+pub fn checked(min: u32, max: u32) -> Result<Replicas, Error> {
+    for (field, value) in [("min", min), ("max", max)] {
+        number(field, &value.to_string())?;
+    }
+    match min <= max {
+        true => Ok(Replicas { min, max }),
+        false => Err(Error::Order { min, max }),
+    }
+}
+
+/// Whether an agent with these grants may have more than one.
+pub(crate) fn allowed(grants: &Grants) -> Result<(), Error> {
+    if grants.spawn { Err(Error::Spawns) } else { Ok(()) }
+}
+
+impl Agent {
+    /// Whether it may have more than one replica: its instance must keep nothing. Makes that, if there is none.
+    pub async fn may_have_replicas(&self) -> Result<(), Error> {
+        allowed(&self.standing.grants)?;
+        match self.inner.keeps().await? {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::Memory),
+            Err(fault) => Err(Error::Broke(crate::agent::explained(&self.standing.accounts, fault))),
+        }
+    }
+
+    /// Changes how many instances serve its mailbox; they come and go while it runs. The same budget holds for all together.
+    pub async fn scale(&self, replicas: Replicas) -> Result<(), Error> {
+        let replicas = checked(replicas.min, replicas.max)?;
+        if replicas.max > 1 {
+            if self.standing.books.is_none() {
+                return Err(Error::Nowhere);
+            }
+            let coming = |known: &agents::swap::Known| known.place == agents::swap::Place::Coming;
+            if self.versions.list().iter().any(coming) {
+                return Err(Error::Swapping);
+            }
+            if !self.inner.is_many() {
+                self.may_have_replicas().await?;
+            }
+            self.standing.accounts.state.share();
+        }
+        Ok(self.inner.scale(replicas)?)
+    }
+
+    /// How many instances serve its mailbox now.
+    pub fn replicas(&self) -> u32 {
+        self.inner.replicas()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(min: u32, max: u32) -> String {
+        checked(min, max).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(checked(2, 16).expect("it is good"), Replicas { min: 2, max: 16 });
+        assert_eq!(said(0, 2), "replicas: `min` = 0 is not a whole number between 1 and 16");
+        assert_eq!(said(1, 17), "replicas: `max` = 17 is not a whole number between 1 and 16");
+        assert_eq!(said(3, 2), "replicas: `min` (3) is above `max` (2)");
+        assert!(number("max", "-1").is_err() && number("max", "many").is_err() && number("max", "2").is_ok());
+    }
+}
