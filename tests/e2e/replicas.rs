@@ -161,12 +161,13 @@ async fn there_are_no_more_than_its_memory_holds() {
     all(&agent, 1, "note", "\"x\"").await;
     let each = used(&agent, "memory");
     let second = folder();
-    let limits = LIMITS.replace("32MiB", &format!("{}", each * 3));
+    let limits = LIMITS.replace("32MiB", &format!("{}", each * 2));
     let (village, agent) = one(second.path(), "clerk", &limits, &["state"], FOUR).await;
     all(&agent, 100, "note", "\"x\"").await;
-    assert!(until(|| agent.replicas() == 2).await, "{} of {each} bytes serve", agent.replicas());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(agent.replicas() <= 2, "{} of {each} bytes serve", agent.replicas());
     assert_eq!(village.lines("a").await.len(), 100, "nothing failed for that");
-    assert!(used(&agent, "memory") <= each * 3);
+    assert!(used(&agent, "memory") <= each * 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
