@@ -68,7 +68,7 @@ async fn who_monitors_another_is_told_once_each_time_that_it_breaks_also_after_a
     assert_eq!(said(&first, "ada", "monitor", "bob").await, "()", "twice is once");
     broken(&first, "bob").await;
     let broke = "bob Broke trap  0".to_string();
-    assert_eq!(downs(&first, "ada", 1).await, [broke.clone()]);
+    assert_eq!(downs(&first, "ada", 1).await, std::slice::from_ref(&broke));
     assert!(matches!(first.fast("bob", "refuse", "null").await, Err(Failed::Failed(_))));
     // A message that is kept, and given up: one break, told with its end.
     assert!(first.post("bob", "trap", "null").await.is_err());

@@ -34,12 +34,15 @@ impl Default for Replicas {
     }
 }
 
+/// Tells others of a task.
+pub type Join = Box<dyn Fn(&Arc<Task>) + Send + Sync>;
+
 /// Where further instances of an agent have their place.
 pub struct Room {
     /// A place for one more; none if the host is full.
     pub seat: Box<dyn Fn() -> Option<Keep> + Send + Sync>,
     /// Has a task look again whether it may run when what the agent shares with others changes.
-    pub join: Box<dyn Fn(&Arc<Task>) + Send + Sync>,
+    pub join: Join,
 }
 
 /// Messages that waited so long while every replica was busy want one more.

@@ -134,6 +134,9 @@ struct Family {
     last: u64,
 }
 
+/// Two agents each, by name.
+pub type Pairs = Vec<(String, String)>;
+
 impl Kin {
     /// Ties `from` to `to`.
     pub fn tie(&self, tie: &Tie, from: &str, to: &str) {
@@ -191,7 +194,7 @@ impl Kin {
     }
 
     /// All that is tied to an agent or made by it: its monitors as (watched, watcher), its links from either end.
-    pub fn all_of(&self, name: &str) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    pub fn all_of(&self, name: &str) -> (Pairs, Pairs) {
         let ties = self.0.lock();
         let of = |map: &BTreeMap<String, BTreeSet<String>>| map.get(name).cloned().unwrap_or_default();
         let mut monitors: Vec<_> = of(&ties.watchers).into_iter().map(|by| (name.to_string(), by)).collect();

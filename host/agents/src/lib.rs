@@ -29,7 +29,7 @@ pub use agent::{Agent, Answer, Claim, Data, Error, Keep, Lasting, Receipt, Spec,
 pub use blow::{Blow, Broke, Fell, Told};
 pub use books::{Books, Strays, question};
 pub use care::Care;
-pub use crew::{MOST_REPLICAS, Replicas, Room};
+pub use crew::{Join, MOST_REPLICAS, Replicas, Room};
 pub use door::{Accepted, Desk, Door, Mailbox, Origin, Place, Refusal};
 pub use event::{Did, Entry, Event, Outcome, Then, Used};
 pub use graves::{DEAD_BYTES, MOST_DEAD};

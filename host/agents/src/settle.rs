@@ -218,10 +218,10 @@ impl<T: Lasting> Life<T> {
         };
         // An agent that is stopped has not failed: the message waits for its next life, if it was accepted.
         if matches!(error, Error::Broke(runtime::Fault::Stopped)) {
-            return match handed.fresh.is_some_and(|fresh| fresh.is_waiting()) {
-                false => handed.desk.deliver(answer),
-                true => {}
-            };
+            if !handed.fresh.is_some_and(|fresh| fresh.is_waiting()) {
+                handed.desk.deliver(answer);
+            }
+            return;
         }
         if matches!(error, Error::Broke(runtime::Fault::Linked { .. })) {
             secure(&handed.fresh);

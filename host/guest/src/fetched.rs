@@ -310,8 +310,11 @@ impl Body for Heard {
 struct Replayed {
     body: Option<Bytes>,
     /// How it ends: by itself, broken off, or where the record ends.
-    end: Option<Result<Option<(Arc<Mutex<Played>>, String)>, Error>>,
+    end: Option<Result<Option<Unread>, Error>>,
 }
+
+/// What was asked where the record ends, and who is told.
+type Unread = (Arc<Mutex<Played>>, String);
 
 impl Body for Replayed {
     type Data = Bytes;

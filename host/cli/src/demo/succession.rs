@@ -35,7 +35,7 @@ pub(super) async fn play(host: &Host) -> Result<Row, Problem> {
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS).map(|client| ask(agent.clone(), client, over.clone())).collect();
     tokio::time::sleep(EACH).await;
-    let end = agent.swap(&after, Plan::default()).map_err(guest::Error::from)?.end().await;
+    let end = agent.swap(&after, Plan::default())?.end().await;
     let swapped = Instant::now();
     tokio::time::sleep(EACH).await;
     over.store(true, Relaxed);
