@@ -40,7 +40,9 @@ impl Journeyman {
         for number in 2..crossed.len() {
             if !crossed[number] {
                 primes += 1;
-                (number.saturating_mul(number)..crossed.len()).step_by(number).for_each(|multiple| crossed[multiple] = true);
+                (number.saturating_mul(number)..crossed.len())
+                    .step_by(number)
+                    .for_each(|multiple| crossed[multiple] = true);
             }
         }
         Ok(Answer { primes, answers: self.answers })
