@@ -35,8 +35,9 @@ impl Apprentice {
             return Err(Failure::field("below", "is more than 1000000"));
         }
         self.answers += 1;
-        let is_prime =
-            |number: &u32| (2..*number).take_while(|divisor| divisor * divisor <= *number).all(|d| number % d != 0);
+        let is_prime = |number: &u32| {
+            (2..*number).take_while(|divisor| divisor * divisor <= *number).all(|d| !number.is_multiple_of(d))
+        };
         let primes = (2..question.below).filter(is_prime).count() as u32;
         Ok(Answer { primes, answers: self.answers })
     }
