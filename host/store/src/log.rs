@@ -34,6 +34,8 @@ pub(crate) struct Log {
     salt: [u8; 16],
     /// Where the next frame goes. Everything before is synced.
     end: u64,
+    /// How long the file is: there are zeros from `end` to here.
+    ready: u64,
     next: u64,
     /// Whether there may be something behind `end`.
     torn: bool,
@@ -61,7 +63,8 @@ impl Log {
             Ok(file)
         };
         let file = make().map_err(|error| Error::io(&path, error))?;
-        Ok(Log { folder: folder.into(), path, file, number, salt, end: HEAD as u64, next, torn: false, files })
+        let end = HEAD as u64;
+        Ok(Log { folder: folder.into(), path, file, number, salt, end, ready: end, next, torn: false, files })
     }
 
     /// Its number.
@@ -76,8 +79,16 @@ impl Log {
 
     /// Goes on with a new segment.
     pub(crate) fn rotate(&mut self) -> Result<(), Error> {
+        self.trim();
         *self = Log::create(self.files.clone(), &self.folder, self.number + 1, self.next)?;
         Ok(())
+    }
+
+    /// Takes the zeros behind the frames away. They do no harm, but they take room.
+    pub(crate) fn trim(&mut self) {
+        if self.file.set_len(self.end).is_ok() {
+            self.ready = self.end;
+        }
     }
 
     /// Writes and syncs one frame, whose head's place is left free at the front of `frame`. After an error nothing of it
@@ -90,7 +101,10 @@ impl Log {
         head[4..12].copy_from_slice(&self.next.to_le_bytes());
         head[12..].copy_from_slice(&check(&[&self.salt, &self.next.to_le_bytes(), body]));
         self.torn = true;
-        if let Err(error) = self.file.write(self.end, frame).and_then(|()| self.file.sync()) {
+        let written = self.file.write(self.end, frame);
+        if let Err(error) =
+            written.and_then(|()| self.prepare(self.end + frame.len() as u64)).and_then(|()| self.file.sync())
+        {
             let error = Error::io(&self.path, error);
             // Where this fails too, the next append tries again.
             let _ = self.heal();
@@ -98,7 +112,27 @@ impl Log {
         }
         self.torn = false;
         self.end += frame.len() as u64;
+        self.ready = self.ready.max(self.end);
         self.next += 1;
+        Ok(())
+    }
+
+    /// Writes zeros ahead of the frames that are to come, once those up to `end` have used up what was there. A sync within
+    /// a file that does not grow waits for nobody: where it grows, it waits for whatever else the file system has to write.
+    fn prepare(&mut self, end: u64) -> io::Result<()> {
+        if end <= self.ready {
+            return Ok(());
+        }
+        let ahead = (end - HEAD as u64).clamp(AHEAD.0, AHEAD.1);
+        let zeros = vec![0; ahead as usize];
+        match self.file.write(end, &zeros) {
+            Ok(()) => self.ready = end + ahead,
+            // A disk without room for zeros may have some for frames.
+            Err(_) => {
+                self.file.set_len(end)?;
+                self.ready = end;
+            }
+        }
         Ok(())
     }
 
@@ -110,11 +144,15 @@ impl Log {
                 self.file.sync()
             };
             cut().map_err(|error| Error::io(&self.path, error))?;
+            self.ready = self.end;
             self.torn = false;
         }
         Ok(())
     }
 }
+
+/// So many zeros are written ahead: as many as there are frames, within these.
+const AHEAD: (u64, u64) = (64 << 10, 1 << 20);
 
 /// The most bytes of one frame.
 pub(crate) const LIMIT: usize = 1 << 30;
@@ -243,6 +281,7 @@ impl Segment<'_> {
             number: self.number,
             salt,
             end: HEAD as u64,
+            ready: len,
             next: first,
             torn: false,
         };
@@ -257,7 +296,7 @@ impl Segment<'_> {
             }
         }
         let rest = &bytes[log.end as usize..];
-        if !rest.is_empty() {
+        if rest.iter().any(|byte| *byte != 0) {
             self.judge(rest, &log)?;
             log.torn = true;
             log.heal()?;

@@ -44,6 +44,7 @@ impl Writer {
                 self.freeze();
             }
         }
+        self.log.trim();
     }
 
     fn commit(&mut self, batch: Vec<Waiting>) {
