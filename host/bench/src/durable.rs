@@ -154,7 +154,7 @@ async fn ring(rounds: usize, rings: usize) -> Rows {
             "durable: an ask of another agent meanwhile, p99",
             "ms",
             late,
-            format!("{count} asks, with {UNDER_WAY} messages under way"),
+            format!("{count} asks, with {UNDER_WAY} messages under way; p50 {:.2} ms", percentile(&waits, 0.5)),
             Bar::AtMost(20.0),
         )
         .spread(&waits),

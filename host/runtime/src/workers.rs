@@ -1,7 +1,7 @@
 //! The threads that guests run on, and who goes next.
 //!
-//! Guests never run on the threads that serve I/O. Among those that are ready, the one that has used least goes first,
-//! where "used" is CPU time weighted by share: so whoever rests stays quick, whoever spins moves behind, and shares
+//! Guests never run on the threads that serve I/O. Among those that are ready, the one that has used least of late goes
+//! first, where "used" is CPU time weighted by share: so whoever rests stays quick, whoever spins moves behind, and shares
 //! that add up to too much divide what there is. An agent whose CPU account is empty waits until it has filled.
 //!
 //! A guest gives way at each tick of the engine's epoch. Ticks come from an OS thread, and at once when somebody who
@@ -264,7 +264,7 @@ impl Worker<'_> {
             self.kept = KEPT;
         }
         match polled {
-            Polled::Pending => task.rest(self.shared),
+            Polled::Pending => task.rest(end, self.shared),
             Polled::Ended => {
                 self.shared.tasks.lock().as_mut().map(|tasks| tasks.remove(&task.id()));
             }

@@ -27,6 +27,8 @@ pub struct Task {
     armed: AtomicU64,
     /// When it was last polled.
     polled: AtomicU64,
+    /// Since when it rests; 0 while it does not, and once that was made good.
+    rests: AtomicU64,
     stopped: AtomicBool,
     /// What it was charged itself: others may be charged on the same account.
     used: AtomicU64,
@@ -52,6 +54,10 @@ const AMPLE: i64 = 10_000_000;
 
 /// A task that comes back from a rest goes before those that kept running, but not further than this.
 const LEAD: u64 = 8_000_000;
+
+/// What is rested makes good so much of what was used: one that uses less than this part of a core goes before those that
+/// use more, however long it has been about it.
+const MADE_GOOD: u64 = 10;
 
 /// Waits for its waker or its alarm.
 const RESTING: u8 = 0;
@@ -81,6 +87,7 @@ impl Task {
             alarm: AtomicU64::new(NEVER),
             armed: AtomicU64::new(NEVER),
             polled: AtomicU64::new(clock::now()),
+            rests: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             used: AtomicU64::new(0),
             among: AtomicU32::new(1),
@@ -179,9 +186,16 @@ impl Task {
         self.id
     }
 
-    /// Its place in an order whose front is there: where it stood, or a little before the front if it rested long.
+    /// Its place in an order whose front is there: where it stood, but for what its rest makes good, and not much before the
+    /// front however long it rested.
     pub(super) fn line_up(&self, front: u64) -> u64 {
         let least = front.saturating_sub(LEAD);
+        let rests = self.rests.swap(0, Ordering::Relaxed);
+        if rests > 0 {
+            let good = clock::now().saturating_sub(rests) / MADE_GOOD;
+            // Nobody else makes it good, and what is charged meanwhile is not lost.
+            self.place.fetch_sub(good.min(self.place()), Ordering::Relaxed);
+        }
         self.place.fetch_max(least, Ordering::Relaxed).max(least)
     }
 
@@ -235,8 +249,10 @@ impl Task {
     }
 
     /// After a poll that did not end it: back into the queue if it was woken meanwhile, else to rest.
-    pub(super) fn rest(self: &Arc<Task>, shared: &Shared) {
+    pub(super) fn rest(self: &Arc<Task>, now: u64, shared: &Shared) {
+        self.rests.store(now, Ordering::Relaxed);
         if self.state.compare_exchange(RUNNING, RESTING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            self.rests.store(0, Ordering::Relaxed);
             self.state.store(QUEUED, Ordering::Release);
             shared.requeue(self.clone());
         } else if self.alarm.load(Ordering::Relaxed) < self.armed.load(Ordering::Relaxed) {
@@ -294,5 +310,34 @@ impl Wake for Task {
         {
             shared.ready(self.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Share;
+    use std::time::Duration;
+
+    const MS: u64 = 1_000_000;
+
+    /// Where a task lines up that stood at the front, and has rested so long.
+    fn place_after(rested: Option<u64>) -> u64 {
+        let front = 100 * MS;
+        let task = Task::new(0, Cpu::new(Share::CORE, Duration::from_secs(1)), Weak::new());
+        task.place.store(front, Ordering::Relaxed);
+        let since = rested.map_or(0, |rested| clock::now() - rested);
+        task.rests.store(since, Ordering::Relaxed);
+        let place = task.line_up(front);
+        assert_eq!(task.line_up(front), place, "a rest makes good once");
+        place
+    }
+
+    #[test]
+    fn what_is_rested_makes_good_a_part_of_what_was_used() {
+        assert_eq!(place_after(None), 100 * MS, "one that has not rested stays where it stood");
+        let place = place_after(Some(50 * MS));
+        assert!((93 * MS..=95 * MS).contains(&place), "{place}");
+        assert_eq!(place_after(Some(10_000 * MS)), 100 * MS - LEAD, "nobody goes further before the front than that");
     }
 }
