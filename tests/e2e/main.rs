@@ -4,6 +4,7 @@ mod bindings;
 mod bundled;
 mod cpu;
 mod deadline;
+mod deploys;
 mod families;
 mod family;
 mod faults;
