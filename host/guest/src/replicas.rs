@@ -2,9 +2,12 @@
 
 use crate::agent::Agent;
 use crate::grants::Grants;
+use crate::host::Version;
+use crate::house::{House, Row};
 pub use agents::Replicas;
 use agents::{MOST_REPLICAS, Refusal};
 use runtime::Fault;
+use std::sync::Arc;
 
 /// The fields, as they are written.
 pub const FIELDS: [&str; 2] = ["min", "max"];
@@ -71,6 +74,19 @@ pub fn checked(min: u32, max: u32) -> Result<Replicas, Error> {
 /// Whether an agent with these grants may have more than one.
 pub(crate) fn allowed(grants: &Grants) -> Result<(), Error> {
     if grants.spawn { Err(Error::Spawns) } else { Ok(()) }
+}
+
+/// Where one more instance has its place, if there is any.
+pub(crate) fn seat(
+    house: Arc<House>,
+    row: Arc<Row>,
+    version: Version,
+) -> Box<dyn Fn() -> Option<agents::Keep> + Send + Sync> {
+    Box::new(move || {
+        let seat = house.seats.clone().take(version.0.room()).ok()?;
+        let keep: agents::Keep = Box::new(row.add(seat));
+        Some(keep)
+    })
 }
 
 impl Agent {
