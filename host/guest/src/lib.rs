@@ -54,6 +54,7 @@ pub use grants::{Error as GrantError, Folder, Grants, NAMES as GRANTS};
 pub use host::{Builder, Error, Host, Version, cache_folder, grants_needed};
 pub use log::{Line, Source};
 pub use manifest::{Error as ManifestError, Manifest, supervision::read as read_supervision};
+pub use manifest::lives::{read_replicas, read_turns};
 pub use reception::{Limits, receive};
 pub use replay::Replayed;
 pub use replicas::Replicas;

@@ -7,6 +7,7 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use base::{Budget, Digest};
+use guest::replicas::Bounds;
 use guest::{Grants, Kind, Manifest, Replicas, Supervision, Turns, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -28,6 +29,10 @@ pub struct Deployment {
     pub grants: Vec<String>,
     /// The group that it shares a budget with.
     pub group: Option<String>,
+    /// Fields of its `[turns]`, over the manifest's.
+    pub turns: Vec<(String, String)>,
+    /// How many instances serve its mailbox, over the manifest's.
+    pub replicas: Bounds,
 }
 
 impl Village {
@@ -35,7 +40,7 @@ impl Village {
     /// what can't serve is refused here; after that it sleeps until a message comes for it.
     pub async fn deploy(&self, deployment: Deployment) -> Result<Registration, Error> {
         self.open()?;
-        let Deployment { name, digest, manifest, budget: fields, grants: more, group } = deployment;
+        let Deployment { name, digest, manifest, budget: fields, grants: more, group, turns, replicas } = deployment;
         let manifest = match manifest {
             Some((text, path)) => {
                 let read = Manifest::parse_over(&text, &path, self.defaults());
@@ -53,11 +58,12 @@ impl Village {
             grants.open(text)?;
         }
         let looks_after = manifest.as_ref().and_then(|manifest| manifest.supervision);
-        let turns = manifest.as_ref().map(|manifest| manifest.turns).unwrap_or_default();
+        let own = manifest.as_ref().map(|manifest| (manifest.turns, manifest.replicas)).unwrap_or_default();
+        let turns = own.0.with(turns.iter().map(|(field, text)| (field.as_str(), text.as_str())))?;
+        let replicas = replicas.over(own.1)?;
         // From here until its row names it.
         let _held = self.hold(digest).await;
         let version = self.version(digest).await?;
-        let replicas = manifest.as_ref().map(|manifest| manifest.replicas).unwrap_or_default();
         let called = self.probe(&version, budget, grants.clone(), group.as_deref(), replicas).await?;
         let name = name.or_else(|| manifest.map(|manifest| manifest.name)).unwrap_or(called);
         named(&name)?;
@@ -166,7 +172,7 @@ pub(crate) fn named(name: &str) -> Result<(), Error> {
 }
 
 /// Folders by paths that mean the same wherever the village is started next time.
-fn absolute(mut grants: Grants) -> Grants {
+pub(crate) fn absolute(mut grants: Grants) -> Grants {
     for folder in &mut grants.files {
         if let Ok(path) = std::path::absolute(&folder.host) {
             folder.host = path;

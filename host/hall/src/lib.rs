@@ -30,6 +30,7 @@ mod send;
 mod swap;
 mod turns;
 mod village;
+mod weights;
 mod window;
 
 pub use audit::{Entries, Entry, Verified};

@@ -9,6 +9,7 @@ use guest::Grants;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use store::{Change, Hash, Table};
 
 /// The agents, by name.
@@ -127,15 +128,27 @@ const OPERATOR: &str = "operator";
 /// The rows and the components.
 pub(crate) struct Registry {
     books: Arc<Books>,
+    /// How often something was erased from the journal.
+    erasures: AtomicU64,
 }
 
 impl Registry {
     pub(crate) fn new(books: Arc<Books>) -> Registry {
-        Registry { books }
+        Registry { books, erasures: AtomicU64::new(0) }
     }
 
     pub(crate) fn books(&self) -> &Arc<Books> {
         &self.books
+    }
+
+    /// How often something was erased from the journal.
+    pub(crate) fn erasures(&self) -> u64 {
+        self.erasures.load(Relaxed)
+    }
+
+    /// Something was.
+    pub(crate) fn erased(&self) {
+        self.erasures.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn row(&self, name: &str) -> Result<Option<Registration>, Error> {
