@@ -8,6 +8,7 @@ mod deploys;
 mod families;
 mod family;
 mod faults;
+mod figures;
 mod files;
 mod http;
 mod kernels;

@@ -42,7 +42,7 @@ pub use deploy::Deployment;
 pub use erase::{Erase, Erased};
 pub use error::Error;
 pub use event::{Event, What};
-pub use figures::{Details, Figures, GroupFigures, Health, Sends, State, Swaps, Used};
+pub use figures::{Dead, Details, Figures, GroupFigures, Health, Sends, State, Swaps, Talk, Used};
 pub use folder::private;
 pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};

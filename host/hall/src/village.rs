@@ -129,6 +129,7 @@ impl Village {
         village.sweep().await?;
         village.gather().await?;
         village.look_after_keys();
+        village.hear_of_replicas();
         village.keep_short(journal);
         village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)
