@@ -226,3 +226,113 @@ async fn when_replicas_break_too_often_the_agent_is_left_alone() {
     let answered = tokio::time::timeout(Duration::from_millis(300), waits).await;
     assert!(answered.is_err(), "nothing is handled meanwhile");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_write_one_file_at_once_do_so_one_after_the_other() {
+    let folder = folder();
+    let (village, agent) = one(folder.path(), "archivist", LIMITS, &["state", "workspace"], FOUR).await;
+    assert!(until(|| agent.replicas() == 4).await, "{} serve", agent.replicas());
+    let each = async |count: u32, skill: &str, body: &(dyn Fn(u32) -> String + Sync)| {
+        let mut waiting = Vec::new();
+        for number in 0..count {
+            let posted = agent.post(from(&format!("s{number}"), skill, &body(number))).await;
+            waiting.push(posted.unwrap_or_else(|error| panic!("{error}")).1);
+        }
+        let mut said = Vec::new();
+        for answer in waiting {
+            let reply = answer.await.expect("it is handled").outcome.unwrap_or_else(|error| panic!("{error}"));
+            said.push(String::from_utf8(reply.payload.body).expect("it writes text"));
+        }
+        said
+    };
+    // A file alone: each turn reads how long it is, and goes on from there.
+    let sizes = each(200, "append", &|number| format!("f {number:03};")).await;
+    let mut sizes: Vec<u32> = sizes.iter().map(|size| size.parse().expect("a number")).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, (1..=200).map(|number| number * 4).collect::<Vec<_>>(), "no two saw the same file");
+    let content = each(1, "read", &|_| "f 0 9999".into()).await.remove(0);
+    let mut words: Vec<_> = content.split_terminator(';').map(String::from).collect();
+    words.sort_unstable();
+    assert_eq!(words, (0..200).map(|number| format!("{number:03}")).collect::<Vec<_>>());
+
+    // The state, a file and versions of an object in one turn: each turn saw all of those before it, and nothing of others.
+    let mut all = each(200, "all", &|number| format!("{number:03}")).await;
+    all.sort_by_key(|said| said.split(' ').next().and_then(|turns| turns.parse::<u32>().ok()));
+    let lines = each(1, "read", &|_| "lines 0 9999".into()).await.remove(0);
+    let wanted: Vec<_> = lines.lines().zip(1..).map(|(line, turns)| format!("{turns} {line} {}", turns * 4)).collect();
+    assert_eq!((all.len(), &all), (200, &wanted), "the file has them in the order of the turns");
+    assert_eq!(each(1, "versions", &|_| "999 last -".into()).await[0].lines().count(), 200);
+    let stored = used(&agent, "storage");
+    drop(agent);
+    village.host.rest("a");
+    let again = village.agent("a");
+    let answer = again.call(from("x", "stat", "f")).await.expect("it is kept").1.await.expect("it is handled");
+    answer.outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(used(&again, "storage"), stored, "what is counted is what is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_replica_is_made_anew_after_so_many_turns() {
+    let folder = folder();
+    let mut village = Lasting::open(folder.path()).await;
+    village.care.recycle = 5;
+    village.replicas = Replicas { min: 3, max: 3 };
+    village.enrol_guest("b", "kith", LIMITS, &["state"]).await;
+    let agent = village.agent("b");
+    assert!(until(|| agent.replicas() == 3).await, "{} serve", agent.replicas());
+    let mut waiting = Vec::new();
+    for number in 0..60 {
+        waiting.push(agent.post(from(&format!("s{number}"), "count", "null")).await.expect("it is kept").1);
+    }
+    let mut counts = Vec::new();
+    for answer in waiting {
+        let reply = answer.await.expect("it is handled").outcome.unwrap_or_else(|error| panic!("{error}"));
+        counts.push(String::from_utf8(reply.payload.body).expect("text").parse::<u32>().expect("a number"));
+    }
+    // Each instance had five turns at most, so there were a dozen at least.
+    assert!(counts.iter().all(|count| (1..=5).contains(count)), "{counts:?}");
+    assert!(counts.iter().filter(|count| **count == 1).count() >= 12, "{counts:?}");
+    assert_eq!(agent.replicas(), 3, "all serve on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_fall_with_an_agent_that_theirs_is_linked_to_and_it_with_them() {
+    let folder = folder();
+    let mut village = Lasting::open(folder.path()).await;
+    village.enrol_guest("friend", "kith", LIMITS, &["state", "agents=*"]).await;
+    village.replicas = Replicas { min: 3, max: 3 };
+    village.enrol_guest("many", "kith", LIMITS, &["state", "agents=*"]).await;
+    let many = village.agent("many");
+    assert!(until(|| many.replicas() == 3).await, "{} serve", many.replicas());
+    let counts = async || {
+        let mut waiting = Vec::new();
+        for number in 0..30 {
+            waiting.push(many.post(from(&format!("s{number}"), "count", "null")).await.expect("it is kept").1);
+        }
+        let mut counts = Vec::new();
+        for answer in waiting {
+            let reply = answer.await.expect("it is handled").outcome.unwrap_or_else(|error| panic!("{error}"));
+            counts.push(String::from_utf8(reply.payload.body).expect("text").parse::<u32>().expect("a number"));
+        }
+        counts
+    };
+    // Instances that begin at 1: whoever is the fourth of one was the third before.
+    let fresh = |counts: &[u32]| {
+        let times = |value: u32| counts.iter().filter(|count| **count == value).count();
+        counts.iter().all(|count| *count == 1 || times(*count) <= times(count - 1))
+    };
+    assert!(fresh(&counts().await));
+    assert!(!fresh(&counts().await), "they go on");
+    assert_eq!(village.fast("many", "link", "friend").await.expect("it is tied"), "()");
+    assert!(village.fast("friend", "trap", "null").await.is_err());
+    assert!(fresh(&counts().await), "every one began anew with it");
+
+    // And the other way round, once for all of them.
+    for times in ["1", "2"] {
+        assert_eq!(village.fast("friend", "count", "null").await.expect("it counts"), times);
+    }
+    assert!(village.fast("many", "trap", "null").await.is_err());
+    let begun_anew = async || village.fast("friend", "count", "null").await.expect("it counts") == "1";
+    assert!(begun_anew().await, "it fell with the replica");
+    assert_eq!(many.replicas(), 3);
+}

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::keys::Open;
 use crate::mail::{MAIL, REPLIES};
+use crate::scaled::Listener;
 use crate::settle::millis;
 use parking_lot::Mutex;
 use runtime::{Message, Payload};
@@ -20,6 +21,9 @@ pub struct Books {
     salt: u64,
     keys: Mutex<Open>,
     strays: mpsc::UnboundedSender<(String, u64)>,
+    /// Messages that were given up since this was opened.
+    given_up: AtomicU64,
+    scaled: Listener,
     /// Until somebody takes it.
     found: Mutex<Option<Strays>>,
 }
@@ -52,12 +56,17 @@ impl Books {
         let keys = Mutex::new(Books::find_open(&store)?);
         let (strays, found) = mpsc::unbounded_channel();
         let found = Mutex::new(Some(found));
-        Ok(Arc::new(Books { store, numbers: AtomicU64::new(opened << WITHIN), salt, keys, strays, found }))
+        let (numbers, given_up) = (AtomicU64::new(opened << WITHIN), AtomicU64::new(0));
+        Ok(Arc::new(Books { store, numbers, salt, keys, strays, given_up, scaled: Listener::default(), found }))
     }
 
     /// Where everything is kept.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn scaled_listener(&self) -> &Listener {
+        &self.scaled
     }
 
     pub(crate) fn open_keys(&self) -> &Mutex<Open> {
@@ -78,6 +87,16 @@ impl Books {
     pub fn stray(&self, agent: &str, number: u64) {
         // Without anybody who looks after them, it is found when its receiver begins again.
         drop(self.strays.send((agent.into(), number)));
+    }
+
+    /// A message has become a dead letter.
+    pub(crate) fn gave_up(&self) {
+        self.given_up.fetch_add(1, Relaxed);
+    }
+
+    /// How many messages became dead letters since this was opened.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Relaxed)
     }
 
     /// The messages that met a closed door, for whoever asks first.

@@ -83,6 +83,8 @@ struct Hand {
     ready: bool,
     /// What it is busy with.
     busy: Option<(Sender, Origin)>,
+    /// Whether it was made because messages waited.
+    wanted: bool,
 }
 
 impl Crew {
@@ -145,6 +147,11 @@ impl Crew {
         }
     }
 
+    /// How many serve.
+    fn serving(&self) -> u32 {
+        self.hands.iter().filter(|hand| hand.ready).count() as u32
+    }
+
     /// Lets the replica at `place` go, which has nothing to do.
     fn dismiss(&mut self, place: usize) {
         let hand = self.hands.remove(place);
@@ -155,7 +162,7 @@ impl Crew {
 
     /// Notes how many there are, for those who look from outside.
     fn count(&self) {
-        let count = self.hands.iter().filter(|hand| hand.ready).count().max(1) as u32;
+        let count = self.serving().max(1);
         self.hands.iter().for_each(|hand| hand.task.set_among(self.hands.len() as u32));
         self.pulse.replicas.store(count, Relaxed);
         *self.pulse.crew.lock() = self.hands.iter().map(|hand| hand.task.clone()).collect();
@@ -188,7 +195,7 @@ impl<T: Lasting> Life<T> {
             None if replicas.max > 1 => {
                 (self.instance, self.asleep, self.turns) = (None, None, 0);
                 self.crew = Some(Crew::new(replicas, self.pulse.clone()));
-                self.grow();
+                self.grow(false);
             }
             None => {}
         }
@@ -243,14 +250,18 @@ impl<T: Lasting> Life<T> {
         }
         let wanted = count < min || (count < max && pressed);
         if wanted && !making && now >= crew.later {
-            self.grow();
+            self.grow(count >= min);
             return Some(now);
         }
         let spare = count > max || (count > min && now >= crew.slack + SLACK);
         if spare && let Some(place) = crew.hands.iter().rposition(|hand| hand.ready && hand.busy.is_none()) {
             // The first one may have been let go, and another is the first now.
+            let before = crew.serving();
             crew.dismiss(place);
             crew.slack = now;
+            if count <= max {
+                self.tell_scaled(before);
+            }
             return Some(now);
         }
         match () {
@@ -261,8 +272,15 @@ impl<T: Lasting> Life<T> {
         }
     }
 
-    /// Makes one more replica.
-    fn grow(&mut self) {
+    /// There are more or fewer replicas than before, and nobody said so.
+    fn tell_scaled(&self, before: u32) {
+        if let (Some(books), Some(crew)) = (&self.spec.books, &self.crew) {
+            books.scaled(&self.spec.name, before, crew.serving());
+        }
+    }
+
+    /// Makes one more replica, `wanted` because messages wait.
+    fn grow(&mut self, wanted: bool) {
         let Some(crew) = &mut self.crew else { return };
         let first = crew.hands.is_empty();
         // The first one has the place that the agent has anyway.
@@ -311,7 +329,7 @@ impl<T: Lasting> Life<T> {
             serve(life, works, report, first).await;
         });
         (self.spec.room.join)(&task);
-        crew.hands.push(Hand { number, work, task, blows, ready: first, busy: None });
+        crew.hands.push(Hand { number, work, task, blows, ready: first, busy: None, wanted });
         crew.count();
     }
 
@@ -331,6 +349,7 @@ impl<T: Lasting> Life<T> {
     pub(crate) fn ready(&mut self, number: u64, made: bool) {
         let Some(crew) = &mut self.crew else { return };
         let Some(place) = crew.hands.iter().position(|hand| hand.number == number) else { return };
+        let before = crew.serving();
         match made {
             true => crew.hands[place].ready = true,
             false => {
@@ -338,7 +357,11 @@ impl<T: Lasting> Life<T> {
                 crew.later = clock::now() + LATER;
             }
         }
+        let wanted = made && crew.hands[place].wanted;
         crew.count();
+        if wanted {
+            self.tell_scaled(before);
+        }
     }
 
     /// The life ends, and its replicas before it.

@@ -22,6 +22,7 @@ mod mail;
 mod queue;
 mod replica;
 mod retry;
+mod scaled;
 mod settle;
 pub mod swap;
 
@@ -37,3 +38,4 @@ pub use keys::{ANSWERS, Answered, Counted, KEYS, Keyed, SEQUENCES};
 pub use mail::raw;
 pub use mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded, TIMERS, Timer};
 pub use retry::Retry;
+pub use scaled::Scaled;

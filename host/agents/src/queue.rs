@@ -234,4 +234,71 @@ mod tests {
         assert_eq!(ids(&mut queue, 50), ["2"]);
         assert_eq!(ids(&mut queue, 100), ["1"]);
     }
+
+    /// All that `pop_but` gives while these senders are busy.
+    fn free_ids(queue: &mut Queue, busy: &[&str]) -> Vec<String> {
+        let is_busy = |sender: &Sender| busy.iter().any(|name| same(sender, &Sender::Client((*name).into())));
+        assert_eq!(queue.has_but(is_busy), queue.first_but(&is_busy).is_some());
+        std::iter::from_fn(|| queue.pop_but(is_busy)).map(|handed| handed.message.id).collect()
+    }
+
+    #[test]
+    fn who_is_busy_is_passed_over_and_keeps_its_order_and_place() {
+        let mut queue = Queue::default();
+        let all = [
+            ("a", 0, Priority::Normal),
+            ("b", 1, Priority::Normal),
+            ("a", 2, Priority::High),
+            ("b", 3, Priority::Normal),
+            ("c", 4, Priority::Low),
+            ("a", 5, Priority::Normal),
+        ];
+        for (name, id, priority) in all {
+            queue.push(handed(name, id, priority));
+        }
+        assert_eq!(queue.len(), 6);
+        assert_eq!(free_ids(&mut queue, &["a", "c"]), ["1", "3"]);
+        assert!(free_ids(&mut queue, &["a", "c"]).is_empty());
+        assert_eq!((queue.len(), free_ids(&mut queue, &["c"])), (4, ["2", "0", "5"].map(String::from).to_vec()));
+        assert_eq!(free_ids(&mut queue, &[]), ["4"]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_a_failed_message_holds_back_is_not_given_to_a_free_one_either() {
+        let mut queue = Queue::default();
+        queue.rest(handed("a", 1, Priority::Normal), 100, true);
+        queue.push(handed("a", 2, Priority::Normal));
+        queue.push(handed("b", 3, Priority::Normal));
+        queue.push(handed("a", 4, Priority::High));
+        assert_eq!(free_ids(&mut queue, &[]), ["4", "3"]);
+        assert_eq!(queue.len(), 0, "what rests can't be handled yet");
+        queue.wake(99);
+        assert!(free_ids(&mut queue, &[]).is_empty());
+        queue.wake(100);
+        assert!(free_ids(&mut queue, &["a"]).is_empty());
+        assert_eq!(free_ids(&mut queue, &[]), ["1", "2"]);
+        // What rests elsewhere is taken with when it is due, and whether it holds others back.
+        queue.rest(handed("a", 5, Priority::Normal), 7, true);
+        queue.rest(handed("b", 6, Priority::Low), 8, false);
+        queue.push(handed("a", 7, Priority::Normal));
+        assert!(free_ids(&mut queue, &[]).is_empty());
+        let taken: Vec<_> =
+            queue.take_resting().into_iter().map(|(one, due, holds)| (one.message.id, due, holds)).collect();
+        assert_eq!(taken, [("5".into(), 7, true), ("7".into(), 7, true), ("6".into(), 8, false)]);
+        assert!(queue.is_empty() && queue.due().is_none());
+    }
+
+    #[test]
+    fn what_is_not_urgent_has_its_turn_also_beside_who_is_busy() {
+        let mut queue = Queue::default();
+        queue.push(handed("busy", 1000, Priority::Low));
+        queue.push(handed("a", 0, Priority::Low));
+        for id in 1..=200 {
+            queue.push(handed("b", id, Priority::Urgent));
+        }
+        let place = free_ids(&mut queue, &["busy"]).iter().position(|id| id == "0");
+        assert_eq!(place, Some(IN_A_ROW as usize));
+        assert_eq!(free_ids(&mut queue, &[]), ["1000"]);
+    }
 }

@@ -282,6 +282,9 @@ impl<T: Lasting> Life<T> {
         }
         match done {
             Ok(_) if dead => {
+                if !told {
+                    books.gave_up();
+                }
                 books.unkeyed(number);
                 self.deliver(handed.desk, handed.origin, answer);
             }

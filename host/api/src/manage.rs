@@ -27,6 +27,7 @@ pub(crate) async fn deploy(State(app): State<App>, Json(agent): Json<NewAgent>) 
         budget: budget.into_iter().collect(),
         grants,
         group,
+        ..Deployment::default()
     };
     // Whoever asked may leave; what was begun is ended all the same.
     let village = app.village.clone();

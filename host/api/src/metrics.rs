@@ -78,6 +78,21 @@ impl Page {
         }
         self.family("village_journal_entries", "gauge", "Entries of the journal that are not cut off.");
         self.row("village_journal_entries", &[], figures.journal as f64);
+        let dead = figures.dead_letters;
+        self.family("village_dead_letters", "gauge", "Messages that were given up and are kept.");
+        self.row("village_dead_letters", &[], dead.kept as f64);
+        self.family("village_given_up_total", "counter", "Messages that became dead letters since the village is up.");
+        self.row("village_given_up_total", &[], dead.given_up as f64);
+        self.family("village_agent_talk_total", "counter", "What agents asked and told each other.");
+        let talk = figures.talk;
+        for (kind, outcome, count) in [
+            ("ask", "accepted", talk.asked),
+            ("ask", "refused", talk.asks_refused),
+            ("tell", "accepted", talk.told),
+            ("tell", "refused", talk.tells_refused),
+        ] {
+            self.row("village_agent_talk_total", &[("kind", kind), ("outcome", outcome)], count as f64);
+        }
     }
 
     fn agents(&mut self, agents: &[Details]) {
@@ -168,6 +183,8 @@ mod tests {
             sends: Sends::default(),
             swaps: Swaps { live: 2, most_pause_us: 1500, ..Swaps::default() },
             journal: 7,
+            dead_letters: hall::Dead { kept: 3, given_up: 4 },
+            talk: hall::Talk { asked: 11, asks_refused: 12, told: 13, tells_refused: 14 },
         };
         let agents: Vec<_> = (0..AGENTS + 3).map(|n| agent(&format!("agent-{n}"))).collect();
         let text = text(&figures, &agents);
@@ -178,6 +195,15 @@ mod tests {
         assert!(text.contains("village_swaps_total{outcome=\"live\"} 2\n"));
         assert!(text.contains("village_swap_pause_seconds{of=\"most\"} 0.0015\n"));
         assert!(text.contains("village_journal_entries 7\n"));
+        assert!(text.contains("village_dead_letters 3\n") && text.contains("village_given_up_total 4\n"));
+        for (labels, count) in [
+            ("kind=\"ask\",outcome=\"accepted\"", 11),
+            ("kind=\"ask\",outcome=\"refused\"", 12),
+            ("kind=\"tell\",outcome=\"accepted\"", 13),
+            ("kind=\"tell\",outcome=\"refused\"", 14),
+        ] {
+            assert!(text.contains(&format!("village_agent_talk_total{{{labels}}} {count}\n")), "{labels}");
+        }
         let mut known = Vec::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {

@@ -220,7 +220,14 @@ fn village() -> Vec<(&'static str, Value)> {
                 "sends": of("Sends"),
                 "swaps": of("Swaps"),
                 "journal": count(),
+                "dead_letters": of("GivenUp"),
+                "talk": of("Talk"),
             })),
+        ),
+        ("GivenUp", whole(json!({ "kept": count(), "given_up": count() }))),
+        (
+            "Talk",
+            whole(json!({ "asked": count(), "asks_refused": count(), "told": count(), "tells_refused": count() })),
         ),
         (
             "Swaps",
@@ -438,8 +445,12 @@ mod tests {
             sends: Sends::default(),
             swaps: hall::Swaps::default(),
             journal: 1,
+            dead_letters: hall::Dead::default(),
+            talk: hall::Talk::default(),
         };
         holds("Figures", &figures);
+        holds("GivenUp", &figures.dead_letters);
+        holds("Talk", &figures.talk);
         holds("Swaps", &figures.swaps);
         let group = GroupFigures {
             name: String::new(),
@@ -499,7 +510,7 @@ mod tests {
         holds("Cancelled", &wire::Cancelled { cancelled: true });
         holds("Scale", &hall::Scale { serving: 1, min: 1, max: 1 });
         holds("NewScale", &wire::NewScale { min: 1, max: Some(1) });
-        let held = 35;
+        let held = 37;
         let others = 2 + crate::records::schemas().len();
         assert_eq!(
             all().len(),

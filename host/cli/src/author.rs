@@ -9,6 +9,7 @@ mod dev;
 mod new;
 mod project;
 mod reader;
+mod renew;
 mod schema;
 mod template;
 mod test;

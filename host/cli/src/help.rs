@@ -113,7 +113,8 @@ Examples:
 
 The new version is loaded, started apart and asked what it is before anything is torn down. It shadows and is tried if that
 is wanted; then it takes over between two turns, with the memory that the old one hands it. Whatever goes wrong, the old
-one serves on, and the exit code is 1. Budget, grants, mailbox and state stay the agent's. Each step is in the journal.";
+one serves on, and the exit code is 1. Budget, grants, replicas, mailbox and state stay the agent's; [turns] of its manifest
+holds with the new version. Each step is in the journal.";
 
 pub(crate) const DEV: &str = "\
 Examples:
@@ -122,7 +123,8 @@ Examples:
 
 The agent lives in a village of its own, which ends with this command, and what it keeps with it. Each save is built first
 and then swapped in: state stays, and memory too if the agent restores it. While something does not compile, the version
-before serves. A line on the standard input is a message: the skill, a space, and what it is given.";
+before serves. What agent.toml says anew holds at once, and is told line by line; with other grants the agent begins anew.
+A line on the standard input is a message: the skill, a space, and what it is given.";
 
 pub(crate) const BACKUP: &str = "\
 Examples:

@@ -4,7 +4,7 @@ use crate::author;
 use crate::bundled;
 use crate::problem::Problem;
 use base::Budget;
-use guest::{Grants, Manifest};
+use guest::{Grants, Manifest, Replicas};
 use std::collections::BTreeMap;
 use std::io::{Error, Read};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,11 @@ impl Source {
     pub(crate) fn turns(&self) -> BTreeMap<String, String> {
         let fields = self.manifest.iter().flat_map(|(_, manifest)| manifest.turns.fields());
         fields.map(|(field, text)| (field.to_string(), text)).collect()
+    }
+
+    /// How many instances the manifest wants; none if there is no manifest.
+    pub(crate) fn replicas(&self) -> Option<Replicas> {
+        self.manifest.as_ref().map(|(_, manifest)| manifest.replicas)
     }
 
     /// The manifest's grants, or none.

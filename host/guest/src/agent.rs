@@ -7,7 +7,8 @@ use crate::host::Version;
 use crate::house::{House, Row};
 use crate::kin;
 use crate::log::Line;
-use crate::redact::Redactor;
+use crate::redact::redacted;
+use crate::replicas;
 use crate::standing::{Ends, Standing};
 use crate::state::Shelf;
 use crate::turns::Turns;
@@ -100,7 +101,7 @@ impl Agent {
         }
         let group = if let Above::Group(group) = above { Some(group.clone()) } else { None };
         let room = Room {
-            seat: seat(house.clone(), row.clone(), version.clone()),
+            seat: replicas::seat(house.clone(), row.clone(), version.clone()),
             join: Box::new(move |task| group.iter().for_each(|group| group.add(task))),
         };
         let (known, last) = (Arc::from(name.as_str()), (books.clone(), turns));
@@ -385,15 +386,6 @@ impl Drop for Agent {
     }
 }
 
-/// Where one more instance has its place, if there is any.
-fn seat(house: Arc<House>, row: Arc<Row>, version: Version) -> Box<dyn Fn() -> Option<agents::Keep> + Send + Sync> {
-    Box::new(move || {
-        let seat = house.seats.clone().take(version.0.room()).ok()?;
-        let keep: agents::Keep = Box::new(row.add(seat));
-        Some(keep)
-    })
-}
-
 /// A panic says why on the standard error, and then traps without a word.
 pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
     let said = accounts.log.take_tail();
@@ -401,15 +393,4 @@ pub(crate) fn explained(accounts: &Accounts, mut fault: Fault) -> Fault {
         *reason = format!("{said} ({reason})");
     }
     fault.redacted(&mut |text| accounts.http.keys.redactor.clean(text))
-}
-
-/// A card is made by the guest, which may have seen what it should not.
-pub(crate) fn redacted(mut card: Card, redactor: &Redactor) -> Card {
-    let Card { name, version, role, description, skills, tags } = &mut card;
-    [name, version, role, description].into_iter().chain(tags).for_each(|text| redactor.clean(text));
-    for runtime::Skill { name, description, input, output, tags, examples } in skills {
-        let texts = [name, description, input, output].into_iter().chain(tags).chain(examples);
-        texts.for_each(|text| redactor.clean(text));
-    }
-    card
 }

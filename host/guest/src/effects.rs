@@ -173,6 +173,7 @@ impl Effects {
         // Those that are created now can be tied, and those that were let go no more.
         self.commit_ties();
         self.farewells.drain(..).for_each(|farewell| farewell());
+        self.standing.house.talk.told(self.told.len() + self.later.len());
         for Told { door, place, mut message, number, to, .. } in self.told.drain(..) {
             match number {
                 Some(number) => self.standing.house.hand_over(&door, place, message, &to, number),

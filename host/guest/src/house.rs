@@ -8,6 +8,7 @@ use crate::network::Network;
 use crate::roll::Roll;
 use crate::standing::{CHILDREN, Standing};
 use crate::state::{STATE, TOTALS, WORKSPACE};
+use crate::talk::Counts;
 use agents::kin::{BIRTHS, Kin};
 use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS};
 use base::Digest;
@@ -35,6 +36,8 @@ pub(crate) struct House {
     pub(crate) roll: Roll,
     /// Who falls with whom, and who is told.
     pub(crate) kin: Kin,
+    /// What they asked and told each other.
+    pub(crate) talk: Counts,
     listed: Mutex<HashMap<String, Listed>>,
     versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
     numbers: AtomicU64,
@@ -75,6 +78,7 @@ impl House {
             books,
             roll: Roll::default(),
             kin,
+            talk: Counts::default(),
             listed,
             versions,
             numbers: AtomicU64::new(1),

@@ -1,9 +1,10 @@
 //! Agents that are tied to each other: who falls with one that breaks, who is told, and what is kept of that.
 
+use crate::host::Host;
 use crate::house::{House, millis};
 use crate::log::Source;
 use crate::standing::Standing;
-use agents::kin::{BIRTHS, Kin, LINKS, MONITORS, News, PLANS, Tie, What};
+use agents::kin::{BIRTHS, Kin, LINKS, MONITORS, News, PLANS, Supervision, Tie, What};
 use agents::{Blow, Books, Broke, Desk, Event, MAIL, Mail, Origin, Told};
 use runtime::{Message, Payload, Priority, Sender, clock};
 use std::collections::BTreeSet;
@@ -238,5 +239,22 @@ fn letter(id: String, agent: &str, what: &What) -> Message {
         priority: Priority::High,
         attempt: 1,
         accepted: self::millis(),
+    }
+}
+
+impl Host {
+    /// Adds to `change` how what an agent creates is looked after; none if nobody says. It holds at once.
+    pub fn supervise_with(&self, name: &str, plan: Option<Supervision>, change: &mut Change) {
+        self.house().kin.plan(name, plan);
+        match plan {
+            Some(plan) => change.put(&PLANS, name, &plan),
+            None => change.delete(&PLANS, name),
+        };
+    }
+
+    /// Takes an agent off that could not be kept, with what was said of it.
+    pub fn disown(&self, name: &str) {
+        self.expel(name);
+        self.house().kin.forget(name);
     }
 }

@@ -1,9 +1,10 @@
 //! `agent.toml`: an agent's name, component, budget, grants, and how its turns are tried and kept.
 
+pub(crate) mod lives;
 pub(crate) mod supervision;
 
 use crate::grants::{self, Grants};
-use crate::replicas::{self, Replicas};
+use crate::replicas::Replicas;
 use crate::site::{AUTHORIZATION, Key, Site};
 use crate::turns::{self, Turns};
 use agents::kin::Supervision;
@@ -82,7 +83,8 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
             continue;
         }
         if title.get_ref() == "replicas" {
-            replicas = replicas_of(at, table)?;
+            let over = lives::read_replicas(table)?.over(replicas);
+            replicas = over.map_err(|error| (at, error.to_string()))?;
             continue;
         }
         for (key, value) in table {
@@ -92,7 +94,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
                 ("agent", "component") => component = Some(component_path(value)?),
                 ("agent", _) => return Err((at, stray("key", field, "agent", &AGENT))),
                 ("budget", _) => set(&mut budget, field, at, value)?,
-                ("turns", _) => set_turns(&mut turns, field, at, value)?,
+                ("turns", _) => drop(lives::set_turns(&mut turns, field, at, value)?),
                 _ => open(&mut grants, field, at, value, folder)?,
             }
         }
@@ -172,42 +174,6 @@ fn set(budget: &mut Budget, field: &str, at: usize, value: &Spanned<DeValue<'_>>
         }
         BudgetError::Unknown { .. } | BudgetError::Later { .. } => (at, error.to_string()),
         BudgetError::Value { .. } | BudgetError::Range { .. } => (value.span().start, error.to_string()),
-    })
-}
-
-/// `[replicas]`: how many instances serve the mailbox. With `min` alone there are always so many.
-fn replicas_of(at: usize, table: &DeTable<'_>) -> Result<Replicas, Problem> {
-    let (mut min, mut max) = (None, None);
-    for (key, value) in table {
-        let (set, field) = match key.get_ref().as_ref() {
-            "min" => (&mut min, "min"),
-            "max" => (&mut max, "max"),
-            other => return Err((key.span().start, stray("key", other, "replicas", &replicas::FIELDS))),
-        };
-        let text = match value.get_ref() {
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::String(text) => text.to_string(),
-            _ => string(field, "4", value)?,
-        };
-        *set = Some(replicas::number(field, &text).map_err(|error| (value.span().start, error.to_string()))?);
-    }
-    let least = min.unwrap_or(1);
-    replicas::checked(least, max.unwrap_or(least)).map_err(|error| (at, error.to_string()))
-}
-
-fn set_turns(turns: &mut Turns, field: &str, at: usize, value: &Spanned<DeValue<'_>>) -> Result<(), Problem> {
-    let text = match value.get_ref() {
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Boolean(flag) => flag.to_string(),
-        DeValue::String(text) => text.to_string(),
-        _ => match turns.fields().iter().find(|(name, _)| *name == field) {
-            Some((_, example)) => string(field, example, value)?,
-            None => String::new(),
-        },
-    };
-    turns.set(field, &text).map_err(|error| match error {
-        turns::Error::Unknown { .. } => (at, stray("turns field", field, "turns", &turns::FIELDS)),
-        error => (value.span().start, error.to_string()),
     })
 }
 

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use runtime::Card;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -189,6 +190,17 @@ fn push(text: &mut String, plain: bool, letter: char, otherwise: &str) {
         true => text.push(letter),
         false => text.push_str(otherwise),
     }
+}
+
+/// A card is made by the guest, which may have seen what it should not.
+pub(crate) fn redacted(mut card: Card, redactor: &Redactor) -> Card {
+    let Card { name, version, role, description, skills, tags } = &mut card;
+    [name, version, role, description].into_iter().chain(tags).for_each(|text| redactor.clean(text));
+    for runtime::Skill { name, description, input, output, tags, examples } in skills {
+        let texts = [name, description, input, output].into_iter().chain(tags).chain(examples);
+        texts.for_each(|text| redactor.clean(text));
+    }
+    card
 }
 
 #[cfg(test)]

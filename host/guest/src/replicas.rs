@@ -2,9 +2,12 @@
 
 use crate::agent::Agent;
 use crate::grants::Grants;
+use crate::host::Version;
+use crate::house::{House, Row};
 pub use agents::Replicas;
 use agents::{MOST_REPLICAS, Refusal};
 use runtime::Fault;
+use std::sync::Arc;
 
 /// The fields, as they are written.
 pub const FIELDS: [&str; 2] = ["min", "max"];
@@ -68,9 +71,39 @@ pub fn checked(min: u32, max: u32) -> Result<Replicas, Error> {
     }
 }
 
+/// How many there are to be, where somebody says so over what was said before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// The fewest.
+    pub min: Option<u32>,
+    /// The most.
+    pub max: Option<u32>,
+}
+
+impl Bounds {
+    /// Both numbers. With the fewest alone there may be as many as before, and at least as many as that.
+    pub fn over(self, before: Replicas) -> Result<Replicas, Error> {
+        let min = self.min.unwrap_or(before.min);
+        checked(min, self.max.unwrap_or(before.max.max(min)))
+    }
+}
+
 /// Whether an agent with these grants may have more than one.
 pub(crate) fn allowed(grants: &Grants) -> Result<(), Error> {
     if grants.spawn { Err(Error::Spawns) } else { Ok(()) }
+}
+
+/// Where one more instance has its place, if there is any.
+pub(crate) fn seat(
+    house: Arc<House>,
+    row: Arc<Row>,
+    version: Version,
+) -> Box<dyn Fn() -> Option<agents::Keep> + Send + Sync> {
+    Box::new(move || {
+        let seat = house.seats.clone().take(version.0.room()).ok()?;
+        let keep: agents::Keep = Box::new(row.add(seat));
+        Some(keep)
+    })
 }
 
 impl Agent {
@@ -123,6 +156,18 @@ mod tests {
         assert_eq!(said(0, 2), "replicas: `min` = 0 is not a whole number between 1 and 16");
         assert_eq!(said(1, 17), "replicas: `max` = 17 is not a whole number between 1 and 16");
         assert_eq!(said(3, 2), "replicas: `min` (3) is above `max` (2)");
+        let over = |min, max, before| Bounds { min, max }.over(before).map_err(|error| error.to_string());
+        let (one, some) = (Replicas::default(), Replicas { min: 2, max: 4 });
+        for (min, max, before, wanted) in [
+            (None, None, some, (2, 4)),
+            (Some(3), None, one, (3, 3)),
+            (Some(3), None, some, (3, 4)),
+            (None, Some(3), one, (1, 3)),
+            (Some(1), Some(1), some, (1, 1)),
+        ] {
+            assert_eq!(over(min, max, before), Ok(Replicas { min: wanted.0, max: wanted.1 }));
+        }
+        assert_eq!(over(None, Some(1), some), Err("replicas: `min` (2) is above `max` (1)".into()));
         assert!(number("max", "-1").is_err() && number("max", "many").is_err() && number("max", "2").is_ok());
     }
 }

@@ -301,7 +301,7 @@ impl State {
         let kept = &mut *guard;
         let (changed, cleared) = writes.take();
         if let Some(others) = &mut kept.changed {
-            others.note(&changed, &cleared);
+            others.note([&changed[0], &changed[1]], &cleared);
         }
         kept.bytes = kept.bytes.saturating_add_signed(std::mem::take(&mut writes.more));
         kept.storage.absorb(&mut writes.room);

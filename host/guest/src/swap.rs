@@ -4,10 +4,11 @@
 //! from the agent has accounts, state and a standing of its own, and reaches nobody.
 
 use crate::accounts::{Above, Accounts};
-use crate::agent::{Agent, explained, redacted};
+use crate::agent::{Agent, explained};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
 use crate::host::{Error, Version};
+use crate::redact::redacted;
 use crate::standing::Standing;
 use crate::turns::Turns;
 use agents::Retry;

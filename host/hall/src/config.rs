@@ -1,8 +1,9 @@
 //! `village.toml`: where a node listens and keeps its data, its groups, and the agents that it begins with.
 
 use crate::journal::Keep;
-use base::{Budget, Group, nearest};
-use guest::{Supervision, read_supervision};
+use base::{Budget, Group, Size, nearest};
+use guest::replicas::Bounds;
+use guest::{Supervision, read_replicas, read_supervision, read_turns};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,10 @@ pub struct Wish {
     pub budget: Vec<(String, String)>,
     /// Grants, as on a command line.
     pub grants: Vec<String>,
+    /// Fields of its `[turns]`, over the manifest's.
+    pub turns: Vec<(String, String)>,
+    /// How many instances serve its mailbox, over the manifest's.
+    pub replicas: Bounds,
 }
 
 /// A `village.toml` that can't be accepted.
@@ -59,9 +64,12 @@ pub struct Error {
 }
 
 const KEYS: [&str; 7] = ["listen", "data", "stop-within", "journal", "defaults", "groups", "agents"];
-const JOURNAL: [&str; 3] = ["keep", "most", "archive"];
+const JOURNAL: [&str; 4] = ["keep", "most", "size", "archive"];
 const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
-const AGENT: [&str; 5] = ["component", "name", "group", "budget", "grants"];
+const AGENT: [&str; 7] = ["component", "name", "group", "budget", "grants", "turns", "replicas"];
+
+/// A journal that is to be smaller would lose what says that it was cut.
+const LEAST: Size = Size::bytes(64 << 10);
 
 /// The longest that it may take to stop.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -142,13 +150,21 @@ fn journal(value: &Spanned<DeValue<'_>>) -> Result<Keep, Problem> {
                 _ => return Err((at, format!("`most`: {number} is no number of entries above nothing"))),
             },
             ("most", _) => return Err((at, "`most` is a number of entries, such as 1000000".into())),
+            ("size", _) => {
+                let text = string("size", "1GiB", value)?;
+                let size: Size = text.parse().map_err(|bad: base::Bad| (at, format!("`size`: {bad}")))?;
+                if size < LEAST {
+                    return Err((at, format!("`size`: {text} is less than {LEAST}")));
+                }
+                keep.size = Some(size);
+            }
             ("archive", DeValue::Boolean(archive)) => keep.archive = *archive,
             ("archive", _) => return Err((at, "`archive` is either true or false".into())),
             (other, _) => return Err((key.span().start, unknown("key of the journal", other, &JOURNAL))),
         }
     }
-    if keep.archive && keep.span.is_none() && keep.most.is_none() {
-        let said = "`archive` is for what goes: say what does, with `keep` or `most`";
+    if keep.archive && !keep.cuts() {
+        let said = "`archive` is for what goes: say what does, with `keep`, `most` or `size`";
         return Err((value.span().start, said.into()));
     }
     Ok(keep)
@@ -200,6 +216,8 @@ fn agent(item: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Wish, Problem> {
                 };
                 wish.grants = list.iter().map(|item| string("grants", "log", item)).collect::<Result<_, _>>()?;
             }
+            "turns" => wish.turns = read_turns(table("agents.turns", value)?)?,
+            "replicas" => wish.replicas = read_replicas(table("agents.replicas", value)?)?,
             other => return Err((key.span().start, unknown("key of an agent", other, &AGENT))),
         }
     }
@@ -254,7 +272,7 @@ fn string(key: &str, example: &str, value: &Spanned<DeValue<'_>>) -> Result<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::{Share, Size};
+    use base::Share;
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(text, Path::new("/etc/village/village.toml")).map_err(|error| error.to_string())
@@ -274,6 +292,7 @@ mailbox = 50
 [journal]
 keep = "30d"
 most = 5000
+size = "1GiB"
 archive = true
 
 [groups.all]
@@ -293,13 +312,21 @@ component = "navigator"
 group = "workers"
 budget = { memory = "48MiB" }
 grants = ["log"]
+
+[agents.turns]
+attempts = 3
+backoff = "2m"
+record = true
+
+[agents.replicas]
+max = 4
 "#;
         let config = parse(text).expect("it is good");
         assert_eq!(config.listen.as_deref(), Some("127.0.0.1:7000"));
         assert_eq!(config.data.as_deref(), Some(Path::new("/etc/village/data")));
         assert_eq!((config.budget.mailbox, config.budget.cpu), (50, Share::percent(10)));
         let month = Some(Duration::from_secs(30 * 86_400));
-        assert_eq!(config.journal, Keep { span: month, most: Some(5000), archive: true });
+        assert_eq!(config.journal, Keep { span: month, most: Some(5000), size: Some(Size::mib(1024)), archive: true });
         assert_eq!(config.groups["all"].0.memory, Size::mib(512));
         assert_eq!(config.groups["workers"].1.as_deref(), Some("all"));
         let plan = &config.supervised["workers"];
@@ -307,6 +334,9 @@ grants = ["log"]
         let agent = &config.agents[0];
         assert_eq!((agent.component.as_str(), agent.group.as_deref()), ("navigator", Some("workers")));
         assert_eq!((agent.budget.len(), agent.grants.as_slice()), (1, &["log".to_string()][..]));
+        let turns = [("attempts", "3"), ("backoff", "2m"), ("record", "true")];
+        assert_eq!(agent.turns, turns.map(|(field, text)| (field.to_string(), text.to_string())));
+        assert_eq!(agent.replicas, Bounds { min: None, max: Some(4) });
         assert_eq!((config.stop_within, parse("")), (Some(Duration::from_secs(5)), Ok(Config::default())));
     }
 
@@ -330,6 +360,18 @@ grants = ["log"]
                 "[[agents]]\ncomponent = \"x\"\nbudget = { cup = \"1%\" }\n",
                 ":3: unknown budget field `cup`, did you mean `cpu`?",
             ),
+            (
+                "[[agents]]\ncomponent = \"x\"\n[agents.turns]\natempts = 3\n",
+                ":4: unknown turns field `atempts`, did you mean `attempts`?",
+            ),
+            ("[[agents]]\ncomponent = \"x\"\n[agents.turns]\nattempts = 0\n", ":4: turns field `attempts`: 0 is not"),
+            ("[[agents]]\ncomponent = \"x\"\nturns = 3\n", ":3: `agents.turns` is a table"),
+            ("[[agents]]\ncomponent = \"x\"\n[agents.replicas]\nmx = 3\n", ":4: unknown key `mx`, did you mean `max`?"),
+            (
+                "[[agents]]\ncomponent = \"x\"\n[agents.replicas]\nmin = 3\nmax = 2\n",
+                ":5: replicas: `min` (3) is above `max` (2)",
+            ),
+            ("[[agents]]\ncomponent = \"x\"\n[agents.replicas]\nmax = 17\n", ":4: replicas: `max` = 17 is not"),
             ("[agents]\n", ":1: agents are a list: write [[agents]]"),
             ("listen = 7000\n", ":1: `listen` must be text in quotes"),
             ("stop-within = \"2h\"\n", ":1: `stop-within`: 2h is more than an hour"),
@@ -338,6 +380,9 @@ grants = ["log"]
             ("[journal]\nkeep = \"0s\"\n", ":2: `keep`: 0s keeps nothing"),
             ("[journal]\nmost = 0\n", ":2: `most`: 0 is no number"),
             ("[journal]\nmost = \"5\"\n", ":2: `most` is a number of entries"),
+            ("[journal]\nsize = \"big\"\n", ":2: `size`: `big` is not a size"),
+            ("[journal]\nsize = \"0B\"\n", ":2: `size`: 0B is less than 64KiB"),
+            ("[journal]\nsize = 5\n", ":2: `size` must be text in quotes"),
             ("[journal]\narchive = true\n", ":1: `archive` is for what goes"),
             ("listen = \n", ":1: "),
         ] {

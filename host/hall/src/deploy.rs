@@ -7,11 +7,12 @@ use crate::resident::Resident;
 use crate::ring::millis;
 use crate::village::Village;
 use base::{Budget, Digest};
-use guest::{Grants, Kind, Manifest, Replicas, Shape, Supervision, Turns, Version};
-use serde::{Deserialize, Serialize};
+use guest::replicas::Bounds;
+use guest::{Grants, Kind, Manifest, Replicas, Supervision, Turns, Version};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use store::Change;
 
 /// What is to become an agent.
 #[derive(Debug, Clone, Default)]
@@ -28,40 +29,18 @@ pub struct Deployment {
     pub grants: Vec<String>,
     /// The group that it shares a budget with.
     pub group: Option<String>,
+    /// Fields of its `[turns]`, over the manifest's.
+    pub turns: Vec<(String, String)>,
+    /// How many instances serve its mailbox, over the manifest's.
+    pub replicas: Bounds,
 }
-
-/// A component that is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Uploaded {
-    /// Its digest.
-    pub digest: String,
-    /// Its bytes.
-    pub size: u64,
-}
-
-/// A component has no more bytes than this.
-pub(crate) const LARGEST: usize = 256 << 20;
 
 impl Village {
-    /// Keeps a component, for an agent that is deployed soon.
-    pub async fn upload(&self, bytes: Vec<u8>) -> Result<Uploaded, Error> {
-        self.open()?;
-        if bytes.len() > LARGEST {
-            let most = base::Size::bytes(LARGEST as u64);
-            return Err(Error::Bad(format!("the component is larger than {most}")));
-        }
-        Shape::read(&bytes).map_err(|error| Error::Load { kind: error.kind(), text: error.to_string() })?;
-        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-        self.spare(digest).await?;
-        self.registry().keep(digest, bytes).await?;
-        Ok(Uploaded { digest: digest.to_string(), size })
-    }
-
     /// Makes an agent of a component that was uploaded. It is loaded and asked what it is, under its own budget, so that
     /// what can't serve is refused here; after that it sleeps until a message comes for it.
     pub async fn deploy(&self, deployment: Deployment) -> Result<Registration, Error> {
         self.open()?;
-        let Deployment { name, digest, manifest, budget: fields, grants: more, group } = deployment;
+        let Deployment { name, digest, manifest, budget: fields, grants: more, group, turns, replicas } = deployment;
         let manifest = match manifest {
             Some((text, path)) => {
                 let read = Manifest::parse_over(&text, &path, self.defaults());
@@ -79,9 +58,12 @@ impl Village {
             grants.open(text)?;
         }
         let looks_after = manifest.as_ref().and_then(|manifest| manifest.supervision);
-        let turns = manifest.as_ref().map(|manifest| manifest.turns).unwrap_or_default();
+        let own = manifest.as_ref().map(|manifest| (manifest.turns, manifest.replicas)).unwrap_or_default();
+        let turns = own.0.with(turns.iter().map(|(field, text)| (field.as_str(), text.as_str())))?;
+        let replicas = replicas.over(own.1)?;
+        // From here until its row names it.
+        let _held = self.hold(digest).await;
         let version = self.version(digest).await?;
-        let replicas = manifest.as_ref().map(|manifest| manifest.replicas).unwrap_or_default();
         let called = self.probe(&version, budget, grants.clone(), group.as_deref(), replicas).await?;
         let name = name.or_else(|| manifest.map(|manifest| manifest.name)).unwrap_or(called);
         named(&name)?;
@@ -128,19 +110,19 @@ impl Village {
         turns: Turns,
         replicas: Replicas,
     ) -> Result<Registration, Error> {
-        let _changes = self.changes().lock().await;
-        if self.resident(&row.name).is_ok() {
-            return Err(Error::Exists { name: row.name });
-        }
-        self.host().supervise(&row.name, plan).await?;
-        self.enrol_with(&row, turns, replicas).await?;
+        let _coming = self.take_name(&row.name)?;
         let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
-        let kept = self.registry().put_with(&row, note, |change| {
-            crate::turns::keep(&row.name, &turns, change);
-            crate::replicas::keep(&row.name, replicas, change);
-        });
+        let kept = async {
+            self.enrol_with(&row, turns, replicas).await?;
+            let more = |change: &mut Change| {
+                self.host().supervise_with(&row.name, plan, change);
+                crate::turns::keep(&row.name, &turns, change);
+                crate::replicas::keep(&row.name, replicas, change);
+            };
+            self.registry().put_with(&row, note, more).await
+        };
         if let Err(error) = kept.await {
-            self.host().expel(&row.name);
+            self.host().disown(&row.name);
             return Err(error);
         }
         self.settle(Resident::new(&row.name, row.wanted));
@@ -151,7 +133,6 @@ impl Village {
     /// Removes an agent, in the midst of a turn if need be.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
         let resident = self.resident(name)?;
-        let _changes = self.changes().lock().await;
         let _changing = resident.changing.lock().await;
         // Somebody else may have removed it meanwhile, and deployed another.
         if !Arc::ptr_eq(&self.resident(name)?, &resident) {
@@ -176,9 +157,8 @@ impl Village {
         }
         resident.remove();
         self.unsettle(name);
-        self.sweep().await?;
         self.tell_of(name, What::Removed);
-        Ok(())
+        self.sweep().await
     }
 }
 
@@ -192,7 +172,7 @@ pub(crate) fn named(name: &str) -> Result<(), Error> {
 }
 
 /// Folders by paths that mean the same wherever the village is started next time.
-fn absolute(mut grants: Grants) -> Grants {
+pub(crate) fn absolute(mut grants: Grants) -> Grants {
     for folder in &mut grants.files {
         if let Ok(path) = std::path::absolute(&folder.host) {
             folder.host = path;

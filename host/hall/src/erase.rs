@@ -63,6 +63,7 @@ impl Village {
         self.books().store().commit(change).await?;
         let store = self.books().store().clone();
         apart(move || found.batches().into_iter().try_for_each(|batch| store.erase(&batch))).await?;
+        self.registry().erased();
         let (agent, details) = match what {
             Erase::Agent(name) => (name, json!(erased)),
             Erase::Message(id) => {

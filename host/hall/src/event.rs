@@ -67,6 +67,18 @@ pub enum What {
         /// The most.
         max: u32,
     },
+    /// An agent's replicas became more or fewer of their own accord.
+    Replicas {
+        /// How many served before.
+        before: u32,
+        /// How many serve now.
+        serving: u32,
+    },
+    /// What an agent may reach was changed.
+    Grants {
+        /// All of its grants.
+        grants: Vec<String>,
+    },
     /// A step of a swap.
     Swap {
         /// Which.
@@ -93,7 +105,8 @@ impl What {
                 fields.iter().map(|(field, limit)| 48 + field.len() + limit.len()).sum()
             }
             What::Swap { step, details } => step.len() + details.to_string().len(),
-            What::Scaled { .. } => 16,
+            What::Scaled { .. } | What::Replicas { .. } => 16,
+            What::Grants { grants } => grants.iter().map(|grant| 24 + grant.len()).sum(),
             What::Up { .. } | What::Stopping | What::Woken | What::Stopped | What::Started | What::Removed => 0,
         }
     }

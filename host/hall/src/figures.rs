@@ -215,6 +215,35 @@ impl Swaps {
     }
 }
 
+/// Messages that were given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dead {
+    /// Those that are kept, for somebody to try them again or to throw them away.
+    pub kept: u64,
+    /// All since the village is up.
+    pub given_up: u64,
+}
+
+/// What agents asked and told each other since the village is up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    /// Questions that were handed over.
+    pub asked: u64,
+    /// Questions that were not accepted.
+    pub asks_refused: u64,
+    /// Messages that left when their turn ended well.
+    pub told: u64,
+    /// Messages that were not accepted.
+    pub tells_refused: u64,
+}
+
+impl From<guest::Talk> for Talk {
+    fn from(talk: guest::Talk) -> Talk {
+        let guest::Talk { asked, asks_refused, told, tells_refused } = talk;
+        Talk { asked, asks_refused, told, tells_refused }
+    }
+}
+
 /// The village as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -236,6 +265,10 @@ pub struct Figures {
     pub swaps: Swaps,
     /// Entries of the journal that are not cut off.
     pub journal: u64,
+    /// Messages that were given up.
+    pub dead_letters: Dead,
+    /// What agents asked and told each other.
+    pub talk: Talk,
 }
 
 #[cfg(test)]

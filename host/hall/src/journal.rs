@@ -4,7 +4,9 @@ use crate::error::Error;
 use crate::registry::apart;
 use crate::ring::millis;
 use crate::village::Village;
+use crate::weights::Weights;
 use agents::Event;
+use base::Size;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,8 +22,17 @@ pub struct Keep {
     pub span: Option<Duration>,
     /// With more entries than this the oldest go.
     pub most: Option<u64>,
+    /// With more bytes of entries than this the oldest go, and a tenth more, so that they do not go one by one.
+    pub size: Option<Size>,
     /// Whether what goes is written to archives first, in the folder `archive` of the data folder.
     pub archive: bool,
+}
+
+impl Keep {
+    /// Whether anything is ever to go.
+    pub(crate) fn cuts(&self) -> bool {
+        self.span.is_some() || self.most.is_some() || self.size.is_some()
+    }
 }
 
 /// What was cut off.
@@ -38,6 +49,9 @@ pub struct Cut {
 /// How often it is looked whether something is to go.
 const EVERY: Duration = Duration::from_secs(600);
 
+/// The same where bytes are counted: they come faster than days go by.
+const SOON: Duration = Duration::from_secs(30);
+
 /// Fewer entries than this are not worth a cut of their own.
 const FEW: u64 = 100;
 
@@ -47,35 +61,47 @@ const ARCHIVES: &str = "archive";
 impl Village {
     /// Cuts the journal as it is to be kept, now and every so often, for as long as the village is there.
     pub(crate) fn keep_short(&self, keep: Keep) {
-        if keep.span.is_none() && keep.most.is_none() {
+        if !keep.cuts() {
             return;
         }
         let village = self.weakly();
+        let every = if keep.size.is_some() { SOON } else { EVERY };
         tokio::spawn(async move {
+            let mut counted = Counted::default();
             loop {
                 let Some(village) = village() else { return };
                 if village.open().is_err() {
                     return;
                 }
                 // What can't be cut now is cut later.
-                let _ = village.cut(&keep).await;
+                counted = village.cut_as(&keep, counted).await.map(|(_, counted)| counted).unwrap_or_default();
                 drop(village);
-                tokio::time::sleep(EVERY).await;
+                tokio::time::sleep(every).await;
             }
         });
     }
 
     /// Cuts the journal as it is to be kept. None if nothing is to go.
     pub async fn cut(&self, keep: &Keep) -> Result<Option<Cut>, Error> {
+        self.cut_as(keep, Counted::default()).await.map(|(cut, _)| cut)
+    }
+
+    /// The same; what was counted of the journal need not be counted anew.
+    async fn cut_as(&self, keep: &Keep, mut counted: Counted) -> Result<(Option<Cut>, Counted), Error> {
         let (store, keep) = (self.books().store().clone(), keep.clone());
         let folder = self.data().join(ARCHIVES);
-        let cut = apart(move || cut(&store, &keep, &folder)).await?;
+        // What is erased leaves little behind.
+        let erasures = self.registry().erasures();
+        if counted.erasures != erasures {
+            counted = Counted { erasures, weights: Weights::default() };
+        }
+        let (cut, counted) = apart(move || Ok((cut(&store, &keep, &folder, &mut counted.weights)?, counted))).await?;
         if let Some(cut) = &cut {
             let details = json!({ "last": cut.last, "entries": cut.entries, "archive": cut.archive });
             let (what, agent, by) = ("journal-cut".into(), String::new(), "village".into());
             self.books().note(&Event::Noted { what, agent, by, details: details.to_string() }).await?;
         }
-        Ok(cut)
+        Ok((cut, counted))
     }
 
     /// Verifies the archives of what was cut off, and that the last one ends where the journal begins. Answers how many
@@ -86,7 +112,14 @@ impl Village {
     }
 }
 
-fn cut(store: &Store, keep: &Keep, folder: &Path) -> Result<Option<Cut>, store::Error> {
+/// The bytes of the journal's entries, after so many erasures.
+#[derive(Default)]
+struct Counted {
+    erasures: u64,
+    weights: Weights,
+}
+
+fn cut(store: &Store, keep: &Keep, folder: &Path, weights: &mut Weights) -> Result<Option<Cut>, store::Error> {
     let read = store.read();
     let (from, head) = (read.anchor()?.seq, read.head()?.seq);
     let mut before = from + 1;
@@ -97,9 +130,17 @@ fn cut(store: &Store, keep: &Keep, folder: &Path) -> Result<Option<Cut>, store::
         let old = millis().saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
         before = before.max(first_since(&read, old, from, head)?);
     }
+    let mut few = before - 1 - from < FEW;
+    if let Some(size) = keep.size.map(Size::get) {
+        weights.update(&read, from, head)?;
+        if weights.sum() > size {
+            before = before.max(weights.first_of(&read, size / 10 * 9)?);
+            few = false;
+        }
+    }
     drop(read);
     let entries = before - 1 - from;
-    if entries < FEW {
+    if few || entries == 0 {
         return Ok(None);
     }
     let archive = keep.archive.then(|| folder.join(format!("{:020}-{:020}.journal", from + 1, before - 1)));
@@ -183,17 +224,43 @@ mod tests {
     }
 
     #[test]
+    fn with_too_many_bytes_the_oldest_go_and_a_tenth_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, archives) = (journal(&folder.path().join("store"), 0..50), folder.path().join("archive"));
+        let mut weights = Weights::default();
+        let mut cut = |keep: &Keep| cut(&store, keep, &archives, &mut weights).expect("it is looked at");
+        let all = store.read().weigh(1..51).expect("it is counted");
+        let keep = |size: u64| Keep { size: Some(Size::bytes(size)), archive: true, ..Keep::default() };
+        assert_eq!(cut(&keep(all)), None);
+        // Few as they are: they may be large.
+        let gone = cut(&keep(all - 1)).expect("it is too much");
+        let left = store.read().weigh(0..u64::MAX).expect("it is counted");
+        assert!(left <= (all - 1) / 10 * 9 && left + 2 * all / 50 > (all - 1) / 10 * 9, "{left} of {all}");
+        assert_eq!((gone.last, gone.entries, cut(&keep(all - 1))), (gone.entries, gone.last, None));
+        let rest = cut(&keep(1)).expect("all of it is too much");
+        assert_eq!((rest.last, rest.entries), (50, 50 - gone.entries));
+        assert_eq!(verify(&store, &archives).expect("they fit"), (2, Some(1)));
+        store.close();
+    }
+
+    #[test]
     fn what_is_old_or_too_much_is_cut_off_and_archives_fit_together() {
         let folder = tempfile::tempdir().expect("a folder");
         let (now, archives) = (millis(), folder.path().join("archive"));
         let old = (0..300).map(|n| 1_000 + n);
         let store = journal(&folder.path().join("store"), old.chain((0..300).map(|n| now + n)));
-        let keep = |span: Option<u64>, most| Keep { span: span.map(Duration::from_secs), most, archive: true };
-        assert_eq!(cut(&store, &keep(None, Some(600)), &archives).expect("it is looked at"), None);
-        let first = cut(&store, &keep(Some(3_600), None), &archives).expect("it is cut").expect("it is old");
+        let keep = |span: Option<u64>, most| Keep {
+            span: span.map(Duration::from_secs),
+            most,
+            archive: true,
+            ..Keep::default()
+        };
+        let cut = |keep: &Keep| cut(&store, keep, &archives, &mut Weights::default());
+        assert_eq!(cut(&keep(None, Some(600))).expect("it is looked at"), None);
+        let first = cut(&keep(Some(3_600), None)).expect("it is cut").expect("it is old");
         assert_eq!((first.last, first.entries), (300, 300));
-        assert_eq!(cut(&store, &keep(Some(3_600), None), &archives).expect("it is looked at"), None, "nothing more is");
-        let second = cut(&store, &keep(None, Some(150)), &archives).expect("it is cut").expect("it is much");
+        assert_eq!(cut(&keep(Some(3_600), None)).expect("it is looked at"), None, "nothing more is");
+        let second = cut(&keep(None, Some(150))).expect("it is cut").expect("it is much");
         assert_eq!((second.last, second.entries), (450, 150));
         assert_eq!(verify(&store, &archives).expect("they fit"), (2, Some(1)));
         store.read().verify().expect("and the rest is whole");

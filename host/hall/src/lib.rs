@@ -5,6 +5,7 @@
 
 mod audit;
 mod backup;
+mod components;
 mod config;
 mod dead;
 mod deploy;
@@ -14,6 +15,7 @@ mod event;
 mod figures;
 mod folder;
 mod groups;
+mod holds;
 mod journal;
 mod keys;
 mod letter;
@@ -28,17 +30,19 @@ mod send;
 mod swap;
 mod turns;
 mod village;
+mod weights;
 mod window;
 
 pub use audit::{Entries, Entry, Verified};
 pub use backup::Backup;
+pub use components::Uploaded;
 pub use config::{Config, Error as ConfigError, Wish};
 pub use dead::DeadLetter;
-pub use deploy::{Deployment, Uploaded};
+pub use deploy::Deployment;
 pub use erase::{Erase, Erased};
 pub use error::Error;
 pub use event::{Event, What};
-pub use figures::{Details, Figures, GroupFigures, Health, Sends, State, Swaps, Used};
+pub use figures::{Dead, Details, Figures, GroupFigures, Health, Sends, State, Swaps, Talk, Used};
 pub use folder::private;
 pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};

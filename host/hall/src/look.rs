@@ -1,11 +1,12 @@
 //! What is to be seen of the village, without changing anything.
 
 use crate::error::Error;
-use crate::figures::{Details, Figures, GroupFigures, Sends, State, Used, unused};
+use crate::figures::{Dead, Details, Figures, GroupFigures, Sends, State, Used, unused};
 use crate::registry::Registration;
 use crate::resident::{Resident, Spoken};
 use crate::ring::Since;
 use crate::village::Village;
+use agents::DEAD;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -71,6 +72,11 @@ impl Village {
             sends,
             swaps: *self.swaps().lock(),
             journal: self.entries().unwrap_or(0),
+            dead_letters: Dead {
+                kept: self.books().store().read().count(DEAD.all()).unwrap_or(0),
+                given_up: self.books().given_up(),
+            },
+            talk: self.host().talk().into(),
         }
     }
 

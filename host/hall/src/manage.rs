@@ -1,12 +1,14 @@
 //! What is done to agents that are there: started, stopped, given another budget.
 
+use crate::deploy::absolute;
 use crate::error::Error;
 use crate::event::What;
 use crate::registry::{Note, Registration, Wanted, kept};
 use crate::resident::Resident;
 use crate::village::Village;
-use guest::Card;
-use serde_json::Value;
+use guest::{Card, Grants, Supervision};
+use serde_json::{Value, json};
+use std::sync::Arc;
 use store::Change;
 
 impl Village {
@@ -77,6 +79,44 @@ impl Village {
         }
         self.tell_of(name, What::Budget { fields: fields.to_vec() });
         Ok(())
+    }
+
+    /// Changes what an agent may reach, from now on and after a restart. It is made anew with that: what it keeps only in
+    /// memory is gone, and a turn under way is tried again.
+    pub async fn set_grants(&self, name: &str, grants: Grants) -> Result<(), Error> {
+        let resident = self.resident(name)?;
+        {
+            let _changing = resident.changing.lock().await;
+            if grants.spawn && self.registry().replicas(name)?.max > 1 {
+                return Err(guest::replicas::Error::Spawns.into());
+            }
+            let (row, grants) = (self.row(name)?, absolute(grants));
+            let texts = grants.texts();
+            let note = Note::new("grants", json!({ "grants": texts }));
+            self.registry().put(&Registration { grants: texts.clone(), ..row }, note).await?;
+            self.host().change(name, |enrolment| enrolment.grants = Arc::new(grants));
+            if let Some(agent) = self.present(name) {
+                self.host().rest(name);
+                // Somebody may be waiting for it, and has it for that long.
+                agent.stop();
+                resident.collect(&agent);
+            }
+            self.tell_of(name, What::Grants { grants: texts });
+        }
+        if resident.open().is_ok() {
+            // What keeps it from being made with them is said here.
+            self.awake(&resident).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes how what an agent creates is looked after, from now on and after a restart; none if nobody says.
+    pub async fn set_supervision(&self, name: &str, plan: Option<Supervision>) -> Result<(), Error> {
+        let resident = self.resident(name)?;
+        let _changing = resident.changing.lock().await;
+        let row = self.row(name)?;
+        let note = Note::new("supervision", json!({ "said": plan.is_some() }));
+        self.registry().put_with(&row, note, |change| self.host().supervise_with(name, plan, change)).await
     }
 
     /// Changes what the agents of a group may use together, from now on and after a restart: over village.toml.

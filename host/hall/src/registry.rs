@@ -9,6 +9,7 @@ use guest::Grants;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use store::{Change, Hash, Table};
 
 /// The agents, by name.
@@ -127,15 +128,27 @@ const OPERATOR: &str = "operator";
 /// The rows and the components.
 pub(crate) struct Registry {
     books: Arc<Books>,
+    /// How often something was erased from the journal.
+    erasures: AtomicU64,
 }
 
 impl Registry {
     pub(crate) fn new(books: Arc<Books>) -> Registry {
-        Registry { books }
+        Registry { books, erasures: AtomicU64::new(0) }
     }
 
     pub(crate) fn books(&self) -> &Arc<Books> {
         &self.books
+    }
+
+    /// How often something was erased from the journal.
+    pub(crate) fn erasures(&self) -> u64 {
+        self.erasures.load(Relaxed)
+    }
+
+    /// Something was.
+    pub(crate) fn erased(&self) {
+        self.erasures.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn row(&self, name: &str) -> Result<Option<Registration>, Error> {
@@ -204,33 +217,39 @@ impl Registry {
         let size = bytes.len() as u64;
         let blobs = self.books.store().blobs().clone();
         let blob = apart(move || blobs.put(&bytes)).await?;
+        let component = Component { blob: *blob.as_bytes(), size };
+        if self.books.store().read().get(&COMPONENTS, &digest.to_string())?.as_ref() == Some(&component) {
+            return Ok(());
+        }
         let mut change = Change::new();
-        change.put(&COMPONENTS, &digest.to_string(), &Component { blob: *blob.as_bytes(), size });
+        change.put(&COMPONENTS, &digest.to_string(), &component);
         self.books.store().commit(change).await?;
         Ok(())
     }
 
-    /// Lets components go that no agent is made of, but for these.
-    pub(crate) async fn sweep(&self, spare: &[Digest]) -> Result<(), Error> {
-        let read = self.books.store().read();
-        let components = read.scan(COMPONENTS.all(), None, usize::MAX)?;
-        let rows = read.scan(AGENTS.all(), None, usize::MAX)?;
-        drop(read);
+    /// The digests of all components.
+    pub(crate) fn components(&self) -> Result<Vec<Digest>, Error> {
+        let all = self.books.store().read().scan(COMPONENTS.all(), None, usize::MAX)?;
+        let parsed = |digest: String| digest.parse().map_err(|bad: base::Bad| Error::Kept(bad.to_string()));
+        all.into_iter().map(|(digest, _)| parsed(digest)).collect()
+    }
+
+    /// The components that agents are made of, or were before.
+    pub(crate) fn named(&self) -> Result<HashSet<Digest>, Error> {
+        let rows = self.books.store().read().scan(AGENTS.all(), None, usize::MAX)?;
         let before = rows.iter().flat_map(|(_, row)| &row.before).map(|before| before.digest.as_str());
-        let named: HashSet<_> = rows.iter().map(|(_, row)| row.digest.as_str()).chain(before).collect();
-        let spared: HashSet<_> = spare.iter().map(Digest::to_string).collect();
-        for (digest, component) in components {
-            if named.contains(digest.as_str()) || spared.contains(&digest) {
-                continue;
-            }
-            // The row before the bytes that it names.
-            let mut change = Change::new();
-            change.delete(&COMPONENTS, &digest);
-            self.books.store().commit(change).await?;
-            let blobs = self.books.store().blobs().clone();
-            apart(move || blobs.remove(&Hash::from_bytes(component.blob))).await?;
-        }
-        Ok(())
+        let digests = rows.iter().map(|(_, row)| row.digest.as_str()).chain(before);
+        Ok(digests.filter_map(|digest| digest.parse().ok()).collect())
+    }
+
+    /// Lets a component go: the row before the bytes that it names.
+    pub(crate) async fn lose(&self, digest: &Digest) -> Result<(), Error> {
+        let Some(component) = self.books.store().read().get(&COMPONENTS, &digest.to_string())? else { return Ok(()) };
+        let mut change = Change::new();
+        change.delete(&COMPONENTS, &digest.to_string());
+        self.books.store().commit(change).await?;
+        let blobs = self.books.store().blobs().clone();
+        apart(move || blobs.remove(&Hash::from_bytes(component.blob))).await
     }
 }
 

@@ -67,6 +67,7 @@ impl Village {
         let record = record.ok_or_else(|| Error::Unrecorded { agent: line.into() })?;
         let then = Digest::from_bytes(entry.version);
         let digest = with.unwrap_or(then);
+        let _held = self.hold(digest).await;
         let version = match self.version(digest).await {
             Err(Error::Component { digest }) if with.is_none() => return Err(Error::Gone { digest }),
             version => version?,

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::event::What;
 use crate::registry::{Note, Registry};
 use crate::village::Village;
+use agents::Scaled;
 use guest::Replicas;
 use guest::replicas::checked;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,17 @@ impl Village {
         self.host().change(name, |enrolment| enrolment.replicas = replicas);
         self.tell_of(name, What::Scaled { min, max });
         Ok(())
+    }
+
+    /// Tells when agents' replicas become more or fewer of their own accord, for as long as the village is there.
+    pub(crate) fn hear_of_replicas(&self) {
+        let (mut scaled, village) = (self.books().hear_scaled(), self.weakly());
+        tokio::spawn(async move {
+            while let Some(Scaled { agent, before, serving }) = scaled.recv().await {
+                let Some(village) = village() else { return };
+                village.tell_of(&agent, What::Replicas { before, serving });
+            }
+        });
     }
 
     /// How many there are, and may be.

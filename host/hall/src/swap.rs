@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::event::What;
+use crate::holds::Hold;
 use crate::registry::{Before, Note, Registration};
 use crate::ring::millis;
 use crate::village::Village;
@@ -140,10 +141,11 @@ impl Village {
                 Some(self.registry().turns(name)?.with(fields)?)
             }
         };
+        let held = self.hold(digest).await;
         let version = self.version(digest).await?;
         let agent = self.awake(&*self.resident(name)?).await?;
         let swap = agent.swap(&version, plan)?;
-        Ok(self.follow(name, agent, swap, digest, turns))
+        Ok(self.follow(name, agent, swap, (digest, held), turns))
     }
 
     /// Begins to let the version that served before take over again.
@@ -154,8 +156,9 @@ impl Village {
         let row = self.row(name)?;
         let before = row.before.last().ok_or(Error::Swap(guest::Refused::Nothing))?;
         let digest = before.digest.parse().map_err(|bad: base::Bad| Error::Kept(bad.to_string()))?;
+        let held = self.hold(digest).await;
         let swap = agent.rollback_to(&self.version(digest).await?)?;
-        Ok(self.follow(name, agent, swap, digest, None))
+        Ok(self.follow(name, agent, swap, (digest, held), None))
     }
 
     /// Has the swap that is under way end, with the old version serving, unless it is too late. Answers whether there is one.
@@ -180,7 +183,14 @@ impl Village {
     }
 
     /// Tells of each step, writes it into the journal, and keeps what comes of it.
-    fn follow(&self, name: &str, agent: Arc<Agent>, mut swap: Swap, to: Digest, turns: Option<Turns>) -> Steps {
+    fn follow(
+        &self,
+        name: &str,
+        agent: Arc<Agent>,
+        mut swap: Swap,
+        (to, held): (Digest, Hold),
+        turns: Option<Turns>,
+    ) -> Steps {
         let (tell, steps) = mpsc::unbounded_channel();
         let (village, name) = (self.clone(), name.to_string());
         // It ends with the swap, which has a time within which it is over.
@@ -203,6 +213,8 @@ impl Village {
                 // Nobody may be listening.
                 let _ = tell.send(step);
             }
+            // The row names it now, or nobody does.
+            drop(held);
         });
         Steps(steps)
     }

@@ -5,6 +5,7 @@ use crate::event::{Event, What};
 use crate::figures::Swaps;
 use crate::folder::Folder;
 use crate::groups::Grouped;
+use crate::holds::Holds;
 use crate::journal::Keep;
 use crate::registry::{Registration, Registry, Wanted, apart};
 use crate::resident::Resident;
@@ -14,7 +15,7 @@ use agents::{Books, MAIL, TIMERS};
 use base::{Budget, Digest, Group};
 use guest::{Agent, Builder, Enrolment, Host, Replicas, Supervision, Turns, Version};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -51,10 +52,12 @@ struct Inner {
     budget: Budget,
     /// Versions that some agent is made of, or soon.
     versions: Mutex<HashMap<Digest, Arc<OnceCell<Version>>>>,
-    /// Components that were uploaded a short while ago.
-    uploads: Mutex<Vec<(Instant, Digest)>>,
-    /// Held by whoever changes which agents there are.
-    changes: tokio::sync::Mutex<()>,
+    /// Components that somebody needs who has no row yet.
+    holds: Arc<Holds>,
+    /// Held by whoever lets components go.
+    sweeping: tokio::sync::Mutex<()>,
+    /// Names of agents that are being deployed.
+    coming: Mutex<BTreeSet<Arc<str>>>,
     events: Ring<Event>,
     window: Window,
     swaps: Mutex<Swaps>,
@@ -65,15 +68,21 @@ struct Inner {
     begun: Instant,
 }
 
+/// A name that is taken for an agent that is being deployed.
+pub(crate) struct Coming {
+    village: Village,
+    name: Arc<str>,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.village.0.coming.lock().remove(&self.name);
+    }
+}
+
 /// Events that are kept, and their bytes.
 const EVENTS: usize = 4_096;
 const EVENT_BYTES: usize = 1 << 20;
-
-/// How long a component stays that was uploaded and that no agent is made of.
-const SPARED: Duration = Duration::from_secs(600);
-
-/// So many such components stay.
-const UPLOADS: usize = 16;
 
 /// Rows that are read at once.
 const PAGE: usize = 1_000;
@@ -106,8 +115,9 @@ impl Village {
             groups,
             budget,
             versions: Mutex::default(),
-            uploads: Mutex::default(),
-            changes: tokio::sync::Mutex::default(),
+            holds: Arc::default(),
+            sweeping: tokio::sync::Mutex::default(),
+            coming: Mutex::default(),
             events: Ring::new(EVENTS, EVENT_BYTES),
             window: Window::default(),
             swaps: Mutex::default(),
@@ -116,9 +126,10 @@ impl Village {
             under_way: watch::Sender::new(0),
             begun: Instant::now(),
         }));
-        village.registry().sweep(&[]).await?;
+        village.sweep().await?;
         village.gather().await?;
         village.look_after_keys();
+        village.hear_of_replicas();
         village.keep_short(journal);
         village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)
@@ -207,8 +218,16 @@ impl Village {
         self.0.budget
     }
 
-    pub(crate) fn changes(&self) -> &tokio::sync::Mutex<()> {
-        &self.0.changes
+    pub(crate) fn holds(&self) -> &Arc<Holds> {
+        &self.0.holds
+    }
+
+    pub(crate) fn sweeping(&self) -> &tokio::sync::Mutex<()> {
+        &self.0.sweeping
+    }
+
+    pub(crate) fn loaded(&self) -> &Mutex<HashMap<Digest, Arc<OnceCell<Version>>>> {
+        &self.0.versions
     }
 
     pub(crate) fn begun(&self) -> Instant {
@@ -296,6 +315,16 @@ impl Village {
         Error::Unknown { name: name.into(), nearest }
     }
 
+    /// Takes a name for an agent that is being deployed: nobody else gets it until the answer is dropped.
+    pub(crate) fn take_name(&self, name: &str) -> Result<Coming, Error> {
+        let mut coming = self.0.coming.lock();
+        // Looked at while that is locked: whoever settles has not dropped its own before.
+        if self.0.agents.read().contains_key(name) || !coming.insert(name.into()) {
+            return Err(Error::Exists { name: name.into() });
+        }
+        Ok(Coming { village: self.clone(), name: name.into() })
+    }
+
     pub(crate) fn settle(&self, resident: Arc<Resident>) {
         self.0.agents.write().insert(resident.name.clone(), resident);
     }
@@ -308,32 +337,6 @@ impl Village {
     pub(crate) fn tell_of(&self, agent: &str, what: What) {
         let bytes = what.bytes() + agent.len();
         self.0.events.push(millis(), bytes, Event { agent: agent.into(), what });
-    }
-
-    /// Keeps a component from being swept away for a while.
-    pub(crate) async fn spare(&self, digest: Digest) -> Result<(), Error> {
-        let now = Instant::now();
-        {
-            let mut uploads = self.0.uploads.lock();
-            uploads.retain(|(since, known)| now - *since < SPARED && *known != digest);
-            uploads.push((now, digest));
-            let excess = uploads.len().saturating_sub(UPLOADS);
-            uploads.drain(..excess);
-        }
-        self.sweep().await
-    }
-
-    /// Lets go what nobody is made of: components, and versions in memory.
-    pub(crate) async fn sweep(&self) -> Result<(), Error> {
-        let spare: Vec<_> = self.0.uploads.lock().iter().map(|(_, digest)| *digest).collect();
-        self.0.registry.sweep(&spare).await?;
-        let known: Vec<_> = self.0.versions.lock().keys().copied().collect();
-        for digest in known {
-            if !self.0.registry.has(&digest)? {
-                self.0.versions.lock().remove(&digest);
-            }
-        }
-        Ok(())
     }
 
     /// A component in a form that runs. It is loaded once.

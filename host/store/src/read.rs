@@ -82,6 +82,36 @@ impl Read {
         self.rows(&span.table, &keys, From::First, limit)
     }
 
+    /// How many rows a span has. Their values are not looked at.
+    pub fn count<K: Key, V>(&self, span: Span<K, V>) -> Result<u64, Error> {
+        let keys = Keys::of(&span.prefix);
+        self.look(|view| {
+            let mut count = 0;
+            view.scan(&keys, self.version, From::First, &mut |_, _| {
+                count += 1;
+                ControlFlow::Continue(())
+            })?;
+            Ok(count)
+        })
+    }
+
+    /// The bytes of the journal's records with numbers in `range`, keys and all, as far as they are not gone.
+    pub fn weigh(&self, range: Range<u64>) -> Result<u64, Error> {
+        let first = range.start.max(self.anchor()?.seq + 1);
+        if first >= range.end {
+            return Ok(0);
+        }
+        let keys = Keys { from: Bound::Included(JOURNAL.key(first)), to: Bound::Excluded(JOURNAL.key(range.end)) };
+        self.look(|view| {
+            let mut bytes = 0;
+            view.scan(&keys, self.version, From::First, &mut |key, value| {
+                bytes += (key.len() + value.len()) as u64;
+                ControlFlow::Continue(())
+            })?;
+            Ok(bytes)
+        })
+    }
+
     /// The last `limit` rows of a span, the last one first, before the key `before`.
     pub fn scan_back<K: Key, V: DeserializeOwned>(
         &self,

@@ -153,6 +153,10 @@ fn a_reader_sees_one_moment() {
     }
     let rows = before.scan(NAMES.all(), None, 100).expect("a scan");
     assert_eq!(rows, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    assert_eq!(
+        (before.count(NAMES.all()).expect("counted"), store.read().count(NAMES.all()).expect("counted")),
+        (2, 49)
+    );
     assert_eq!(store.read().get(&NAMES, "a").expect("a read"), Some(49));
     assert!(!store.read().contains(&NAMES, "b").expect("a read"));
 }

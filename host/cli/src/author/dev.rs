@@ -2,6 +2,7 @@
 
 use super::build::{Compiled, compile, put, warn};
 use super::project::Project;
+use super::renew::renew;
 use crate::arguments::Dev;
 use crate::problem::Problem;
 use crate::run::{content_type, ended, input};
@@ -9,17 +10,21 @@ use crate::running::signals::Signals;
 use crate::running::swap::line;
 use crate::source::read_file;
 use crate::{node, print, run};
-use guest::{Memory, Payload, Plan};
+use base::Digest;
+use guest::{Memory, Payload, Plan, Replicas};
 use hall::{Came, Deployment, Letter, Options, Village};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Saves that come within this are one: editors write in several steps.
 const REST: Duration = Duration::from_millis(150);
+
+/// How long replicas may take to end before a swap.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// Lines of a log that are shown after one message.
 const LINES: usize = 1_000;
@@ -115,8 +120,8 @@ impl Bench {
     /// Builds what was saved, and swaps it in. Whatever goes wrong is said, and the version before serves on.
     async fn save(&mut self) {
         match self.build().await {
-            Ok(Some(said)) => self.say(said),
-            Ok(None) => return,
+            Ok(true) => {}
+            Ok(false) => return,
             Err(problem) => {
                 let _ = problem.prefixed("the version before serves on: ").report(self.json);
                 return;
@@ -125,7 +130,8 @@ impl Bench {
         self.attempt().await;
     }
 
-    async fn build(&mut self) -> Result<Option<Value>, Problem> {
+    /// Answers whether there is something new to be tried.
+    async fn build(&mut self) -> Result<bool, Problem> {
         let (folder, json) = (self.project.folder.clone(), self.json);
         // Cargo takes its time, and the agent answers meanwhile.
         let built = tokio::task::spawn_blocking(move || {
@@ -135,27 +141,45 @@ impl Bench {
             Ok::<_, Problem>((project, compiled))
         });
         let (project, compiled) = built.await.map_err(|error| Problem::new("internal", error.to_string()))??;
-        if project.manifest.grants != self.project.manifest.grants {
-            let said = "the grants were changed, and a running agent keeps those it has: start `village dev` anew";
-            return Err(Problem::new("grants", said));
+        let mut renewed = Vec::new();
+        let before = &mut self.project.manifest;
+        let done = renew(&self.village, &self.name, before, &project.manifest, &mut renewed).await;
+        for one in &renewed {
+            self.say(json!({ "renewed": one.json(), "text": format!("agent.toml: {}", one.line()) }));
         }
-        if project.manifest.budget != self.project.manifest.budget {
-            let fields: Vec<_> =
-                project.manifest.budget.exact().map(|(field, text)| (field.to_string(), text)).to_vec();
-            self.village.set_budget(&self.name, &fields).await?;
-        }
+        done?;
         self.project = project;
         warn(&compiled);
         let digest = self.village.upload(compiled.bytes).await?.digest;
         if self.village.details(&self.name)?.digest == digest {
-            return Ok(None);
+            return Ok(!renewed.is_empty());
         }
-        let parsed = digest.parse().map_err(|bad: base::Bad| Problem::new("internal", bad.to_string()))?;
+        let digest = digest.parse().map_err(|bad: base::Bad| Problem::new("internal", bad.to_string()))?;
+        let Replicas { min, max } = self.project.manifest.replicas;
+        if max == 1 {
+            return self.swap(digest).await;
+        }
+        // Several instances are not swapped at once.
+        self.village.scale(&self.name, 1, 1).await?;
+        let swapped = self.swap(digest).await;
+        self.village.scale(&self.name, min, max).await?;
+        swapped
+    }
+
+    async fn swap(&self, digest: Digest) -> Result<bool, Problem> {
         let plan = Plan { memory: Memory::CarriedOrCold, fewer_skills: true, ..Plan::default() };
-        let mut steps = self.village.swap(&self.name, parsed, plan, &[]).await?;
+        let begun = Instant::now();
+        let mut steps = loop {
+            match self.village.swap(&self.name, digest, plan.clone(), &[]).await {
+                // The replicas that were there are ending.
+                Err(hall::Error::Replicas(_)) if begun.elapsed() < ENDING => tokio::time::sleep(REST).await,
+                begun => break begun?,
+            }
+        };
         while let Some(step) = steps.next().await {
             if step.is_done() {
-                return Ok(Some(json!({ "step": step.step, "details": step.details, "text": line(&step) })));
+                self.say(json!({ "step": step.step, "details": step.details, "text": line(&step) }));
+                return Ok(true);
             }
             if step.is_last() {
                 let kind = step.details["kind"].as_str().unwrap_or("refused").to_string();

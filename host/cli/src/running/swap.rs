@@ -8,6 +8,7 @@ use crate::{node, print};
 use api::client::{Client, Pieces};
 use api::wire::NewVersion;
 use base::Part;
+use guest::Replicas;
 use hall::Step;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ pub(crate) fn swap(options: &Swap, json: bool) -> Result<ExitCode, Problem> {
     }
     let client = options.reach.client()?;
     let component = source.component.display().to_string();
-    let turns = source.turns();
+    let (turns, replicas) = (source.turns(), source.replicas());
     node::asking(async || {
         let uploaded = client.upload(source.bytes).await;
         let uploaded = uploaded.map_err(|error| Problem::from(error).prefixed(&format!("{component}: ")))?;
@@ -54,7 +55,15 @@ pub(crate) fn swap(options: &Swap, json: bool) -> Result<ExitCode, Problem> {
             fewer_skills: options.fewer_skills,
             turns,
         };
-        follow(client.swap(&options.agent, &version).await?, json).await
+        let ended = follow(client.swap(&options.agent, &version).await?, json).await?;
+        if let (Some(Replicas { min, max }), false) = (replicas, json) {
+            let now = client.details(&options.agent).await?.replicas;
+            if (now.min, now.max) != (min, max) {
+                let (agent, said) = (&options.agent, "agent.toml says other [replicas], which no swap changes");
+                print::err(&format!("village: {said}: `village scale {agent} --min {min} --max {max}` does"));
+            }
+        }
+        Ok(ended)
     })
 }
 

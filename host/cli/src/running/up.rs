@@ -93,6 +93,8 @@ async fn grant(village: &Village, wish: &Wish) -> Result<(), Problem> {
         budget: wish.budget.clone(),
         grants: wish.grants.clone(),
         group: wish.group.clone(),
+        turns: wish.turns.clone(),
+        replicas: wish.replicas,
     };
     match village.deploy(deployment).await {
         // One without a name in its settings or its manifest is known by what it calls itself.

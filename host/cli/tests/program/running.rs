@@ -313,7 +313,8 @@ fn settings_name_groups_defaults_and_agents() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("village.toml");
     let text = "[defaults]\nmailbox = 7\n[groups.all]\ncpu = \"150%\"\n[groups.workers]\nwithin = \"all\"\ncpu = \"40%\"\n\
-                [[agents]]\ncomponent = \"navigator\"\ngroup = \"workers\"\nbudget = { cpu = \"30%\" }\n";
+                [[agents]]\ncomponent = \"navigator\"\ngroup = \"workers\"\nbudget = { cpu = \"30%\" }\n\
+                [agents.turns]\nattempts = 3\nidle = \"1m\"\n[agents.replicas]\nmax = 3\n";
     std::fs::write(&config, text).expect("written");
     let up = Up::start(&["--config", config.to_str().expect("plain characters")]);
     let agent = up.json(&["ps", "navigator"]);
@@ -323,6 +324,10 @@ fn settings_name_groups_defaults_and_agents() {
     };
     assert_eq!((limit("cpu"), limit("mailbox"), limit("memory")), (json!("30%"), json!("7"), json!("32MiB")));
     assert_eq!(agent["group"], "workers");
+    assert_eq!((&agent["replicas"]["min"], &agent["replicas"]["max"]), (&json!(1), &json!(3)));
+    for field in [json!(["attempts", "3"]), json!(["idle", "60s"])] {
+        assert!(agent["turns"].as_array().is_some_and(|all| all.contains(&field)), "{field} in {agent}");
+    }
     let group = up.json(&["budget", "workers", "--group", "cpu=20%"]);
     assert_eq!(
         (&group["agents"], &group["within"], &group["limits"][0]),

@@ -216,14 +216,18 @@ fn refused(to: &str, refusal: Refusal) -> Error {
 
 impl Host for Ctx {
     fn ask(&mut self, to: String, request: Request, timeout: u64) -> Answer<Resource<Pending>> {
-        match self.begin_ask(&to, request, timeout) {
+        let begun = self.begin_ask(&to, request, timeout);
+        self.count_ask(begun.is_ok());
+        match begun {
             Ok(pending) => Ok(Ok(self.table.push(pending)?)),
             Err(error) => Ok(Err(error)),
         }
     }
 
     fn tell(&mut self, to: String, request: Request, when: Delivery) -> Answer<String> {
-        Ok(self.begin_tell(to, request, when))
+        let begun = self.begin_tell(to, request, when);
+        self.count_tell(begun.is_ok());
+        Ok(begun)
     }
 
     fn cancel(&mut self, id: String) -> Answer<bool> {

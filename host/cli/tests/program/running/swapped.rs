@@ -144,6 +144,33 @@ fn each_save_is_swapped_in_and_what_does_not_compile_is_not() {
     write(&project, "src/lib.rs", good.replace("Hello, {}!", "Bye, {}!"));
     assert_eq!(next("step")["step"], "live");
     assert_eq!(next("reply")["reply"]["body"], json!({ "text": "Bye, Ada!", "times": 3 }));
+
+    // What its manifest says anew is done and told, part by part, and it goes on with what it keeps.
+    let manifest = std::fs::read_to_string(project.join("agent.toml")).expect("a manifest");
+    let turned = manifest.replace("memory = \"16MiB\"", "memory = \"20MiB\"") + "\n[turns]\nattempts = 3\n";
+    write(&project, "agent.toml", turned.replace("log = true", "clock = true"));
+    let mut renewed = |table: &str, field: &str, before: &str, now: &str| {
+        let line = next("renewed");
+        let said = &line["renewed"];
+        let all =
+            [&said["table"], &said["field"], &said["before"], &said["now"]].map(|one| one.as_str().expect("text"));
+        assert_eq!(all, [table, field, before, now]);
+        assert!(line["text"].as_str().is_some_and(|text| text.starts_with("agent.toml: [")), "{line}");
+    };
+    renewed("budget", "memory", "16MiB", "20MiB");
+    renewed("turns", "attempts", "5", "3");
+    renewed("grants", "clock", "shut", "open");
+    renewed("grants", "log", "open", "shut");
+    assert_eq!(next("reply")["reply"]["body"], json!({ "text": "Bye, Ada!", "times": 4 }));
+    write(&project, "agent.toml", turned.replace("attempts", "atempts"));
+    let error = next("error")["error"].clone();
+    assert!(error["message"].as_str().is_some_and(|said| said.contains("did you mean `attempts`?")), "{error}");
+    // Several instances serve it, and it is swapped all the same.
+    write(&project, "agent.toml", turned.clone() + "\n[replicas]\nmin = 2\n");
+    assert_eq!(next("renewed")["renewed"]["table"], "replicas");
+    write(&project, "src/lib.rs", good.replace("Hello, {}!", "Late, {}!"));
+    assert_eq!(next("step")["step"], "live");
+    assert_eq!(next("reply")["reply"]["body"]["text"], "Late, Ada!");
     let ended = Command::new("kill").arg(child.id().to_string()).status().expect("kill is there");
     assert!(ended.success() && child.wait().expect("it ends").success());
 }
