@@ -43,6 +43,9 @@ pub use figures::{Details, Figures, GroupFigures, Health, Sends, State, Swaps, U
 pub use folder::private;
 pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};
+pub use peers::{
+    Adopted, Adoption, Edge, Fetched, Invited, Joined, LinkFigures, MeshFigures, PeerFigures, Pinged, Topology, short,
+};
 pub use registry::{Before, Registration, Wanted};
 pub use replay::Again;
 pub use replicas::Scale;

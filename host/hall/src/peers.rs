@@ -1,9 +1,20 @@
 //! The village among others: the mesh is started with it, and what other villages ask is answered one by one.
 
+mod fetched;
+mod look;
+mod membership;
+mod own;
+mod told;
+
+pub use fetched::{Adopted, Adoption, Fetched};
+pub use look::{LinkFigures, MeshFigures, PeerFigures};
+pub use membership::{Invited, Joined, short};
+pub use own::{Edge, Pinged, Topology};
+
 use crate::error::Error;
 use crate::village::Village;
 use mesh::{Ask, Asks, Mesh, Settings};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -20,14 +31,23 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Starts the mesh, if there is to be one.
 pub(crate) async fn begin(settings: Option<Settings>, data: &Path) -> Result<(Option<Mesh>, Option<Asks>), Error> {
     let Some(settings) = settings else { return Ok((None, None)) };
-    let folder = data.join(FOLDER);
-    let (mesh, asks) = Mesh::start(Settings { blobs: folder.join(BLOBS), folder, ..settings }).await?;
+    let (folder, blobs) = (data.join(FOLDER), blobs(data));
+    crate::folder::private(&folder).map_err(|error| Error::Kept(format!("{}: {error}", folder.display())))?;
+    let (mesh, asks) = Mesh::start(Settings { blobs, folder, ..settings }).await?;
     Ok((Some(mesh), Some(asks)))
+}
+
+/// Where what the mesh hands out and fetches is.
+fn blobs(data: &Path) -> PathBuf {
+    data.join(FOLDER).join(BLOBS)
 }
 
 impl Village {
     /// Answers what other villages ask, until the mesh has stopped or the village is gone.
     pub(crate) fn answer_peers(&self, mut asks: Asks) {
+        if let Some(mesh) = self.mesh() {
+            self.tell_of_mesh(mesh);
+        }
         let village = self.weakly();
         tokio::spawn(async move {
             let mut answering = JoinSet::new();
@@ -47,6 +67,9 @@ impl Village {
 }
 
 /// Answers what another village asks.
-async fn received(_village: &Village, ask: Ask) {
+async fn received(village: &Village, ask: Ask) {
+    if ask.frame.to.starts_with(own::OWN) {
+        return village.answer_village(ask).await;
+    }
     ask.refuse("no agent here is open to other villages");
 }

@@ -47,6 +47,8 @@ pub struct Village(Arc<Inner>);
 struct Inner {
     host: Host,
     mesh: Option<Mesh>,
+    /// Held by those that lend or fetch components, and alone by whoever takes back what is lent.
+    lending: tokio::sync::RwLock<()>,
     registry: Registry,
     _folder: Folder,
     data: PathBuf,
@@ -109,6 +111,7 @@ impl Village {
         let village = Village(Arc::new(Inner {
             host,
             mesh,
+            lending: tokio::sync::RwLock::default(),
             registry: Registry::new(books),
             _folder: folder,
             data,
@@ -215,6 +218,10 @@ impl Village {
     /// The way to other villages; none if this one is alone.
     pub fn mesh(&self) -> Option<&Mesh> {
         self.0.mesh.as_ref()
+    }
+
+    pub(crate) fn lending(&self) -> &tokio::sync::RwLock<()> {
+        &self.0.lending
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -351,7 +358,7 @@ impl Village {
                 self.0.versions.lock().remove(&digest);
             }
         }
-        Ok(())
+        self.take_back().await
     }
 
     /// A component in a form that runs. It is loaded once.

@@ -41,7 +41,8 @@ pub(crate) struct Up {
 #[derive(Args)]
 #[command(after_help = help::DEPLOY)]
 pub(crate) struct Deploy {
-    /// A component, an agent.toml, a folder with one, or the name of an agent inside the program
+    /// A component, an agent.toml, a folder with one, the name of an agent inside the program, a digest, or NAME@PEER for an
+    /// agent of another village
     pub(crate) file: PathBuf,
     /// What it is called; as its manifest says, unless it is said
     #[arg(long)]
