@@ -313,8 +313,9 @@ impl Node {
             if !room || !(known || !alone) || self.is_cut(&peer) {
                 continue;
             }
-            if news && !self.swarm.is_connected(&peer) {
-                // A call to where it was before may be on its way into nothing, and takes long to fail.
+            if news && *self.swarm.local_peer_id() < peer && !self.swarm.is_connected(&peer) {
+                // A call to where it was before may be on its way into nothing, and takes long to fail. Only one of the
+                // two calls at once: calls that meet are one connection in which both speak first.
                 let there = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]);
                 let _ = self.swarm.dial(there.build());
             } else {
