@@ -1,5 +1,6 @@
 //! The other side: asks a running village.
 
+mod mesh;
 mod records;
 
 use crate::wire::{

@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod guard;
 mod manage;
+mod mesh;
 mod messages;
 mod metrics;
 mod read;

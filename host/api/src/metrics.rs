@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::routes::App;
 use axum::extract::State;
-use hall::{Details, Figures, State as Doing, Used};
+use hall::{Details, Figures, LinkFigures, MeshFigures, State as Doing, Used};
 use http::{HeaderName, header};
 use std::fmt::Write as _;
 
@@ -15,7 +15,11 @@ const AGENTS: usize = 2_000;
 
 pub(crate) async fn metrics(State(app): State<App>) -> Result<([(HeaderName, &'static str); 1], String), Error> {
     let agents = app.village.awake_now();
-    Ok(([(header::CONTENT_TYPE, KIND)], text(&app.village.figures(), &agents)))
+    let mut page = text(&app.village.figures(), &agents);
+    if app.village.mesh().is_some() {
+        page.push_str(&mesh(&app.village.mesh_figures().await?));
+    }
+    Ok(([(header::CONTENT_TYPE, KIND)], page))
 }
 
 /// The fields whose used part only grows within a second are rates; all are shown as they stand.
@@ -48,6 +52,50 @@ fn text(figures: &Figures, agents: &[Details]) -> String {
         "Agents that are awake and have no rows here, for their number.",
     );
     page.row("village_agents_without_rows", &[], agents.len().saturating_sub(AGENTS) as f64);
+    page.0
+}
+
+/// Rows of the mesh: one for each link, which are bounded in number.
+fn mesh(figures: &MeshFigures) -> String {
+    let mut page = Page(String::new());
+    page.family("village_mesh_members", "gauge", "Other villages that are known.");
+    page.row("village_mesh_members", &[], figures.members as f64);
+    page.family("village_mesh_links", "gauge", "Other villages that there is a link with.");
+    page.row("village_mesh_links", &[], figures.links.len() as f64);
+    type Of = fn(&LinkFigures) -> Option<f64>;
+    let links: [(&str, &str, &str, Of); 8] = [
+        ("village_mesh_link_latency_seconds", "gauge", "The way there and back.", |link| {
+            link.latency_us.map(|micros| micros as f64 / 1e6)
+        }),
+        ("village_mesh_link_loss", "gauge", "The part of pings that was lost.", |link| Some(link.loss)),
+        ("village_mesh_link_pings_total", "counter", "Pings sent.", |link| Some(link.pings as f64)),
+        ("village_mesh_link_since_seconds", "gauge", "Since when there is the link, in Unix seconds.", |link| {
+            Some(link.since as f64 / 1e3)
+        }),
+        ("village_mesh_link_sent_messages_total", "counter", "Messages sent.", |link| Some(link.sent as f64)),
+        ("village_mesh_link_sent_bytes_total", "counter", "Their bytes.", |link| Some(link.sent_bytes as f64)),
+        ("village_mesh_link_received_messages_total", "counter", "Messages that came.", |link| {
+            Some(link.received as f64)
+        }),
+        ("village_mesh_link_received_bytes_total", "counter", "Their bytes.", |link| Some(link.received_bytes as f64)),
+    ];
+    for (name, kind, help, of) in links {
+        page.family(name, kind, help);
+        for link in &figures.links {
+            if let Some(value) = of(link) {
+                page.row(name, &[("peer", &link.peer)], value);
+            }
+        }
+    }
+    page.family("village_mesh_turned_away_total", "counter", "What was turned away, by why.");
+    for (why, count) in &figures.turned_away {
+        page.row("village_mesh_turned_away_total", &[("why", why)], *count as f64);
+    }
+    page.family("village_mesh_messages_total", "counter", "Messages that met with something, by what.");
+    let MeshFigures { retries, busy, repeated, untold, .. } = figures;
+    for (what, count) in [("sent-again", retries), ("busy", busy), ("repeated", repeated), ("untold", untold)] {
+        page.row("village_mesh_messages_total", &[("what", what)], *count as f64);
+    }
     page.0
 }
 
@@ -204,6 +252,54 @@ mod tests {
         ] {
             assert!(text.contains(&format!("village_agent_talk_total{{{labels}}} {count}\n")), "{labels}");
         }
+        well_formed(&text);
+    }
+
+    #[test]
+    fn every_link_and_every_reason_has_its_rows() {
+        let link = |peer: &str, latency_us| LinkFigures {
+            peer: peer.into(),
+            address: String::new(),
+            called: true,
+            since: 1500,
+            latency_us,
+            pings: 4,
+            loss: 0.25,
+            sent: 7,
+            sent_bytes: 70,
+            received: 8,
+            received_bytes: 80,
+        };
+        let figures = MeshFigures {
+            peer: "own".into(),
+            founder: "own".into(),
+            addresses: Vec::new(),
+            members: 5,
+            links: vec![link("a", Some(2500)), link("b", None)],
+            turned_away: vec![("stranger".into(), 3)],
+            retries: 1,
+            busy: 2,
+            repeated: 3,
+            untold: 4,
+        };
+        let text = mesh(&figures);
+        for row in [
+            "village_mesh_members 5",
+            "village_mesh_links 2",
+            "village_mesh_link_latency_seconds{peer=\"a\"} 0.0025",
+            "village_mesh_link_loss{peer=\"b\"} 0.25",
+            "village_mesh_link_sent_bytes_total{peer=\"a\"} 70",
+            "village_mesh_link_received_messages_total{peer=\"b\"} 8",
+            "village_mesh_turned_away_total{why=\"stranger\"} 3",
+            "village_mesh_messages_total{what=\"sent-again\"} 1",
+        ] {
+            assert!(text.contains(&format!("{row}\n")), "{row} in {text}");
+        }
+        assert!(!text.contains("latency_seconds{peer=\"b\"}"), "it was not measured");
+        well_formed(&text);
+    }
+
+    fn well_formed(text: &str) {
         let mut known = Vec::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {

@@ -1,6 +1,7 @@
 //! What goes over the wire: the same words for the server and its clients.
 
 use crate::error::{Error, bad};
+pub use crate::mesh::{Adopted, Fetch, NewAdoption, NewInvitation, Peer, Peers, Token};
 pub use crate::records::{Erasure, Replay};
 pub use crate::scale::NewScale;
 use base64::Engine as _;

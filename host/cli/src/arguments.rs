@@ -1,9 +1,11 @@
 //! What the command line may say, and what is wrong with one that says something else.
 
+mod mesh;
 mod records;
 mod running;
 mod scale;
 
+pub(crate) use mesh::{Fetch, Mesh, MeshAction};
 pub(crate) use records::{Erase, Replay, Turns};
 pub(crate) use running::{
     Audit, Backup, Budget, DeadLetters, Deploy, Dev, Events, Logs, MemoryWish, Named, Ps, Reach, Restore, Rollback,
@@ -49,6 +51,10 @@ pub(crate) enum Command {
     Up(Up),
     /// Make an agent of a running village
     Deploy(Deploy),
+    /// Fetch a component that another village has
+    Fetch(Fetch),
+    /// Meet other villages: invite, join, look who is there
+    Mesh(Mesh),
     /// List a running village's agents: what each is doing, and what it uses of its budget
     Ps(Ps),
     /// Show what the agents use, as they use it

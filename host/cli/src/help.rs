@@ -1,8 +1,10 @@
 //! The parts of the help that teach.
 
+mod mesh;
 mod records;
 mod scale;
 
+pub(crate) use mesh::{FETCH, MESH};
 pub(crate) use records::{AUDIT, DEAD_LETTERS, ERASE, REPLAY, TURNS};
 pub(crate) use scale::SCALE;
 
@@ -29,6 +31,7 @@ Examples:
   village up                               data in the user's own folder, settings from village.toml if it is here
   village up --data ./data --listen 8000   http://127.0.0.1:8000
   village up --config village.toml
+  village up --mesh                        meets other villages too: `village mesh --help`
 
 village.toml, every part of it optional:
   listen = \"127.0.0.1:7420\"
@@ -42,6 +45,9 @@ village.toml, every part of it optional:
   keep = \"30d\"                            older entries go
   most = 1000000                           and the oldest, with more than this
   archive = true                           into the folder `archive` of the data folder, before they go
+
+  [mesh]                                   meets other villages; `village mesh --help` says what else stands here
+  listen = [\"0.0.0.0:7421\"]
 
   [groups.workers]                         agents that share a budget; a group may be `within` another
   cpu = \"50%\"
@@ -67,10 +73,13 @@ Examples:
   village deploy navigator
   village deploy my-agent --name first --group workers
   village deploy agent.wasm --budget cpu=10%,memory=32MiB --grant log
+  village deploy navigator@5XmV --grant log      as the village 5XmV… of the mesh has it: component, budget and turns
+  village deploy sha256:5f70… --name first       of a component that `village fetch` has fetched
 
 The component is sent to the village, and asked what it is, under its own budget; what can't serve is refused. Then it
 sleeps until a message comes for it. Folders of its grants are those of the village's machine, and variables have the
-values that they have for `village up`. There is one agent of a name.";
+values that they have for `village up`. What an agent of another village may reach there
+is not open here: it has the grants that are said. There is one agent of a name.";
 
 pub(crate) const PS: &str = "\
 State: awake (it is there), asleep (it is made when a message comes), stopped (until it is started), failed (it could not

@@ -42,6 +42,8 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&options, json),
         Command::Up(options) => running::up(&options, json),
         Command::Deploy(options) => running::deploy(&options, json),
+        Command::Fetch(options) => running::fetch(&options, json),
+        Command::Mesh(options) => running::mesh(&options, json),
         Command::Ps(options) => running::ps(&options, json),
         Command::Top(options) => running::top(&options, json),
         Command::Logs(options) => running::logs(&options, json),

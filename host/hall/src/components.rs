@@ -18,7 +18,7 @@ pub struct Uploaded {
 }
 
 /// A component has no more bytes than this.
-const LARGEST: usize = 256 << 20;
+pub(crate) const LARGEST: usize = 256 << 20;
 
 impl Village {
     /// Keeps a component, for an agent that is deployed soon.
@@ -32,12 +32,18 @@ impl Village {
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
         let held = self.hold(digest).await;
         self.registry().keep(digest, bytes).await?;
-        let less = self.holds().uploaded(digest, Instant::now());
+        self.spare(held).await?;
+        Ok(Uploaded { digest: digest.to_string(), size })
+    }
+
+    /// Keeps a component that is held for a while longer.
+    pub(crate) async fn spare(&self, held: Hold) -> Result<(), Error> {
+        let less = self.holds().uploaded(held.digest(), Instant::now());
         drop(held);
         if less {
             self.sweep().await?;
         }
-        Ok(Uploaded { digest: digest.to_string(), size })
+        Ok(())
     }
 
     /// Keeps a component from being swept away as long as the answer is there: for whoever is about to name it in a row.
@@ -60,6 +66,6 @@ impl Village {
         }
         drop(going);
         self.loaded().lock().retain(|digest, _| registry.has(digest).unwrap_or(true));
-        Ok(())
+        self.take_back().await
     }
 }

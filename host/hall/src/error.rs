@@ -143,6 +143,34 @@ pub enum Error {
         /// Its process, if it said so.
         pid: Option<u32>,
     },
+    /// This village has no mesh.
+    #[error(
+        "this village is alone: to meet others start it with `village up --mesh`, or write [mesh] into its village.toml"
+    )]
+    Alone,
+    /// There is no such peer, or more than one.
+    #[error("`{name}` names no one peer: {why}")]
+    Peer {
+        /// As it was asked for.
+        name: String,
+        /// What is there instead.
+        why: String,
+    },
+    /// The invitation lets nobody in.
+    #[error("{0}")]
+    Invitation(String),
+    /// Another village can't be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// No other village has this component.
+    #[error("no other village that can be reached has the component {digest}")]
+    Nowhere {
+        /// The digest.
+        digest: Digest,
+    },
+    /// The mesh has not done it.
+    #[error("{0}")]
+    Mesh(#[from] mesh::Error),
     /// What is kept can't be read or written.
     #[error("{0}")]
     Kept(String),
@@ -187,9 +215,31 @@ impl Error {
             Error::Full => "disk-full",
             Error::Stopping => "stopping",
             Error::Busy { .. } => "busy",
+            Error::Alone => "no-mesh",
+            Error::Peer { .. } => "unknown-peer",
+            Error::Invitation(_) => "invitation",
+            Error::Unreachable(_) => "unreachable",
+            Error::Nowhere { .. } => "unknown-component",
+            Error::Mesh(error) => of_mesh(error),
             Error::Kept(_) => "store",
             Error::Host(_) => "internal",
         }
+    }
+}
+
+/// The word that programs know it by.
+fn of_mesh(error: &mesh::Error) -> &'static str {
+    use mesh::Error as Wrong;
+    match error {
+        Wrong::BadInvitation { .. } | Wrong::NoInvitation | Wrong::TurnedAway { .. } => "invitation",
+        Wrong::NotAlone { .. } => "not-alone",
+        Wrong::Stranger { .. } | Wrong::Blocked { .. } => "unknown-peer",
+        Wrong::Setting { .. } => "bad-request",
+        Wrong::Expired { .. } => "unreachable",
+        Wrong::Refused { .. } => "refused-by-peer",
+        Wrong::Busy { .. } => "busy",
+        Wrong::Stopped => "stopping",
+        _ => "mesh",
     }
 }
 

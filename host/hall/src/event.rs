@@ -86,6 +86,18 @@ pub enum What {
         /// What is known of it.
         details: serde_json::Value,
     },
+    /// Something in the mesh.
+    Mesh {
+        /// What: a peer was met, linked, unlinked, slowed, dropped, blocked, unblocked; something was turned-away or
+        /// not-kept; this village has joined, or left.
+        step: String,
+        /// The peer, as far as it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+        /// What else is known of it.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        details: serde_json::Value,
+    },
     /// What the agents of a group may use together was changed.
     Group {
         /// The group.
@@ -107,6 +119,9 @@ impl What {
             What::Swap { step, details } => step.len() + details.to_string().len(),
             What::Scaled { .. } | What::Replicas { .. } => 16,
             What::Grants { grants } => grants.iter().map(|grant| 24 + grant.len()).sum(),
+            What::Mesh { step, peer, details } => {
+                step.len() + peer.as_ref().map_or(0, String::len) + details.to_string().len()
+            }
             What::Up { .. } | What::Stopping | What::Woken | What::Stopped | What::Started | What::Removed => 0,
         }
     }

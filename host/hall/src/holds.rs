@@ -48,6 +48,13 @@ pub(crate) struct Going {
     pub(crate) digests: HashSet<Digest>,
 }
 
+impl Hold {
+    /// Which component.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
 impl Holds {
     /// Keeps a component where it is, or from coming back while it is being swept away.
     pub(crate) async fn hold(self: &Arc<Holds>, digest: Digest) -> Hold {

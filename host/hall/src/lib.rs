@@ -21,6 +21,7 @@ mod keys;
 mod letter;
 mod look;
 mod manage;
+mod peers;
 mod registry;
 mod replay;
 mod replicas;
@@ -36,7 +37,7 @@ mod window;
 pub use audit::{Entries, Entry, Verified};
 pub use backup::Backup;
 pub use components::Uploaded;
-pub use config::{Config, Error as ConfigError, Wish};
+pub use config::{Config, Error as ConfigError, MeshConfig, Wish};
 pub use dead::DeadLetter;
 pub use deploy::Deployment;
 pub use erase::{Erase, Erased};
@@ -46,6 +47,9 @@ pub use figures::{Dead, Details, Figures, GroupFigures, Health, Sends, State, Sw
 pub use folder::private;
 pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};
+pub use peers::{
+    Adopted, Adoption, Edge, Fetched, Invited, Joined, LinkFigures, MeshFigures, PeerFigures, Pinged, Topology, short,
+};
 pub use registry::{Before, Registration, Wanted};
 pub use replay::Again;
 pub use replicas::Scale;

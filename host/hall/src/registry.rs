@@ -212,6 +212,18 @@ impl Registry {
         bytes.map(Some).ok_or_else(|| Error::Kept(format!("the component {digest} is gone from the data folder")))
     }
 
+    /// What a component's bytes are found by, and how many they are.
+    pub(crate) fn blob(&self, digest: &Digest) -> Result<Option<([u8; 32], u64)>, Error> {
+        let component = self.books.store().read().get(&COMPONENTS, &digest.to_string())?;
+        Ok(component.map(|component| (component.blob, component.size)))
+    }
+
+    /// What the bytes of all components are found by.
+    pub(crate) fn blobs(&self) -> Result<Vec<[u8; 32]>, Error> {
+        let components = self.books.store().read().scan(COMPONENTS.all(), None, usize::MAX)?;
+        Ok(components.into_iter().map(|(_, component)| component.blob).collect())
+    }
+
     /// Keeps a component: its bytes before the row that names them.
     pub(crate) async fn keep(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), Error> {
         let size = bytes.len() as u64;

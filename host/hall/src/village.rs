@@ -14,6 +14,7 @@ use crate::window::Window;
 use agents::{Books, MAIL, TIMERS};
 use base::{Budget, Digest, Group};
 use guest::{Agent, Builder, Enrolment, Host, Replicas, Supervision, Turns, Version};
+use mesh::Mesh;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct Options {
     pub budget: Budget,
     /// How much of its journal is kept.
     pub journal: Keep,
+    /// How it meets other villages; without this it is alone. Folders in it are replaced by ones in the data folder.
+    pub mesh: Option<mesh::Settings>,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -44,6 +47,9 @@ pub struct Village(Arc<Inner>);
 
 struct Inner {
     host: Host,
+    mesh: Option<Mesh>,
+    /// Held by those that lend or fetch components, and alone by whoever takes back what is lent.
+    lending: tokio::sync::RwLock<()>,
     registry: Registry,
     _folder: Folder,
     data: PathBuf,
@@ -96,11 +102,16 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal } = options;
+        let Options { data, groups, supervised, budget, journal, mesh } = options;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
         let books = Books::open(store).await?;
+        let (mesh, asks) = crate::peers::begin(mesh, &data).await?;
+        let host = match &mesh {
+            Some(mesh) => host.mesh(mesh.clone()),
+            None => host,
+        };
         let host = host.books(books.clone()).build()?;
         let mut groups = groups;
         crate::groups::changed(books.store(), &mut groups)?;
@@ -108,6 +119,8 @@ impl Village {
         supervised.iter().for_each(|(group, plan)| host.supervise_group(group, *plan));
         let village = Village(Arc::new(Inner {
             host,
+            mesh,
+            lending: tokio::sync::RwLock::default(),
             registry: Registry::new(books),
             _folder: folder,
             data,
@@ -131,6 +144,9 @@ impl Village {
         village.look_after_keys();
         village.hear_of_replicas();
         village.keep_short(journal);
+        if let Some(asks) = asks {
+            village.answer_peers(asks);
+        }
         village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)
     }
@@ -208,6 +224,15 @@ impl Village {
 
     pub(crate) fn host(&self) -> &Host {
         &self.0.host
+    }
+
+    /// The way to other villages; none if this one is alone.
+    pub fn mesh(&self) -> Option<&Mesh> {
+        self.0.mesh.as_ref()
+    }
+
+    pub(crate) fn lending(&self) -> &tokio::sync::RwLock<()> {
+        &self.0.lending
     }
 
     pub(crate) fn registry(&self) -> &Registry {

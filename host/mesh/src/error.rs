@@ -94,7 +94,7 @@ pub enum Error {
         peer: PeerId,
     },
     /// The body is larger than a message may be.
-    #[error("a body of {bytes} bytes is too large: {limit} is the most")]
+    #[error("{bytes} bytes: that is too large, {limit} is the most")]
     TooLarge {
         /// Its size.
         bytes: usize,

@@ -103,15 +103,17 @@ pub enum Why {
     Version,
     /// It sends more than it may.
     Flooding,
-    /// The invitation is spent, revoked, or not of this peer.
+    /// The invitation is revoked, expired, or not of this peer.
     Invitation,
     /// Another answered than who was called.
     WrongPeer,
+    /// The invitation was used as often as it may be.
+    Spent,
 }
 
 impl Why {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Why; 13] = [
+    pub const ALL: [Why; 14] = [
         Why::Stranger,
         Why::Blocked,
         Why::Banned,
@@ -125,6 +127,7 @@ impl Why {
         Why::Flooding,
         Why::Invitation,
         Why::WrongPeer,
+        Why::Spent,
     ];
 }
 
@@ -142,7 +145,8 @@ impl fmt::Display for Why {
             Why::Malformed => "it cannot be read",
             Why::Version => "its version is not known here",
             Why::Flooding => "too much is sent",
-            Why::Invitation => "the invitation is spent, revoked, expired or another's",
+            Why::Invitation => "the invitation was revoked, has expired, or is another's",
+            Why::Spent => "the invitation was used as often as it may be",
             Why::WrongPeer => "another peer answered than the one that was called",
         })
     }

@@ -58,6 +58,7 @@ pub(crate) async fn fetch(
     mesh: &Mesh,
     hash: BlobHash,
     sources: Vec<PeerId>,
+    most: u64,
     folder: &Path,
     parts: &Path,
 ) -> Result<Fetched, Error> {
@@ -78,11 +79,14 @@ pub(crate) async fn fetch(
         match give {
             Give::Whole(bytes) if BlobHash::of(&bytes) == hash => {
                 let size = bytes.len() as u64;
+                within(size, most)?;
                 let (to, from) = (file.clone(), part.clone());
                 blocking(move || write_whole(&bytes, &from, &to)).await.map_err(|error| Error::io(&file, error))?;
                 return Ok(Fetched { file, bytes: size, kept: 0, from: HashMap::from([(peer, size)]) });
             }
             Give::Outline(outline) if blobs::root(&outline) == Some(hash) => {
+                // All chunks but the last are whole.
+                within((outline.len() as u64 - 1) * CHUNK as u64 + 1, most)?;
                 groups.entry(outline).or_default().push(peer)
             }
             Give::Nothing | Give::Busy => {}
@@ -99,6 +103,14 @@ pub(crate) async fn fetch(
         }
     }
     Err(Error::NobodyGives { hash })
+}
+
+fn within(bytes: u64, most: u64) -> Result<(), Error> {
+    let number = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    match bytes <= most {
+        true => Ok(()),
+        false => Err(Error::TooLarge { bytes: number(bytes), limit: number(most) }),
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

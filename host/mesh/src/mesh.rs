@@ -138,6 +138,11 @@ impl Mesh {
         self.send(Command::Members).await
     }
 
+    /// The peers that are blocked here.
+    pub async fn blocked(&self) -> Result<Vec<PeerId>, Error> {
+        self.send(Command::Blocked).await
+    }
+
     /// How the connections with members do.
     pub async fn links(&self) -> Result<Vec<Link>, Error> {
         self.send(Command::Links).await
@@ -279,6 +284,11 @@ impl Mesh {
     ///
     /// Each chunk is verified before it is written. If this is broken off, the next time goes on with what has come.
     pub async fn fetch(&self, hash: BlobHash, from: &[PeerId]) -> Result<Fetched, Error> {
+        self.fetch_within(hash, from, u64::MAX).await
+    }
+
+    /// The same, of a blob that has no more bytes than this: nothing is written of a larger one.
+    pub async fn fetch_within(&self, hash: BlobHash, from: &[PeerId], most: u64) -> Result<Fetched, Error> {
         if !self.shared.fetching.lock().insert(hash) {
             return Err(Error::Busy { after: Duration::from_secs(1) });
         }
@@ -292,7 +302,7 @@ impl Mesh {
                 }
             }
         }
-        fetch::fetch(self, hash, sources, &self.shared.blobs, &self.shared.parts).await
+        fetch::fetch(self, hash, sources, most, &self.shared.blobs, &self.shared.parts).await
     }
 
     /// What keeps fetching within its rate.

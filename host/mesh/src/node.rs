@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Village(oneshot::Sender<Key>),
     Addresses(oneshot::Sender<Vec<Multiaddr>>),
     Members(oneshot::Sender<Vec<Member>>),
+    Blocked(oneshot::Sender<Vec<PeerId>>),
     Links(oneshot::Sender<Vec<Link>>),
     Invite { uses: u32, life: Duration, done: oneshot::Sender<Result<Invitation, Error>> },
     Revoke { id: [u8; 16], done: oneshot::Sender<Result<(), Error>> },
@@ -253,6 +254,7 @@ impl Node {
             Command::Members(done) => {
                 drop(done.send(self.roster.members().map(|(_, member)| member.clone()).collect()))
             }
+            Command::Blocked(done) => drop(done.send(self.roster.blocked().filter_map(Key::peer).collect())),
             Command::Links(done) => drop(done.send(self.links.figures())),
             Command::Invite { uses, life, done } => drop(done.send(self.invite(uses, life))),
             Command::Revoke { id, done } => drop(done.send(self.roster.revoke(&id))),

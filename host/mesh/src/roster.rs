@@ -214,7 +214,7 @@ impl Roster {
         }
         let again = issued.taken.contains(&joiner);
         if !again && issued.taken.len() >= issued.uses as usize {
-            return Err(Why::Invitation);
+            return Err(Why::Spent);
         }
         if !self.kept.members.contains_key(&joiner) && self.kept.members.len() >= self.most {
             return Err(Why::Full);
@@ -378,7 +378,7 @@ mod tests {
         let mut roster = open(folder.path(), 10);
         assert!(roster.redeem(&own, &made, a, 11).is_ok(), "whoever lost the answer may ask again");
         assert!(roster.redeem(&own, &made, b, 12).is_ok());
-        assert_eq!(roster.redeem(&own, &made, c, 13), Err(Why::Invitation));
+        assert_eq!(roster.redeem(&own, &made, c, 13), Err(Why::Spent));
         assert_eq!(roster.redeem(&own, &made, a, 1000), Err(Why::Invitation), "it has expired");
     }
 

@@ -30,6 +30,9 @@ pub(crate) struct Up {
     /// Listen also where others can reach it. What is sent is not encrypted
     #[arg(long)]
     pub(crate) open: bool,
+    /// Meet other villages, listening at ADDR: a port of this machine, or ADDRESS:PORT; 0.0.0.0:7421, unless it is said
+    #[arg(long, value_name = "ADDR", num_args = 0..=1)]
+    pub(crate) mesh: Option<Option<String>>,
     /// How long turns may take to end when it stops; 30s, unless it is said
     #[arg(long, value_name = "TIME")]
     pub(crate) stop_within: Option<String>,
@@ -38,7 +41,8 @@ pub(crate) struct Up {
 #[derive(Args)]
 #[command(after_help = help::DEPLOY)]
 pub(crate) struct Deploy {
-    /// A component, an agent.toml, a folder with one, or the name of an agent inside the program
+    /// A component, an agent.toml, a folder with one, the name of an agent inside the program, a digest, or NAME@PEER for an
+    /// agent of another village
     pub(crate) file: PathBuf,
     /// What it is called; as its manifest says, unless it is said
     #[arg(long)]

@@ -8,7 +8,7 @@ use crate::source::{Source, read_file};
 use crate::{node, print, weights};
 use api::{Server, Settings, Token};
 use guest::Host;
-use hall::{Config, Deployment, Options, Village, Wish};
+use hall::{Config, Deployment, MeshConfig, MeshFigures, Options, Village, Wish};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
     };
     let data = data(options.data.as_deref().or(config.data.as_deref()))?;
     let settings = Settings { address, open: options.open };
+    let mesh = mesh(options, &config)?;
     node::serving(async || {
         let mut signals = Signals::new();
         let village = Options {
@@ -45,6 +46,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             supervised: config.supervised.clone(),
             budget: config.budget,
             journal: config.journal.clone(),
+            mesh: mesh.as_ref().map(MeshConfig::settings),
         };
         let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;
@@ -55,7 +57,8 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             grant(&village, wish).await?;
         }
         announce(&data, server.address())?;
-        say(&village, &server, &data, new.then_some(&token), json);
+        let mesh = if village.mesh().is_some() { Some(village.mesh_figures().await?) } else { None };
+        say(&village, &server, &data, new.then_some(&token), mesh.as_ref(), json);
         let left = serve(&village, server, &mut signals, within, json).await;
         village.close().await?;
         retract(&data);
@@ -73,6 +76,16 @@ fn config(options: &Up) -> Result<Config, Problem> {
     let text = String::from_utf8(read_file(path)?)
         .map_err(|_| Problem::new("config", format!("{}: it is not text", path.display())))?;
     Ok(Config::parse(&text, path)?)
+}
+
+/// How it meets other villages, if it does.
+fn mesh(options: &Up, config: &Config) -> Result<Option<MeshConfig>, Problem> {
+    let Some(address) = &options.mesh else { return Ok(config.mesh.clone()) };
+    let mut mesh = config.mesh.clone().unwrap_or_default();
+    if let Some(address) = address {
+        mesh.listen = MeshConfig::listen(address).map_err(|bad| Problem::usage(format!("--mesh: {bad}")))?;
+    }
+    Ok(Some(mesh))
 }
 
 /// Deploys an agent that the settings name, unless there is one of its name.
@@ -107,7 +120,7 @@ fn named(error: hall::Error, component: &str) -> Problem {
     Problem::from(error).prefixed(&format!("{component}: "))
 }
 
-fn say(village: &Village, server: &Server, data: &Path, token: Option<&Token>, json: bool) {
+fn say(village: &Village, server: &Server, data: &Path, token: Option<&Token>, mesh: Option<&MeshFigures>, json: bool) {
     let (address, agents) = (server.address(), village.figures().agents.iter().map(|(_, count)| count).sum::<u64>());
     if json {
         let mut line = json!({
@@ -118,6 +131,9 @@ fn say(village: &Village, server: &Server, data: &Path, token: Option<&Token>, j
         if let Some(token) = token {
             line["token"] = token.text().into();
         }
+        if let Some(mesh) = mesh {
+            line["mesh"] = json!({ "peer": mesh.peer, "addresses": mesh.addresses, "members": mesh.members });
+        }
         return print::json(&line);
     }
     print::err(&format!("village: {agents} agents, on http://{address}; Ctrl-C ends it"));
@@ -125,6 +141,12 @@ fn say(village: &Village, server: &Server, data: &Path, token: Option<&Token>, j
     if let Some(token) = token {
         print::err(&format!("village: the token is {}", token.text()));
         print::err("village: it stays in the file `token` of the data folder, and the commands read it there");
+    }
+    if let Some(MeshFigures { peer, addresses, members, .. }) = mesh {
+        print::err(&format!("village: in the mesh it is {}, at {}", hall::short(peer), addresses.join(", ")));
+        if *members == 0 {
+            print::err("village: it knows no others: `village mesh invite` lets one in, `village mesh join` joins one");
+        }
     }
     if !address.ip().is_loopback() {
         warn(address);

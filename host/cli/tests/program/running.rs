@@ -441,6 +441,7 @@ mod swapped;
 #[path = "running/killed.rs"]
 mod killed;
 
+mod mesh;
 #[path = "running/records.rs"]
 mod records;
 mod replicas;

@@ -129,15 +129,19 @@ impl Links {
         self.again.push(peer);
     }
 
-    pub(super) fn hint(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    /// Answers whether that is news.
+    pub(super) fn hint(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
+        let mut news = false;
         if self.hints.len() < HINTS || self.hints.contains_key(&peer) {
             let known = self.hints.entry(peer).or_default();
             for address in addresses {
                 if !known.contains(&address) && known.len() < 8 {
                     known.push(address);
+                    news = true;
                 }
             }
         }
+        news
     }
 
     pub(super) fn failed(&mut self, peer: PeerId, pace: &Pace, dice: &mut Dice) {
@@ -301,12 +305,20 @@ impl Node {
     pub(super) fn on_mdns(&mut self, event: mdns::Event) {
         let mdns::Event::Discovered(found) = event else { return };
         for (peer, address) in found {
-            self.links.hint(peer, vec![address]);
+            let news = self.links.hint(peer, vec![address.clone()]);
             let alone = self.roster.members().next().is_none();
             let known = Key::of(&peer).is_some_and(|key| self.roster.has(&key));
             let room = self.swarm.behaviour().gate.taken() < self.wanted();
             // Somebody unknown may be a new member; a peer that is alone has nothing to show to it.
-            if room && (known || !alone) {
+            if !room || !(known || !alone) || self.is_cut(&peer) {
+                continue;
+            }
+            if news && *self.swarm.local_peer_id() < peer && !self.swarm.is_connected(&peer) {
+                // A call to where it was before may be on its way into nothing, and takes long to fail. Only one of the
+                // two calls at once: calls that meet are one connection in which both speak first.
+                let there = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]);
+                let _ = self.swarm.dial(there.build());
+            } else {
                 self.call_peer(peer);
             }
         }

@@ -109,3 +109,15 @@ async fn a_fetch_outlives_one_who_leaves() {
     let fetched = fetching.await.unwrap().unwrap();
     assert!(std::fs::read(fetched.file).unwrap() == blob);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_larger_than_wanted_is_not_fetched() {
+    let all = village(2).await;
+    for (size, most) in [(100, 99), (3 * CHUNK, 2 * CHUNK)] {
+        let hash = put(&all[0], &bytes(size, 7));
+        let refused = all[1].mesh.fetch_within(hash, &[], most as u64).await;
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+        assert!(!all[1].path().join("parts").join(hash.to_string()).exists(), "nothing of it was written");
+        assert_eq!(all[1].mesh.fetch_within(hash, &[], size as u64).await.unwrap().bytes, size as u64);
+    }
+}

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod blobs;
+mod churn;
 mod directory;
 mod harness;
+#[cfg(target_os = "linux")]
+mod lan;
 mod liar;
 mod messages;
 mod peers;

@@ -79,8 +79,8 @@ async fn an_invitation_is_good_for_as_many_as_it_says_and_no_more() {
     a.mesh.join(&two).await.unwrap();
     b.mesh.join(&two).await.unwrap();
     let third = c.mesh.join(&two).await;
-    assert!(matches!(third, Err(Error::TurnedAway { why: Why::Invitation })), "{third:?}");
-    assert_eq!(home.turned_away(Why::Invitation), 1);
+    assert!(matches!(third, Err(Error::TurnedAway { why: Why::Spent })), "{third:?}");
+    assert_eq!(home.turned_away(Why::Spent), 1);
 
     let revoked = home.mesh.invite(1, MINUTE).await.unwrap();
     home.mesh.revoke(revoked.id()).await.unwrap();

@@ -1,0 +1,199 @@
+//! Two machines on one local network: network namespaces with a cable between them. Whoever may not make namespaces skips
+//! this, and says so; where `CI` is set that is a failure.
+
+use mesh::{Asks, Event, Mesh, Message, Settings};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+
+/// How often they have to find each other anew, and in what time 95 of 100 do.
+const RUNS: usize = 20;
+const BAR: Duration = Duration::from_secs(2);
+/// How long one waits for a link that may never come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Started = (Mesh, Asks);
+
+/// A machine: a namespace, and a thread in it on which peers live.
+struct Machine {
+    name: String,
+    start: Option<mpsc::UnboundedSender<(Settings, oneshot::Sender<Started>)>>,
+    thread: Option<JoinHandle<()>>,
+    folder: TempDir,
+}
+
+fn ip(arguments: &str) -> Result<(), String> {
+    let done = Command::new("ip").args(arguments.split(' ')).output();
+    match done {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("ip: {error}")),
+    }
+}
+
+impl Machine {
+    fn new(name: String) -> Result<Machine, String> {
+        ip(&format!("netns add {name}"))?;
+        let file = File::open(format!("/run/netns/{name}")).map_err(|error| error.to_string())?;
+        let (start, mut wanted) = mpsc::unbounded_channel::<(Settings, oneshot::Sender<Started>)>();
+        let (moved, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            // Of this thread alone, and of those that it starts.
+            let inside = move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
+            let _ = moved.send(inside.map_err(|error| error.to_string()));
+            let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            io.block_on(async {
+                while let Some((settings, done)) = wanted.recv().await {
+                    let _ = done.send(Mesh::start(settings).await.unwrap());
+                }
+            });
+        });
+        let machine = Machine { name, start: Some(start), thread: Some(thread), folder: tempfile::tempdir().unwrap() };
+        told.recv().map_err(|error| error.to_string())??;
+        Ok(machine)
+    }
+
+    fn inside(&self, arguments: &str) {
+        ip(&format!("-n {} {arguments}", self.name)).unwrap();
+    }
+
+    fn at(&self, address: &str) {
+        self.inside("address flush dev cable");
+        self.inside(&format!("address add {address}/24 dev cable"));
+    }
+
+    async fn start(&self, listen: &str, mdns: bool) -> Started {
+        let mut settings = Settings::new(self.folder.path());
+        settings.listen = vec![listen.parse().unwrap()];
+        settings.mdns = mdns;
+        let (done, started) = oneshot::channel();
+        self.start.as_ref().unwrap().send((settings, done)).unwrap();
+        started.await.unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        drop(self.start.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = ip(&format!("netns delete {}", self.name));
+    }
+}
+
+/// Two machines with a cable between them; nothing, with a word, where that can't be had and need not be.
+fn lan(test: &str) -> Option<(Machine, Machine)> {
+    let name = |side: &str| format!("vlg-{}-{test}-{side}", std::process::id());
+    let made = Machine::new(name("a")).and_then(|a| Ok((a, Machine::new(name("b"))?))).and_then(|(a, b)| {
+        ip(&format!("-n {} link add cable type veth peer name cable netns {}", a.name, b.name))?;
+        Ok((a, b))
+    });
+    match made {
+        Ok((a, b)) => {
+            for machine in [&a, &b] {
+                machine.inside("link set lo up");
+                machine.inside("link set cable up");
+            }
+            Some((a, b))
+        }
+        Err(why) if std::env::var_os("CI").is_none() => {
+            println!("skipped: no network namespaces can be made here: {why}");
+            None
+        }
+        Err(why) => panic!("no network namespaces can be made here: {why}"),
+    }
+}
+
+async fn linked(mesh: &Mesh, other: &Mesh) {
+    let mut events = mesh.events();
+    let wait = async {
+        while !mesh.links().await.unwrap().iter().any(|link| link.peer == other.peer()) {
+            let wanted = async { while !matches!(events.recv().await, Ok(Event::Linked { .. })) {} };
+            let _ = tokio::time::timeout(Duration::from_millis(200), wanted).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("they find each other");
+}
+
+/// Answers with what was asked.
+fn answering(mut asks: Asks) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        while let Some(ask) = asks.next().await {
+            let body = ask.frame.body.clone();
+            ask.answer(body).unwrap();
+        }
+    })
+}
+
+#[tokio::test]
+async fn members_find_each_other_on_a_local_network_though_both_have_moved() {
+    let Some((one, other)) = lan("mdns") else { return };
+    one.at("10.77.0.1");
+    other.at("10.77.0.2");
+    let anywhere = "/ip4/0.0.0.0/tcp/0";
+    let ((a, _a), (b, _b)) = (one.start(anywhere, false).await, other.start(anywhere, false).await);
+    b.join(&a.invite(1, Duration::from_secs(60)).await.unwrap()).await.unwrap();
+    linked(&b, &a).await;
+    a.stop().await;
+    b.stop().await;
+    let mut times = Vec::new();
+    for run in 0..RUNS {
+        // Where each was before, nobody is now: only what is called out on the network leads to it.
+        one.at(&format!("10.77.0.{}", 10 + run));
+        other.at(&format!("10.77.0.{}", 100 + run));
+        let (a, _a) = one.start(anywhere, true).await;
+        let began = Instant::now();
+        let (b, _b) = other.start(anywhere, true).await;
+        linked(&b, &a).await;
+        times.push(began.elapsed());
+        a.stop().await;
+        b.stop().await;
+    }
+    times.sort();
+    let (middle, late) = (times[RUNS / 2], times[(RUNS * 95).div_ceil(100) - 1]);
+    println!("found on the local network: p50 {middle:?}, p95 {late:?}, most {:?}", times[RUNS - 1]);
+    assert!(late <= BAR, "p95 {late:?}: {times:?}");
+}
+
+#[tokio::test]
+async fn members_on_two_machines_talk_over_tcp_and_over_quic() {
+    let Some((one, other)) = lan("talk") else { return };
+    one.at("10.78.0.1");
+    other.at("10.78.0.2");
+    let mut joined = false;
+    for (listen, word) in [("/ip4/10.78.0.{}/tcp/7421", "/tcp/7421"), ("/ip4/10.78.0.{}/udp/7421/quic-v1", "/quic-v1")]
+    {
+        let (a, asks) = one.start(&listen.replace("{}", "1"), false).await;
+        let (b, _b) = other.start(&listen.replace("{}", "2"), false).await;
+        let echo = answering(asks);
+        if !std::mem::replace(&mut joined, true) {
+            b.join(&a.invite(1, Duration::from_secs(60)).await.unwrap()).await.unwrap();
+        } else {
+            b.dial(listen.replace("{}", "1").parse().unwrap()).await.unwrap();
+        }
+        linked(&b, &a).await;
+        let answer = b.ask(a.peer(), Message::new("echo", vec![7; 1024])).await.unwrap();
+        assert_eq!(answer, vec![7; 1024]);
+        let link = b.links().await.unwrap().remove(0);
+        assert!(link.address.to_string().contains(word), "{link:?}");
+
+        // The cable is pulled, and put back: the link heals by itself.
+        one.inside("link set cable down");
+        let lost = b.ask(a.peer(), Message::new("echo", vec![1]).lasting(Duration::from_secs(1))).await;
+        assert!(lost.is_err(), "{lost:?}");
+        one.inside("link set cable up");
+        let began = Instant::now();
+        let answer = b.ask(a.peer(), Message::new("echo", vec![2]).lasting(PATIENCE)).await;
+        assert_eq!(answer.unwrap(), [2]);
+        println!("{word}: an answer {:?} after the cable was put back", began.elapsed());
+        echo.abort();
+        a.stop().await;
+        b.stop().await;
+    }
+}
