@@ -84,6 +84,7 @@ fn status(wrong: &Wrong) -> StatusCode {
         Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,
         Wrong::Asleep { .. } | Wrong::Stopping | Wrong::Postponed { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Wrong::Failed(failed) => failed_status(failed),
+        Wrong::Mesh(_) => StatusCode::BAD_GATEWAY,
         Wrong::Late(_) => StatusCode::GATEWAY_TIMEOUT,
         Wrong::Full => StatusCode::INSUFFICIENT_STORAGE,
         Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -16,6 +16,7 @@ use agents::kin::{PLANS, Supervision, What, head_of_group};
 use agents::{Books, Told};
 use base::{Budget, Group};
 use kernels::Backend;
+use mesh::Mesh;
 use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,7 @@ pub struct Builder {
     roots: Option<PathBuf>,
     secrets: Option<Secrets>,
     books: Option<Arc<Books>>,
+    mesh: Option<Mesh>,
 }
 
 impl Builder {
@@ -158,6 +160,12 @@ impl Builder {
         self
     }
 
+    /// The way to other villages. Without this agents reach nobody but each other.
+    pub fn mesh(mut self, mesh: Mesh) -> Builder {
+        self.mesh = Some(mesh);
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -186,7 +194,7 @@ impl Builder {
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let compute = Compute::new(count, self.device);
         let network = Arc::new(Network::new(self.roots, self.secrets));
-        let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books);
+        let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books, self.mesh);
         house.look_after_strays();
         house.look_after_idlers();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
@@ -215,6 +223,7 @@ impl Host {
             roots: None,
             secrets: None,
             books: None,
+            mesh: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::state::{STATE, TOTALS, WORKSPACE};
 use agents::kin::{BIRTHS, Kin};
 use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS};
 use base::Digest;
+use mesh::Mesh;
 use parking_lot::Mutex;
 use runtime::{Fault, Message, Room, Spawner};
 use std::collections::HashMap;
@@ -32,6 +33,9 @@ pub(crate) struct House {
     pub(crate) network: Arc<Network>,
     /// What lasts; none if everything goes with this host.
     pub(crate) books: Option<Arc<Books>>,
+    /// The way to other villages; none if this one is alone.
+    #[expect(dead_code, reason = "what reaches across villages takes it from here")]
+    pub(crate) mesh: Option<Mesh>,
     pub(crate) roll: Roll,
     /// Who falls with whom, and who is told.
     pub(crate) kin: Kin,
@@ -62,6 +66,7 @@ impl House {
         compute: Arc<Compute>,
         network: Arc<Network>,
         books: Option<Arc<Books>>,
+        mesh: Option<Mesh>,
     ) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let kin = books.as_deref().map(kin::load).unwrap_or_default();
@@ -73,6 +78,7 @@ impl House {
             compute,
             network,
             books,
+            mesh,
             roll: Roll::default(),
             kin,
             listed,

@@ -1,5 +1,9 @@
 //! `village.toml`: where a node listens and keeps its data, its groups, and the agents that it begins with.
 
+mod mesh;
+
+pub use self::mesh::MeshConfig;
+
 use crate::journal::Keep;
 use base::{Budget, Group, nearest};
 use guest::{Supervision, read_supervision};
@@ -27,6 +31,8 @@ pub struct Config {
     pub supervised: BTreeMap<String, Supervision>,
     /// How much of the journal is kept.
     pub journal: Keep,
+    /// How it meets other villages; without this it is alone.
+    pub mesh: Option<MeshConfig>,
     /// Agents that are deployed if they aren't there.
     pub agents: Vec<Wish>,
 }
@@ -58,7 +64,7 @@ pub struct Error {
     pub problem: String,
 }
 
-const KEYS: [&str; 7] = ["listen", "data", "stop-within", "journal", "defaults", "groups", "agents"];
+const KEYS: [&str; 8] = ["listen", "data", "stop-within", "journal", "mesh", "defaults", "groups", "agents"];
 const JOURNAL: [&str; 3] = ["keep", "most", "archive"];
 const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
 const AGENT: [&str; 5] = ["component", "name", "group", "budget", "grants"];
@@ -92,6 +98,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             "data" => config.data = Some(folder.join(string("data", "./data", value)?)),
             "stop-within" => config.stop_within = Some(span(value)?),
             "journal" => config.journal = journal(value)?,
+            "mesh" => config.mesh = Some(MeshConfig::read(value)?),
             "defaults" => {
                 for (field, at, text) in fields("defaults", value)? {
                     config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;

@@ -143,6 +143,9 @@ pub enum Error {
         /// Its process, if it said so.
         pid: Option<u32>,
     },
+    /// The mesh has not done it.
+    #[error("mesh: {0}")]
+    Mesh(#[from] mesh::Error),
     /// What is kept can't be read or written.
     #[error("{0}")]
     Kept(String),
@@ -187,6 +190,7 @@ impl Error {
             Error::Full => "disk-full",
             Error::Stopping => "stopping",
             Error::Busy { .. } => "busy",
+            Error::Mesh(_) => "mesh",
             Error::Kept(_) => "store",
             Error::Host(_) => "internal",
         }

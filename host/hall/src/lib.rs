@@ -19,6 +19,7 @@ mod keys;
 mod letter;
 mod look;
 mod manage;
+mod peers;
 mod registry;
 mod replay;
 mod replicas;
@@ -32,7 +33,7 @@ mod window;
 
 pub use audit::{Entries, Entry, Verified};
 pub use backup::Backup;
-pub use config::{Config, Error as ConfigError, Wish};
+pub use config::{Config, Error as ConfigError, MeshConfig, Wish};
 pub use dead::DeadLetter;
 pub use deploy::{Deployment, Uploaded};
 pub use erase::{Erase, Erased};

@@ -203,6 +203,9 @@ impl Village {
 
     /// Ends what is kept: nothing can be kept or read any more. To be called when nobody asks any more.
     pub async fn close(&self) -> Result<(), Error> {
+        if let Some(mesh) = self.mesh() {
+            mesh.stop().await;
+        }
         let store = self.books().store().clone();
         crate::registry::apart(move || {
             store.close();

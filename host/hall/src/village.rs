@@ -13,6 +13,7 @@ use crate::window::Window;
 use agents::{Books, MAIL, TIMERS};
 use base::{Budget, Digest, Group};
 use guest::{Agent, Builder, Enrolment, Host, Replicas, Supervision, Turns, Version};
+use mesh::Mesh;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub struct Options {
     pub budget: Budget,
     /// How much of its journal is kept.
     pub journal: Keep,
+    /// How it meets other villages; without this it is alone. Folders in it are replaced by ones in the data folder.
+    pub mesh: Option<mesh::Settings>,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -43,6 +46,7 @@ pub struct Village(Arc<Inner>);
 
 struct Inner {
     host: Host,
+    mesh: Option<Mesh>,
     registry: Registry,
     _folder: Folder,
     data: PathBuf,
@@ -87,11 +91,16 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal } = options;
+        let Options { data, groups, supervised, budget, journal, mesh } = options;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
         let books = Books::open(store).await?;
+        let (mesh, asks) = crate::peers::begin(mesh, &data).await?;
+        let host = match &mesh {
+            Some(mesh) => host.mesh(mesh.clone()),
+            None => host,
+        };
         let host = host.books(books.clone()).build()?;
         let mut groups = groups;
         crate::groups::changed(books.store(), &mut groups)?;
@@ -99,6 +108,7 @@ impl Village {
         supervised.iter().for_each(|(group, plan)| host.supervise_group(group, *plan));
         let village = Village(Arc::new(Inner {
             host,
+            mesh,
             registry: Registry::new(books),
             _folder: folder,
             data,
@@ -120,6 +130,9 @@ impl Village {
         village.gather().await?;
         village.look_after_keys();
         village.keep_short(journal);
+        if let Some(asks) = asks {
+            village.answer_peers(asks);
+        }
         village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)
     }
@@ -197,6 +210,11 @@ impl Village {
 
     pub(crate) fn host(&self) -> &Host {
         &self.0.host
+    }
+
+    /// The way to other villages; none if this one is alone.
+    pub fn mesh(&self) -> Option<&Mesh> {
+        self.0.mesh.as_ref()
     }
 
     pub(crate) fn registry(&self) -> &Registry {

@@ -30,6 +30,9 @@ pub(crate) struct Up {
     /// Listen also where others can reach it. What is sent is not encrypted
     #[arg(long)]
     pub(crate) open: bool,
+    /// Meet other villages, listening at ADDR: a port of this machine, or ADDRESS:PORT; 0.0.0.0:7421, unless it is said
+    #[arg(long, value_name = "ADDR", num_args = 0..=1)]
+    pub(crate) mesh: Option<Option<String>>,
     /// How long turns may take to end when it stops; 30s, unless it is said
     #[arg(long, value_name = "TIME")]
     pub(crate) stop_within: Option<String>,

@@ -8,7 +8,7 @@ use crate::source::{Source, read_file};
 use crate::{node, print, weights};
 use api::{Server, Settings, Token};
 use guest::Host;
-use hall::{Config, Deployment, Options, Village, Wish};
+use hall::{Config, Deployment, MeshConfig, Options, Village, Wish};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
     };
     let data = data(options.data.as_deref().or(config.data.as_deref()))?;
     let settings = Settings { address, open: options.open };
+    let mesh = mesh(options, &config)?;
     node::serving(async || {
         let mut signals = Signals::new();
         let village = Options {
@@ -45,6 +46,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             supervised: config.supervised.clone(),
             budget: config.budget,
             journal: config.journal.clone(),
+            mesh: mesh.as_ref().map(MeshConfig::settings),
         };
         let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;
@@ -73,6 +75,16 @@ fn config(options: &Up) -> Result<Config, Problem> {
     let text = String::from_utf8(read_file(path)?)
         .map_err(|_| Problem::new("config", format!("{}: it is not text", path.display())))?;
     Ok(Config::parse(&text, path)?)
+}
+
+/// How it meets other villages, if it does.
+fn mesh(options: &Up, config: &Config) -> Result<Option<MeshConfig>, Problem> {
+    let Some(address) = &options.mesh else { return Ok(config.mesh.clone()) };
+    let mut mesh = config.mesh.clone().unwrap_or_default();
+    if let Some(address) = address {
+        mesh.listen = MeshConfig::listen(address).map_err(|bad| Problem::usage(format!("--mesh: {bad}")))?;
+    }
+    Ok(Some(mesh))
 }
 
 /// Deploys an agent that the settings name, unless there is one of its name.
