@@ -104,7 +104,7 @@ fn sweep(store: &Store, change: &mut Change) -> Result<(), store::Error> {
     let waiting: HashSet<_> = read.scan(MAIL.all(), None, usize::MAX)?.into_iter().map(|(_, mail)| mail.id).collect();
     for (id, _) in &replies {
         // What another village asked is kept until that says so, or for a time.
-        if id.contains('@') {
+        if id.starts_with('@') {
             continue;
         }
         // What an agent asks for another one's sake begins with the message that all began with.

@@ -84,10 +84,26 @@ fn status(wrong: &Wrong) -> StatusCode {
         Wrong::Refused(guest::Refusal::Stopped) => StatusCode::CONFLICT,
         Wrong::Asleep { .. } | Wrong::Stopping | Wrong::Postponed { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Wrong::Failed(failed) => failed_status(failed),
+        Wrong::Elsewhere { error, .. } => elsewhere(error),
         Wrong::Mesh(_) => StatusCode::BAD_GATEWAY,
         Wrong::Late(_) => StatusCode::GATEWAY_TIMEOUT,
         Wrong::Full => StatusCode::INSUFFICIENT_STORAGE,
         Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The same of a message to another village.
+fn elsewhere(error: &guest::Elsewhere) -> StatusCode {
+    use guest::Elsewhere::{Broke, Denied, Failed, Invalid, Limit, NotFound, Store, Timeout, Unavailable};
+    match error {
+        NotFound(_) => StatusCode::NOT_FOUND,
+        Denied(_) => StatusCode::FORBIDDEN,
+        Limit { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Invalid(_) => StatusCode::BAD_REQUEST,
+        Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+        Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Failed(_) | Broke(_) => StatusCode::BAD_GATEWAY,
+        Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

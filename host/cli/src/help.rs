@@ -242,7 +242,11 @@ const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
     ("clock", "clock", "the time, and waiting for it"),
     ("random", "random", "random numbers"),
     ("kernels", "kernels", "arithmetic on weights, of files in its folders or made by itself"),
-    ("agents", "agents=NAME", "sending to an agent of that name; helper/* for all that helper created, * for all here, *@* elsewhere"),
+    (
+        "agents",
+        "agents=NAME",
+        "sending to an agent of that name; helper/* for all that helper created, * for all here, *@* elsewhere",
+    ),
     ("public", "public", "being sent to by agents of other villages"),
     ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
     ("spawn", "spawn", "creating helpers, within `children`"),

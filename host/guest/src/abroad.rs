@@ -9,7 +9,7 @@ mod topics;
 pub(crate) mod wire;
 
 pub use asking::Elsewhere;
-pub(crate) use asking::{Whom, ask};
+pub(crate) use asking::{Asked, Whom, ask};
 pub(crate) use seeking::SKILL;
 pub(crate) use topics::followers;
 pub(crate) use wire::LARGEST;
@@ -131,7 +131,9 @@ impl Abroad {
                 return Err(Lost::Bad(format!("`{address}` is in this village: leave out what follows the name")));
             }
             return match &*members {
-                Some(members) if !members.contains(&peer) => Err(Lost::Nobody(format!("no village `{peer}` is known here"))),
+                Some(members) if !members.contains(&peer) => {
+                    Err(Lost::Nobody(format!("no village `{peer}` is known here")))
+                }
                 _ => far(peer),
             };
         }
@@ -171,7 +173,7 @@ impl Abroad {
     }
 
     /// Counts a message that is in the outbox.
-    fn count(&self, going: &Outgoing) {
+    pub(crate) fn count(&self, going: &Outgoing) {
         let mut all = self.waiting.lock();
         let waiting = all.entry(going.mail.from.to_string()).or_default();
         *waiting = (waiting.0 + 1, waiting.1 + going.mail.body.len() as u64);
@@ -197,10 +199,10 @@ impl House {
                 if let Ok(all) = mesh.members().await {
                     *members.write() = Some(all.iter().filter_map(|member| member.pass.holder().peer()).collect());
                 }
-                let met = async {
-                    while !matches!(events.recv().await, Ok(Event::Met { .. }) | Err(RecvError::Closed)) {}
-                };
-                if let Err(_) | Ok(()) = tokio::time::timeout(LOOK, met).await {}
+                let met =
+                    async { while !matches!(events.recv().await, Ok(Event::Met { .. }) | Err(RecvError::Closed)) {} };
+                // Either way it is looked at again.
+                let _ = tokio::time::timeout(LOOK, met).await;
             }
         });
         if let Some(books) = &self.books {

@@ -82,7 +82,19 @@ pub enum Error {
 
 /// The grants that are honoured.
 pub const NAMES: [&str; 14] = [
-    "log", "state", "workspace", "budget", "clock", "random", "kernels", "agents", "public", "mesh", "spawn", "env", "files",
+    "log",
+    "state",
+    "workspace",
+    "budget",
+    "clock",
+    "random",
+    "kernels",
+    "agents",
+    "public",
+    "mesh",
+    "spawn",
+    "env",
+    "files",
     "http",
 ];
 

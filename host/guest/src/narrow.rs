@@ -149,8 +149,21 @@ fn budget_with(budget: &Budget, field: &str, text: &str) -> Answer<Budget> {
 /// No field more than `most` has.
 fn narrow(budget: &mut Budget, most: &Budget) {
     // Every field is named, so that one that is added can't be forgotten.
-    let Budget { cpu, burst, deadline, memory, storage, mailbox, mailbox_bytes, log, messages, mesh, children, gpu, http } =
-        budget;
+    let Budget {
+        cpu,
+        burst,
+        deadline,
+        memory,
+        storage,
+        mailbox,
+        mailbox_bytes,
+        log,
+        messages,
+        mesh,
+        children,
+        gpu,
+        http,
+    } = budget;
     *cpu = (*cpu).min(most.cpu);
     *burst = (*burst).min(most.burst);
     *deadline = (*deadline).min(most.deadline);

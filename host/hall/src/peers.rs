@@ -47,6 +47,6 @@ impl Village {
 }
 
 /// Answers what another village asks.
-async fn received(_village: &Village, ask: Ask) {
-    ask.refuse("no agent here is open to other villages");
+async fn received(village: &Village, ask: Ask) {
+    crate::callers::received(village, ask).await;
 }

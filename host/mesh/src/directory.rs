@@ -150,7 +150,9 @@ fn cost(found: &Found) -> Duration {
 fn check(cards: &[Card]) -> Result<(), Error> {
     let bytes: usize = cards
         .iter()
-        .map(|card| card.agent.len() + card.version.len() + card.skills.iter().map(|skill| skill.len() + 4).sum::<usize>() + 8)
+        .map(|card| {
+            card.agent.len() + card.version.len() + card.skills.iter().map(|skill| skill.len() + 4).sum::<usize>() + 8
+        })
         .sum();
     if bytes > CARDS_LIMIT {
         return Err(Error::NoRoom { what: "what a peer says of its agents (bytes)", limit: CARDS_LIMIT });

@@ -21,7 +21,6 @@ const TRY: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// So many times in a row it is tried at the first rest: to be full or busy is soon over.
 type Rows = Vec<(u64, Outgoing)>;
 
 /// What came of carrying a few messages.
@@ -50,7 +49,7 @@ impl House {
             let told = [(None, &going)];
             // Nobody waits for what comes of it.
             match going.peer.parse::<PeerId>() {
-                Ok(peer) => drop(bring(&mesh, peer, salt, &told, Settled::default()).await),
+                Ok(peer) => drop(bring(&mesh, peer, salt, &told).await),
                 Err(_) => drop(publish(&mesh, salt, None, &going).await),
             }
         });
@@ -60,15 +59,22 @@ impl House {
 async fn carry(house: Weak<House>, lane: String) {
     let mut rest = REST;
     loop {
-        let Some((mesh, salt, rows)) = load(&house, &lane) else { return };
+        let (mesh, salt, rows) = match load(&house, &lane) {
+            Some(Ok(few)) => few,
+            // What can't be read now may be a little later.
+            Some(Err(_)) => {
+                tokio::time::sleep(LONGEST).await;
+                continue;
+            }
+            None => return,
+        };
         let (live, expired): (Rows, Rows) = rows.into_iter().partition(|(_, going)| going.until > millis());
         let mut carried = Carried::Settled(Vec::new());
         if let Some((number, first)) = live.first() {
             carried = match first.peer.parse::<PeerId>() {
                 Ok(peer) => {
                     let told: Vec<_> = live.iter().map(|(number, going)| (Some(*number), going)).collect();
-                    let settled = take_settled(&house, &peer);
-                    bring(&mesh, peer, salt, &told, settled).await
+                    bring(&mesh, peer, salt, &told).await
                 }
                 Err(_) => publish(&mesh, salt, Some(*number), first).await,
             };
@@ -97,15 +103,18 @@ async fn carry(house: Weak<House>, lane: String) {
 }
 
 /// The next few messages of a lane; none if there are no more, or the host has gone.
-fn load(house: &Weak<House>, lane: &str) -> Option<(Mesh, u64, Rows)> {
+fn load(house: &Weak<House>, lane: &str) -> Option<Result<(Mesh, u64, Rows), store::Error>> {
     let house = house.upgrade()?;
     let (abroad, books) = (house.abroad.as_ref()?, house.books.as_ref()?);
-    let read = || books.store().read().scan(OUTBOX.under(lane), None, BATCH).ok();
-    let mut rows = read()?;
+    let read = || books.store().read().scan(OUTBOX.under(lane), None, BATCH);
+    let mut rows = match read() {
+        Ok(rows) => rows,
+        Err(error) => return Some(Err(error)),
+    };
     if rows.is_empty() {
         // Whoever puts one in now has it carried by another; one that came just before is found now.
         abroad.lanes.lock().remove(lane);
-        rows = read()?;
+        rows = read().unwrap_or_default();
         if rows.is_empty() || !abroad.lanes.lock().insert(lane.into()) {
             return None;
         }
@@ -119,11 +128,11 @@ fn load(house: &Weak<House>, lane: &str) -> Option<(Mesh, u64, Rows)> {
         }
         few.push((number, going));
     }
-    Some((abroad.mesh.clone(), abroad.salt, few))
+    Some(Ok((abroad.mesh.clone(), abroad.salt, few)))
 }
 
 /// Brings messages of one lane to the other village.
-async fn bring(mesh: &Mesh, peer: PeerId, salt: u64, rows: &[(Option<u64>, &Outgoing)], settled: Settled) -> Carried {
+async fn bring(mesh: &Mesh, peer: PeerId, salt: u64, rows: &[(Option<u64>, &Outgoing)]) -> Carried {
     let tell = |(number, going): &(Option<u64>, &Outgoing)| Tell {
         number: *number,
         until: going.until,
@@ -131,12 +140,14 @@ async fn bring(mesh: &Mesh, peer: PeerId, salt: u64, rows: &[(Option<u64>, &Outg
     };
     let told: Vec<Tell> = rows.iter().map(tell).collect();
     let Some((_, first)) = rows.first() else { return Carried::Settled(Vec::new()) };
-    let body = wire::encode(&Parcel::Told { salt, told, settled });
+    let body = wire::encode(&Parcel::Told { salt, told });
     let urgency = wire::urgency(first.mail.clone().message().priority);
     let message = Message::new(first.to.as_str(), body).lasting(TRY).with(urgency);
     match mesh.ask(peer, message).await {
         Ok(bytes) => match wire::decode(&bytes) {
-            Ok(Word::Told(verdicts)) if !verdicts.is_empty() && verdicts.len() <= rows.len() => Carried::Settled(verdicts),
+            Ok(Word::Told(verdicts)) if !verdicts.is_empty() && verdicts.len() <= rows.len() => {
+                Carried::Settled(verdicts)
+            }
             // It does not speak as villages do now; perhaps after its next start.
             _ => Carried::Nothing(LONGEST),
         },
@@ -234,7 +245,9 @@ fn take_settled(house: &Weak<House>, peer: &PeerId) -> Settled {
 /// Tells others what they need not know any more. What is not heard is kept there until its time is over.
 pub(super) async fn tell_settled(house: &Weak<House>) {
     let peers: Vec<PeerId> = match house.upgrade() {
-        Some(house) => house.abroad.iter().flat_map(|abroad| abroad.settled.lock().keys().copied().collect::<Vec<_>>()).collect(),
+        Some(house) => {
+            house.abroad.iter().flat_map(|abroad| abroad.settled.lock().keys().copied().collect::<Vec<_>>()).collect()
+        }
         None => return,
     };
     for peer in peers {
