@@ -1,5 +1,6 @@
 //! Whole hosts, with guests that keep to nothing: every budget and every grant is tried, beside a neighbour that is honest.
 
+mod across;
 mod bindings;
 mod bundled;
 mod cpu;
@@ -15,6 +16,7 @@ mod kernels;
 mod load;
 mod log;
 mod memory;
+mod neighbours;
 mod power;
 mod records;
 mod replay;

@@ -11,7 +11,7 @@ use store::{Options, Store};
 /// A host over a folder, with agents that run the guest `clerk`.
 pub struct Lasting {
     /// The host.
-    pub host: Host,
+    pub host: Arc<Host>,
     /// What it keeps.
     pub books: Arc<Books>,
     clerk: guest::Version,
@@ -41,7 +41,12 @@ impl Lasting {
 
     /// A host that goes on with what is kept.
     pub async fn with(books: Arc<Books>) -> Lasting {
-        let host = builder(64).books(books.clone()).build().unwrap_or_else(|error| panic!("{error}"));
+        Lasting::on(builder(64), books).await
+    }
+
+    /// The same on a host that is made so.
+    pub async fn on(builder: guest::Builder, books: Arc<Books>) -> Lasting {
+        let host = Arc::new(builder.books(books.clone()).build().unwrap_or_else(|error| panic!("{error}")));
         let clerk = host.load(guest("clerk")).await.unwrap_or_else(|error| panic!("{error}"));
         Lasting { host, books, clerk, care: Care::default(), replicas: Replicas::default() }
     }

@@ -1,5 +1,6 @@
 //! What the tests of whole hosts share: the guests, a host, agents in it, and an honest neighbour.
 
+pub mod abroad;
 pub mod bundle;
 pub mod lasting;
 pub mod text;

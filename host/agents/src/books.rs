@@ -122,6 +122,10 @@ fn sweep(store: &Store, change: &mut Change) -> Result<(), store::Error> {
     }
     let waiting: HashSet<_> = read.scan(MAIL.all(), None, usize::MAX)?.into_iter().map(|(_, mail)| mail.id).collect();
     for (id, _) in &replies {
+        // What another village asked is kept until that says so, or for a time.
+        if id.starts_with('@') {
+            continue;
+        }
         // What an agent asks for another one's sake begins with the message that all began with.
         let first = id.split_once('.').map_or(id.as_str(), |(first, _)| first);
         if !waiting.contains(first) {

@@ -5,6 +5,7 @@
 //! its sender is told so, and what a turn does takes effect together with the message's end, in one change.
 
 mod agent;
+mod arrive;
 mod attend;
 mod blow;
 mod books;
@@ -19,6 +20,7 @@ mod keys;
 pub mod kin;
 mod live;
 mod mail;
+mod outbox;
 mod queue;
 mod replica;
 mod retry;
@@ -37,5 +39,6 @@ pub use graves::{DEAD_BYTES, MOST_DEAD};
 pub use keys::{ANSWERS, Answered, Counted, KEYS, Keyed, SEQUENCES};
 pub use mail::raw;
 pub use mail::{DEAD, Dead, From, MAIL, Mail, REPLIES, Recorded, TIMERS, Timer};
+pub use outbox::{ARRIVED, OUTBOX, OUTBOX_LIFE, Outgoing, TOPICS, lane};
 pub use retry::Retry;
 pub use scaled::Scaled;

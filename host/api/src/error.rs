@@ -97,9 +97,25 @@ fn status(wrong: &Wrong) -> StatusCode {
             "busy" | "stopping" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         },
+        Wrong::Elsewhere { error, .. } => elsewhere(error),
         Wrong::Late(_) => StatusCode::GATEWAY_TIMEOUT,
         Wrong::Full => StatusCode::INSUFFICIENT_STORAGE,
         Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The same of a message to another village.
+fn elsewhere(error: &guest::Elsewhere) -> StatusCode {
+    use guest::Elsewhere::{Broke, Denied, Failed, Invalid, Limit, NotFound, Store, Timeout, Unavailable};
+    match error {
+        NotFound(_) => StatusCode::NOT_FOUND,
+        Denied(_) => StatusCode::FORBIDDEN,
+        Limit { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Invalid(_) => StatusCode::BAD_REQUEST,
+        Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+        Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Failed(_) | Broke(_) => StatusCode::BAD_GATEWAY,
+        Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Budget {
     pub log: Size,
     /// Messages that it may send in a second.
     pub messages: u32,
+    /// Bytes a second that it exchanges with other villages, both ways together.
+    pub mesh: Size,
     /// Agents that it may have created and that are still there.
     pub children: u32,
     /// Time of the graphics processor, sustained. It may run ahead by `burst`, as the CPU time may.
@@ -44,6 +46,7 @@ impl Default for Budget {
             mailbox_bytes: Size::mib(4),
             log: Size::kib(64),
             messages: 100,
+            mesh: Size::mib(1),
             children: 0,
             gpu: Share::percent(5),
             http: 20,
@@ -52,7 +55,7 @@ impl Default for Budget {
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 12] = [
+pub const FIELDS: [&str; 13] = [
     "cpu",
     "burst",
     "deadline",
@@ -62,13 +65,14 @@ pub const FIELDS: [&str; 12] = [
     "mailbox-bytes",
     "log",
     "messages",
+    "mesh",
     "children",
     "gpu",
     "http",
 ];
 
 /// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 2] = [("mesh", "the mesh (host/mesh)"), ("tokens", "models (host/model)")];
+const LATER: [(&str, &str); 1] = [("tokens", "models (host/model)")];
 
 /// A budget that can't be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +135,7 @@ impl Budget {
             "mailbox-bytes" => self.mailbox_bytes = size("mailbox-bytes", text, Size::kib(1), Size::mib(64 << 10))?,
             "log" => self.log = size("log", a_second(text), Size::bytes(1), Size::mib(64))?,
             "messages" => self.messages = per_second("messages", text, 1, 1_000_000)?,
+            "mesh" => self.mesh = size("mesh", a_second(text), Size::kib(1), Size::mib(1 << 10))?,
             "children" => self.children = count("children", text, 0, 100_000)?,
             "gpu" => self.gpu = share("gpu", text, Share::CORE)?,
             "http" => self.http = per_second("http", text, 1, 10_000)?,
@@ -151,6 +156,7 @@ impl Budget {
             ("mailbox-bytes", self.mailbox_bytes.to_string()),
             ("log", format!("{}/s", self.log)),
             ("messages", format!("{}/s", self.messages)),
+            ("mesh", format!("{}/s", self.mesh)),
             ("children", self.children.to_string()),
             ("gpu", self.gpu.to_string()),
             ("http", format!("{}/s", self.http)),
@@ -170,6 +176,7 @@ impl Budget {
                 "storage" => size(self.storage),
                 "mailbox-bytes" => size(self.mailbox_bytes),
                 "log" => size(self.log),
+                "mesh" => size(self.mesh),
                 // Shares and counts are written whole.
                 _ => text,
             };
@@ -285,6 +292,7 @@ mod tests {
             ("mailbox-bytes", "64KiB"),
             ("log", "8KiB/s"),
             ("messages", "7/s"),
+            ("mesh", "64KiB/s"),
             ("children", "3"),
             ("gpu", "20%"),
             ("http", "5/s"),
@@ -314,6 +322,7 @@ mod tests {
             mailbox_bytes: Size::bytes(1_235),
             log: Size::bytes(4_097),
             messages: 7,
+            mesh: Size::bytes(5_001),
             children: 3,
             gpu: "0.7%".parse().expect("a share"),
             http: 9,
@@ -330,7 +339,7 @@ mod tests {
         assert_eq!(
             refusal("memmory", "1MiB"),
             "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, \
-             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, children, gpu, http"
+             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, mesh, children, gpu, http"
         );
     }
 
@@ -350,6 +359,7 @@ mod tests {
         assert!(refusal("memory", "lots").contains("`lots` is not a size"));
         assert!(refusal("log", "0").contains("out of range"));
         assert!(refusal("messages", "0/s").contains("from 1/s to 1000000/s"));
+        assert!(refusal("mesh", "1/s").contains("out of range"));
         assert!(refusal("messages", "5/min").contains("such as 20/s"));
         assert!(refusal("children", "-1").contains("not a whole number"));
         assert!(refusal("http", "0/s").contains("from 1/s to 10000/s"));

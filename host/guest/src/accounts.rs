@@ -32,6 +32,8 @@ pub(crate) struct Accounts {
     pub(crate) mailbox: Mailbox,
     /// Messages that it sends.
     pub(crate) messages: Arc<Rate>,
+    /// Bytes that it exchanges with other villages.
+    pub(crate) mesh: Arc<Rate>,
     /// Agents that it created, theirs included.
     pub(crate) children: Arc<Quota>,
     /// Whether these are of a version that runs apart from its agent, so that nothing it does may have an effect.
@@ -214,6 +216,7 @@ impl Accounts {
         let storage = quota(budget.storage.get(), parent.map(|parent| &parent.storage));
         let log = Rate::new(budget.log.get(), parent.map(|parent| parent.log.rate().clone()), now);
         let messages = Rate::new(budget.messages.into(), parent.map(|parent| parent.messages.clone()), now);
+        let mesh = Rate::new(budget.mesh.get(), parent.map(|parent| parent.mesh.clone()), now);
         let http = Rate::new(budget.http.into(), parent.map(|parent| parent.http.rate.clone()), now);
         let sample = || Mutex::new(Sample { time: now, used: 0, share: 0 });
         let full = |_: Full| Fault::Memory { limit: bytes, frames: Vec::new() };
@@ -227,6 +230,7 @@ impl Accounts {
                 bytes: Quota::new(budget.mailbox_bytes.get()),
             },
             messages,
+            mesh,
             children: quota(budget.children.into(), parent.map(|parent| &parent.children)),
             budget: Mutex::new(budget),
             apart: matches!(above, Above::Apart(_)).then(Apart::default),
@@ -261,6 +265,7 @@ impl Accounts {
         self.mailbox.bytes.set_limit(budget.mailbox_bytes.get());
         self.log.rate().set_limit(budget.log.get());
         self.messages.set_limit(budget.messages.into());
+        self.mesh.set_limit(budget.mesh.get());
         self.children.set_limit(budget.children.into());
         self.gpu.set(budget.gpu, budget.burst);
         self.http.rate.set_limit(budget.http.into());
@@ -294,6 +299,10 @@ impl Accounts {
             "mailbox-bytes" => size(self.mailbox.bytes.used(), budget.mailbox_bytes.get()),
             "log" => {
                 let (text, used, limit) = size(spent(self.log.rate()), budget.log.get());
+                (format!("{text}/s"), used, limit)
+            }
+            "mesh" => {
+                let (text, used, limit) = size(spent(&self.mesh), budget.mesh.get());
                 (format!("{text}/s"), used, limit)
             }
             "messages" => {

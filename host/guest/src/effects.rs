@@ -1,11 +1,13 @@
 //! What a turn will have done to others once it ends well: messages told, agents created and let go.
 
+use crate::abroad::{Stay, followers};
 use crate::house::millis;
 use crate::kin;
 use crate::standing::{CHILDREN, Child, Later, Standing};
 use crate::tape::Bytes;
 use agents::kin::{BIRTHS, Tie, What};
-use agents::{Desk, Did, Door, MAIL, Mail, Origin, Place, TIMERS, Timer};
+use agents::{Desk, Did, Door, MAIL, Mail, OUTBOX, Origin, Outgoing, Place, TIMERS, TOPICS, Timer};
+use mesh::PeerId;
 use runtime::{Held, Message};
 use std::sync::Arc;
 use store::Change;
@@ -24,6 +26,10 @@ pub(crate) struct Effects {
     farewells: Vec<agents::Told>,
     /// In a turn that is run again: what it would have told.
     pub(crate) pretended: Vec<(String, String, Bytes)>,
+    /// Topics that it follows from the next turn on, and those that it does not any more; in order.
+    followed: Vec<(String, bool)>,
+    /// Questions that it asked in other villages, which need not keep the replies once it is over.
+    pub(crate) elsewhere: Vec<(PeerId, String)>,
     /// How many agents the turn has asked.
     pub(crate) asked: u32,
 }
@@ -34,17 +40,37 @@ pub(crate) struct Told {
     /// Where there is a store: what the message is kept under.
     pub(crate) number: Option<u64>,
     pub(crate) to: String,
-    pub(crate) door: Door,
-    pub(crate) place: Place,
+    pub(crate) way: Way,
     pub(crate) message: Message,
     pub(crate) _held: Held,
+}
+
+/// How a message gets to its receiver.
+pub(crate) enum Way {
+    /// It has a place in that one's mailbox.
+    Door(Door, Place),
+    /// It has one in the outbox; the receiver is in another village, or it is published.
+    Outbox(Outgoing, Stay),
 }
 
 impl Effects {
     pub(crate) fn new(standing: Arc<Standing>) -> Effects {
         let (told, later, recalled, born, retired, ties) = Default::default();
-        let (farewells, pretended) = Default::default();
-        Effects { standing, told, later, recalled, born, retired, ties, farewells, pretended, asked: 0 }
+        let (farewells, pretended, followed, elsewhere) = Default::default();
+        Effects {
+            standing,
+            told,
+            later,
+            recalled,
+            born,
+            retired,
+            ties,
+            farewells,
+            pretended,
+            followed,
+            elsewhere,
+            asked: 0,
+        }
     }
 
     /// Makes a tie, which counts as `held` until the turn has ended.
@@ -67,6 +93,23 @@ impl Effects {
 
     pub(crate) fn tell(&mut self, told: Told) {
         self.told.push(told);
+    }
+
+    /// Follows a topic from the next turn on, or does so no more; answers whether that is something new.
+    pub(crate) fn follow(&mut self, topic: &str, follows: bool) -> bool {
+        let last = self.followed.iter().rev().find(|(known, _)| known == topic).map(|(_, follows)| *follows);
+        let own = &self.standing.name;
+        let now = last.unwrap_or_else(|| followers(&self.standing.house, topic).contains(own));
+        if now != follows {
+            self.followed.push((topic.into(), follows));
+        }
+        now != follows
+    }
+
+    /// How many topics it will follow.
+    pub(crate) fn topics(&self) -> usize {
+        let new = self.followed.iter().filter(|(_, follows)| *follows).count();
+        self.standing.house.topics_of(&self.standing.name) + new
     }
 
     pub(crate) fn tell_later(&mut self, later: Later) {
@@ -122,7 +165,13 @@ impl Effects {
         for told in &mut self.told {
             let Some(number) = told.number else { continue };
             told.message.accepted = millis();
-            change.put(&MAIL, (&told.to, number), &Mail::of(&told.message));
+            match &mut told.way {
+                Way::Door(..) => drop(change.put(&MAIL, (&told.to, number), &Mail::of(&told.message))),
+                Way::Outbox(going, _) => {
+                    going.mail.accepted = told.message.accepted;
+                    change.put(&OUTBOX, (&going.lane(), number), going);
+                }
+            }
         }
         for later in &self.later {
             let Some(number) = later.number else { continue };
@@ -141,6 +190,12 @@ impl Effects {
             self.farewells.push(self.standing.house.gone(address, &What::Removed, change));
         }
         self.record_ties(change);
+        for (topic, follows) in &self.followed {
+            match follows {
+                true => change.put(&TOPICS, (own, topic), &millis()),
+                false => change.delete(&TOPICS, (own, topic)),
+            };
+        }
         let now = self.told.iter().map(|told| (told.to.clone(), told.id.clone()));
         let later = self.later.iter().map(|later| (later.to.clone(), later.id.clone()));
         Did {
@@ -174,7 +229,29 @@ impl Effects {
         self.commit_ties();
         self.farewells.drain(..).for_each(|farewell| farewell());
         self.standing.house.talk.told(self.told.len() + self.later.len());
-        for Told { door, place, mut message, number, to, .. } in self.told.drain(..) {
+        for (topic, follows) in self.followed.drain(..) {
+            match follows {
+                true => self.standing.house.follow(&self.standing.name, &topic),
+                false => self.standing.house.leave_topic(&self.standing.name, &topic),
+            }
+        }
+        if let Some(abroad) = &self.standing.house.abroad {
+            self.elsewhere.drain(..).for_each(|(peer, id)| abroad.settle(peer, id));
+        }
+        for Told { way, mut message, number, to, .. } in self.told.drain(..) {
+            let (door, place) = match way {
+                Way::Door(door, place) => (door, place),
+                Way::Outbox(going, stay) => {
+                    match number {
+                        Some(_) => {
+                            stay.keep();
+                            self.standing.house.carry(going.lane());
+                        }
+                        None => self.standing.house.carry_once(going),
+                    }
+                    continue;
+                }
+            };
             match number {
                 Some(number) => self.standing.house.hand_over(&door, place, message, &to, number),
                 None => {

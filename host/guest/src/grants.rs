@@ -23,8 +23,13 @@ pub struct Grants {
     pub random: bool,
     /// Creating agents.
     pub spawn: bool,
-    /// Agents that it may send to, by name; `helper/*` for all that begin with `helper/`, `*` for all.
+    /// Agents that it may send to, by name; `helper/*` for all that begin with `helper/`, `*` for all of this village. Those
+    /// of other villages have an `@` and what the village's name begins with: `clerk@*`, `*@12D3Koo…`.
     pub agents: Vec<String>,
+    /// Being sent to by agents of other villages.
+    pub public: bool,
+    /// Topics and skills of other villages: `topic/prices/*`, `skill/translate`, `*` for all.
+    pub mesh: Vec<String>,
     /// Arithmetic on weights.
     pub kernels: bool,
     /// Environment variables, with their values.
@@ -76,11 +81,24 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 12] =
-    ["log", "state", "workspace", "budget", "clock", "random", "kernels", "agents", "spawn", "env", "files", "http"];
+pub const NAMES: [&str; 14] = [
+    "log",
+    "state",
+    "workspace",
+    "budget",
+    "clock",
+    "random",
+    "kernels",
+    "agents",
+    "public",
+    "mesh",
+    "spawn",
+    "env",
+    "files",
+    "http",
+];
 
-const LATER: [(&str, &str); 7] = [
-    ("mesh", "the mesh (host/mesh)"),
+const LATER: [(&str, &str); 6] = [
     ("model", "models (host/model)"),
     ("memory", "models (host/model)"),
     ("tasks", "tasks (host/tasks)"),
@@ -101,6 +119,8 @@ impl Grants {
             ("files", Some(value)) => self.open_files(value),
             ("agents", Some(value)) => self.open_agents(value),
             ("agents", None) => Err(bad("agents", AGENTS)),
+            ("mesh", Some(value)) => self.open_mesh(value),
+            ("mesh", None) => Err(bad("mesh", MESH)),
             ("http", Some(value)) => self.open_http(Site::parse(value)),
             ("env", None) => Err(bad("env", "which variable? Write env=NAME")),
             ("files", None) => Err(bad("files", FILES)),
@@ -121,6 +141,10 @@ impl Grants {
             "clock" => self.clock = open,
             "random" => self.random = open,
             "spawn" => self.spawn = open,
+            "public" => self.public = open,
+            "mesh" => {
+                return Err(bad("mesh", &format!("it takes a list, such as mesh = [\"topic/prices/*\"]; {MESH}")));
+            }
             "agents" => {
                 return Err(bad("agents", &format!("it takes a list, such as agents = [\"scribe\"]; {AGENTS}")));
             }
@@ -137,9 +161,15 @@ impl Grants {
 
     /// Opens the way to agents of a name or pattern.
     pub(crate) fn open_agents(&mut self, pattern: &str) -> Result<(), Error> {
-        let name = pattern.strip_suffix('*').unwrap_or(pattern);
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/');
-        if pattern.is_empty() || pattern.len() > 256 || !name.bytes().all(good) {
+        let part = |part: &str| {
+            let name = part.strip_suffix('*').unwrap_or(part);
+            !part.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/'))
+        };
+        let good = match pattern.split_once('@') {
+            Some((agent, peer)) => part(agent) && part(peer) && !peer.contains('/'),
+            None => part(pattern),
+        };
+        if pattern.len() > 256 || !good {
             return Err(bad("agents", &format!("`{pattern}` is no name or pattern; {AGENTS}")));
         }
         if !self.agents.iter().any(|known| known == pattern) {
@@ -148,9 +178,27 @@ impl Grants {
         Ok(())
     }
 
-    /// Whether it may send to the agent `name`.
+    /// Opens topics or skills of other villages.
+    pub(crate) fn open_mesh(&mut self, pattern: &str) -> Result<(), Error> {
+        let named = pattern.strip_prefix("topic/").or_else(|| pattern.strip_prefix("skill/"));
+        let good = pattern == "*" || named.is_some_and(|name| !name.is_empty() && !name.contains(char::is_control));
+        if pattern.len() > 256 || !good {
+            return Err(bad("mesh", &format!("`{pattern}` is neither; {MESH}")));
+        }
+        if !self.mesh.iter().any(|known| known == pattern) {
+            self.mesh.push(pattern.into());
+        }
+        Ok(())
+    }
+
+    /// Whether it may send to the agent `name`, or to all that a pattern covers.
     pub(crate) fn reaches(&self, name: &str) -> bool {
-        self.agents.iter().any(|pattern| matches(pattern, name))
+        self.agents.iter().any(|pattern| addressed(pattern, name))
+    }
+
+    /// Whether it may use `what` of other villages: `topic/NAME` or `skill/NAME`.
+    pub(crate) fn meshes(&self, what: &str) -> bool {
+        self.mesh.iter().any(|pattern| matches(pattern, what))
     }
 
     /// Opens a part of the web.
@@ -170,10 +218,12 @@ impl Grants {
             ("random", self.random),
             ("kernels", self.kernels),
             ("spawn", self.spawn),
+            ("public", self.public),
         ];
         let mut texts: Vec<String> =
             switches.iter().filter(|(_, open)| *open).map(|(name, _)| (*name).into()).collect();
         texts.extend(self.agents.iter().map(|pattern| format!("agents={pattern}")));
+        texts.extend(self.mesh.iter().map(|pattern| format!("mesh={pattern}")));
         texts.extend(self.env.iter().map(|(name, _)| format!("env={name}")));
         texts.extend(self.files.iter().map(|folder| {
             let rights = if folder.writable { "rw" } else { "ro" };
@@ -240,7 +290,18 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-const AGENTS: &str = "write a name, helper/* for all that helper created, or * for all";
+/// The same for addresses: what is in another village is covered only by what says so.
+fn addressed(pattern: &str, name: &str) -> bool {
+    match (pattern.split_once('@'), name.split_once('@')) {
+        (Some((agents, peers)), Some((agent, peer))) => matches(agents, agent) && matches(peers, peer),
+        (None, None) => matches(pattern, name),
+        _ => false,
+    }
+}
+
+const AGENTS: &str =
+    "write a name, helper/* for all that helper created, * for all of this village, or NAME@VILLAGE for one of another";
+const MESH: &str = "write topic/NAME or skill/NAME, topic/prices/* for all that begin so, or * for all";
 const HTTP: &str = "write http=GET,POST https://api.example.com/v1/, on the command line or in a list in agent.toml";
 
 const FILES: &str = "write HOST:GUEST:ro to read, HOST:GUEST:rw to write as well";
@@ -318,7 +379,11 @@ mod tests {
             "random",
             "kernels",
             "spawn",
+            "public",
             "agents=helper/*",
+            "agents=*@12D3Koo*",
+            "mesh=topic/prices/*",
+            "mesh=skill/translate",
             "env=PATH",
             &format!("files={}:/data:ro", folder.path().display()),
             &format!("files={}:/out:rw", folder.path().display()),
@@ -330,9 +395,11 @@ mod tests {
         let mut again = Grants::default();
         grants.texts().iter().for_each(|text| again.open(text).expect("it was written so that it can be read"));
         assert_eq!(again, grants);
-        let Grants { log, state, workspace, budget, clock, random, spawn, agents, kernels, env, files, http } = again;
+        let Grants { log, state, workspace, budget, clock, random, spawn, kernels, .. } = again;
         assert!(log && state && workspace && budget && clock && random && spawn && kernels, "every grant there is");
-        assert_eq!((agents.len(), env.len(), files.len(), http.len()), (1, 1, 2, 2));
+        let Grants { public, agents, mesh, env, files, http, .. } = again;
+        assert!(public);
+        assert_eq!((agents.len(), mesh.len(), env.len(), files.len(), http.len()), (2, 2, 1, 2, 2));
     }
 
     #[test]
@@ -345,6 +412,20 @@ mod tests {
         assert!(reached.iter().all(|name| grants.reaches(name)));
         let shut = ["scribes", "scrib", "helper", "helpers/a", "other", ""];
         assert!(!shut.iter().any(|name| grants.reaches(name)));
+    }
+
+    #[test]
+    fn agents_of_other_villages_are_covered_only_by_what_says_so() {
+        let granted = |pattern: &str| {
+            let mut grants = Grants::default();
+            grants.open(&format!("agents={pattern}")).expect("a grant");
+            grants
+        };
+        assert!(!granted("*").reaches("clerk@12D3KooA") && granted("*").reaches("clerk"));
+        let all = granted("clerk@*");
+        assert!(all.reaches("clerk@12D3KooA") && !all.reaches("clerk") && !all.reaches("clerks@12D3KooA"));
+        let one = granted("*@12D3KooA");
+        assert!(one.reaches("clerk@12D3KooA") && one.reaches("a/b@12D3KooA") && !one.reaches("clerk@12D3KooB"));
     }
 
     #[test]
@@ -363,7 +444,10 @@ mod tests {
     fn what_is_wrong_with_a_grant_is_said() {
         assert!(refusal("netwrok").starts_with("unknown grant `netwrok`"));
         assert!(refusal("radnom").contains("did you mean `random`?"));
-        assert!(refusal("mesh").contains("host/mesh"));
+        assert!(refusal("mesh").contains("topic/NAME or skill/NAME"));
+        assert!(refusal("mesh=prices").contains("`prices` is neither"));
+        assert!(refusal("agents=clerk@").contains("`clerk@` is no name"));
+        assert!(refusal("model").contains("host/model"));
         assert!(refusal("agents").contains("write a name"));
         assert!(refusal("agents=a b").contains("`a b` is no name"));
         assert!(refusal("files=/tmp").contains("HOST:GUEST:ro"));

@@ -197,6 +197,7 @@ impl Builder {
         let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books, self.mesh);
         house.look_after_strays();
         house.look_after_idlers();
+        house.look_abroad();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
 }

@@ -1,5 +1,6 @@
 //! What the agents of one host share: where they run, how many may live, and who is where by name.
 
+use crate::abroad::Abroad;
 use crate::compute::Compute;
 use crate::ctx::Ctx;
 use crate::host::{Error, Version};
@@ -10,7 +11,7 @@ use crate::standing::{CHILDREN, Standing};
 use crate::state::{STATE, TOTALS, WORKSPACE};
 use crate::talk::Counts;
 use agents::kin::{BIRTHS, Kin};
-use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS};
+use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS, TOPICS};
 use base::Digest;
 use mesh::Mesh;
 use parking_lot::Mutex;
@@ -34,9 +35,8 @@ pub(crate) struct House {
     pub(crate) network: Arc<Network>,
     /// What lasts; none if everything goes with this host.
     pub(crate) books: Option<Arc<Books>>,
-    /// The way to other villages; none if this one is alone.
-    #[expect(dead_code, reason = "what reaches across villages takes it from here")]
-    pub(crate) mesh: Option<Mesh>,
+    /// Other villages; none if this one is alone.
+    pub(crate) abroad: Option<Abroad>,
     pub(crate) roll: Roll,
     /// Who falls with whom, and who is told.
     pub(crate) kin: Kin,
@@ -73,6 +73,7 @@ impl House {
     ) -> Arc<House> {
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let kin = books.as_deref().map(kin::load).unwrap_or_default();
+        let abroad = mesh.map(|mesh| Abroad::new(mesh, books.as_deref()));
         let (listed, versions) = (Mutex::default(), Mutex::default());
         Arc::new(House {
             spawner,
@@ -81,7 +82,7 @@ impl House {
             compute,
             network,
             books,
-            mesh,
+            abroad,
             roll: Roll::default(),
             kin,
             talk: Counts::default(),
@@ -219,7 +220,11 @@ impl House {
             change.delete(&CHILDREN, name).delete(&TOTALS, name).delete(&BIRTHS, name);
             change.clear(STATE.under(name)).clear(WORKSPACE.under(name));
             change.clear(MAIL.under(name)).clear(TIMERS.under(name)).clear(DEAD.under(name));
-            change.clear(KEYS.under(name)).clear(ANSWERS.under(name)).clear(SEQUENCES.under(name));
+            change
+                .clear(TOPICS.under(name))
+                .clear(KEYS.under(name))
+                .clear(ANSWERS.under(name))
+                .clear(SEQUENCES.under(name));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Translation happens here: a refusal becomes a value of the contract; what has no such value ends the turn.
 
-mod agents;
+pub(crate) mod agents;
 mod budget;
 mod clocks;
 mod device;
@@ -51,6 +51,7 @@ pub(crate) mod bindings {
         ",
         world: "village:host/imports",
         imports: {
+            "village:agent/mesh.find": async | trappable,
             "village:agent/kernels.open": async | trappable,
             "village:agent/kernels.norm": async | trappable,
             "village:agent/kernels.distance": async | trappable,

@@ -2,6 +2,7 @@
 //!
 //! [`Host`] loads components and gives them life; [`Grants`] say what is open to them. What is not is shut.
 
+mod abroad;
 mod accounts;
 mod address;
 mod agent;
@@ -41,6 +42,7 @@ mod turns;
 mod waits;
 mod workspace;
 
+pub use abroad::{Elsewhere, SETTLED};
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};
 pub use agents::kin::{STRATEGIES, Strategy, Supervision};

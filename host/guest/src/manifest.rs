@@ -198,12 +198,13 @@ fn open(
             }
             Ok(())
         }
-        ("env" | "files" | "agents", DeValue::Array(list)) => {
+        ("env" | "files" | "agents" | "mesh", DeValue::Array(list)) => {
             for item in list {
                 let text = string(known, example(known), item)?;
                 let opened = match known {
                     "env" => grants.open_env(&text),
                     "agents" => grants.open_agents(&text),
+                    "mesh" => grants.open_mesh(&text),
                     _ => grants.open_files(&beside(&text, folder)),
                 };
                 opened.map_err(|error| (item.span().start, error.to_string()))?;
@@ -216,6 +217,10 @@ fn open(
         ("env", _) => Err((value.span().start, "grant `env` takes a list of names, such as env = [\"LANG\"]".into())),
         ("agents", _) => {
             let said = "grant `agents` takes a list of names, such as agents = [\"scribe\"]";
+            Err((value.span().start, said.into()))
+        }
+        ("mesh", _) => {
+            let said = "grant `mesh` takes a list of topics and skills, such as mesh = [\"topic/prices/*\"]";
             Err((value.span().start, said.into()))
         }
         ("files", _) => {
@@ -232,6 +237,7 @@ fn example(grant: &str) -> &'static str {
     match grant {
         "env" => "LANG",
         "agents" => "scribe",
+        "mesh" => "topic/prices/*",
         _ => "./data:/data:ro",
     }
 }

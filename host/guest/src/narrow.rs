@@ -43,9 +43,17 @@ pub(crate) fn grants(own: &Grants, text: &str) -> Answer<Grants> {
                     grants.files.push(folder(own, &text)?);
                 }
             }
+            ("mesh", Value::Array(list)) => {
+                for pattern in texts("mesh", list)? {
+                    if !own.mesh.iter().any(|own| matches(own, &pattern)) {
+                        return Err(wider(format!("it has no grant `mesh` that covers `{pattern}`")));
+                    }
+                    grants.open_mesh(&pattern).map_err(|error| invalid(error.to_string()))?;
+                }
+            }
             ("agents", Value::Array(list)) => {
                 for pattern in texts("agents", list)? {
-                    if !own.agents.iter().any(|own| matches(own, &pattern)) {
+                    if !own.reaches(&pattern) {
                         return Err(wider(format!("it has no grant `agents` that covers `{pattern}`")));
                     }
                     grants.open_agents(&pattern).map_err(|error| invalid(error.to_string()))?;
@@ -83,6 +91,7 @@ fn has(own: &Grants, name: &str) -> bool {
         "random" => own.random,
         "kernels" => own.kernels,
         "spawn" => own.spawn,
+        "public" => own.public,
         _ => false,
     }
 }
@@ -140,8 +149,21 @@ fn budget_with(budget: &Budget, field: &str, text: &str) -> Answer<Budget> {
 /// No field more than `most` has.
 fn narrow(budget: &mut Budget, most: &Budget) {
     // Every field is named, so that one that is added can't be forgotten.
-    let Budget { cpu, burst, deadline, memory, storage, mailbox, mailbox_bytes, log, messages, children, gpu, http } =
-        budget;
+    let Budget {
+        cpu,
+        burst,
+        deadline,
+        memory,
+        storage,
+        mailbox,
+        mailbox_bytes,
+        log,
+        messages,
+        mesh,
+        children,
+        gpu,
+        http,
+    } = budget;
     *cpu = (*cpu).min(most.cpu);
     *burst = (*burst).min(most.burst);
     *deadline = (*deadline).min(most.deadline);
@@ -151,6 +173,7 @@ fn narrow(budget: &mut Budget, most: &Budget) {
     *mailbox_bytes = (*mailbox_bytes).min(most.mailbox_bytes);
     *log = (*log).min(most.log);
     *messages = (*messages).min(most.messages);
+    *mesh = (*mesh).min(most.mesh);
     *children = (*children).min(most.children);
     *gpu = (*gpu).min(most.gpu);
     *http = (*http).min(most.http);
@@ -178,7 +201,8 @@ mod tests {
         Grants {
             log: true,
             spawn: true,
-            agents: vec!["scribe".into(), "team/*".into()],
+            agents: vec!["scribe".into(), "team/*".into(), "clerk@12D3*".into()],
+            mesh: vec!["topic/prices/*".into()],
             env: vec![("LANG".into(), "C".into())],
             files: vec![folder("/maps", false), folder("/out", true)],
             http: vec![Site::parse("GET,POST https://api.example.com/v1/").expect("a site")],
@@ -195,14 +219,16 @@ mod tests {
         let text = r#"
             log = true
             spawn = false
-            agents = ["scribe", "team/a", "team/b/*"]
+            agents = ["scribe", "team/a", "team/b/*", "clerk@12D3abc"]
+            mesh = ["topic/prices/tea"]
             env = ["LANG"]
             files = ["/maps:/m:ro", "/out:/out:ro"]
             http = ["GET https://api.example.com/v1/items/"]
         "#;
         let child = grants(&own(), text).expect("it is narrower");
         assert!(child.log && !child.spawn && !child.state);
-        assert_eq!(child.agents, ["scribe", "team/a", "team/b/*"]);
+        assert_eq!(child.agents, ["scribe", "team/a", "team/b/*", "clerk@12D3abc"]);
+        assert_eq!(child.mesh, ["topic/prices/tea"]);
         assert_eq!(child.env, [("LANG".into(), "C".into())]);
         let folders: Vec<_> = child.files.iter().map(|folder| (folder.guest.as_str(), folder.writable)).collect();
         assert_eq!(folders, [("/m", false), ("/out", false)]);
@@ -219,6 +245,11 @@ mod tests {
             "agents = [\"tea*\"]",
             "agents = [\"scribes\"]",
             "agents = [\"scribe*\"]",
+            "agents = [\"scribe@12D3*\"]",
+            "agents = [\"clerk@*\"]",
+            "mesh = [\"*\"]",
+            "mesh = [\"skill/translate\"]",
+            "public = true",
             "env = [\"HOME\"]",
             "http = [\"GET https://api.example.com/\"]",
             "http = [\"DELETE https://api.example.com/v1/\"]",

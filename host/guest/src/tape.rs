@@ -93,7 +93,21 @@ pub(crate) enum Seen {
         found: Vec<(String, Bytes)>,
     },
     Web(Box<Fetched>),
+    /// Who has a skill in which village.
+    Found {
+        skill: String,
+        most: u32,
+        found: Vec<FoundThen>,
+    },
+    /// Whether a topic was followed.
+    Follows {
+        topic: String,
+        there: bool,
+    },
 }
+
+/// An agent that was found: address, name, version, skills, age, load, latency.
+pub(crate) type FoundThen = (String, String, String, Vec<String>, u64, u32, u64);
 
 /// A record is no longer than this: what is beyond is not kept, and a turn that is run again finds nothing there.
 const LONGEST: usize = 1 << 20;

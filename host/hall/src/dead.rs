@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::village::Village;
-use agents::{DEAD, Dead, Event, MAIL, Mail};
+use agents::{DEAD, Dead, Event, MAIL, Mail, OUTBOX, Outgoing};
 use serde::{Deserialize, Serialize};
 use store::Change;
 
@@ -65,6 +65,16 @@ impl Village {
     pub async fn redrive(&self, agent: &str, id: &str) -> Result<(), Error> {
         self.open()?;
         let (number, dead) = self.dead(agent, id)?;
+        if let Some(going) = Outgoing::again(agent, dead.mail.clone()) {
+            // It is known by another number now: the first one was refused for good.
+            let next = self.books().number();
+            self.settled(agent, id, number, true, |change| {
+                change.put(&OUTBOX, (&going.lane(), next), &going);
+            })
+            .await?;
+            self.host().carry_again(&going);
+            return Ok(());
+        }
         // It comes after all that waits now, and is known by its id as before.
         let next = self.books().number();
         let mail = Mail { attempt: 1, due: 0, ..dead.mail };

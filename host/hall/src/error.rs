@@ -71,6 +71,14 @@ pub enum Error {
     /// The message was handled without success.
     #[error("{}", said(.0))]
     Failed(#[from] Failed),
+    /// Nothing came of a message to another village.
+    #[error("`{address}`: {error}")]
+    Elsewhere {
+        /// Whom it was for.
+        address: String,
+        /// Why.
+        error: Box<guest::Elsewhere>,
+    },
     /// Whoever waited gave up; the message is still handled.
     #[error("there was no answer within {0:?}; the message is still being handled")]
     Late(std::time::Duration),
@@ -204,6 +212,7 @@ impl Error {
             Error::Refused(Refusal::Full { .. }) => "full",
             Error::Refused(Refusal::Stopped) => "stopped",
             Error::Failed(failed) => failed.kind(),
+            Error::Elsewhere { error, .. } => elsewhere(error),
             Error::Late(_) => "timeout",
             Error::Key { .. } => "conflict",
             Error::Repeated { .. } => "duplicate",
@@ -240,6 +249,21 @@ fn of_mesh(error: &mesh::Error) -> &'static str {
         Wrong::Busy { .. } => "busy",
         Wrong::Stopped => "stopping",
         _ => "mesh",
+    }
+}
+
+/// The word for what keeps a message from getting to another village.
+fn elsewhere(error: &guest::Elsewhere) -> &'static str {
+    use guest::Elsewhere::{Broke, Denied, Failed, Invalid, Limit, NotFound, Store, Timeout, Unavailable};
+    match error {
+        NotFound(_) => "unknown-agent",
+        Denied(_) => "denied",
+        Limit { .. } => "full",
+        Invalid(_) => "bad-request",
+        Timeout(_) => "timeout",
+        Unavailable(_) => "unavailable",
+        Failed(_) | Broke(_) => "failed",
+        Store(_) => "store",
     }
 }
 

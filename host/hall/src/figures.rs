@@ -101,6 +101,7 @@ pub(crate) fn unused(budget: &Budget, stored: u64) -> Vec<Used> {
             "storage" => ("0B", budget.storage.get()),
             "mailbox-bytes" => ("0B", budget.mailbox_bytes.get()),
             "log" => ("0B/s", budget.log.get()),
+            "mesh" => ("0B/s", budget.mesh.get()),
             "mailbox" => ("0", budget.mailbox.into()),
             "children" => ("0", budget.children.into()),
             "messages" => ("0/s", budget.messages.into()),

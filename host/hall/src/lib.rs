@@ -5,6 +5,8 @@
 
 mod audit;
 mod backup;
+mod callers;
+mod cards;
 mod components;
 mod config;
 mod dead;

@@ -68,8 +68,8 @@ impl Village {
 
 /// Answers what another village asks.
 async fn received(village: &Village, ask: Ask) {
-    if ask.frame.to.starts_with(own::OWN) {
+    if ask.frame.to.starts_with(own::OWN) && ask.frame.to != guest::SETTLED {
         return village.answer_village(ask).await;
     }
-    ask.refuse("no agent here is open to other villages");
+    crate::callers::received(village, ask).await;
 }

@@ -53,6 +53,9 @@ impl Village {
         if letter.due.is_some() {
             return Err(Error::Bad("nobody waits for the answer to a message that is for later".into()));
         }
+        if crate::callers::is_elsewhere(name) {
+            return self.ask_elsewhere(name, letter).await;
+        }
         // Whoever is told that the agent does not want it needs no dead letter.
         let waiting = Arc::new(());
         let came = ended(self.hand(name, letter, None, Arc::downgrade(&waiting))?.came).await;
@@ -68,6 +71,9 @@ impl Village {
         letter: Letter,
         mut hear: impl FnMut(Vec<u8>) + Send,
     ) -> Result<Came, Error> {
+        if crate::callers::is_elsewhere(name) {
+            return Err(Error::Bad("an answer of another village comes whole: it can't be heard in parts".into()));
+        }
         if letter.sequence.is_some() || letter.due.is_some() {
             let said = "a message whose answer is heard in parts is not kept: it has no `sequence`, and comes at once";
             return Err(Error::Bad(said.into()));
@@ -89,6 +95,9 @@ impl Village {
 
     /// Hands an agent a message, and waits until it is accepted, which means kept unless it is a fast one: answers its id.
     pub async fn tell(&self, name: &str, letter: Letter) -> Result<String, Error> {
+        if crate::callers::is_elsewhere(name) {
+            return self.tell_elsewhere(name, letter).await;
+        }
         if let Some(due) = letter.due {
             return self.post_later(name, letter, due).await;
         }

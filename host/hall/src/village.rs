@@ -146,6 +146,7 @@ impl Village {
         village.keep_short(journal);
         if let Some(asks) = asks {
             village.answer_peers(asks);
+            village.look_after_cards();
         }
         village.tell_of("", What::Up { agents: village.residents().len() as u64 });
         Ok(village)

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Card {
     /// Its name, by which it is asked.
     pub agent: String,
+    /// Its version.
+    pub version: String,
     /// Its skills.
     pub skills: Vec<String>,
     /// How much of what it can do is taken, in percent.
@@ -24,6 +26,10 @@ pub struct Found {
     pub peer: PeerId,
     /// Its name.
     pub agent: String,
+    /// Its version.
+    pub version: String,
+    /// All its skills.
+    pub skills: Vec<String>,
     /// How much of what it can do is taken, in percent.
     pub load: u8,
     /// How long ago its peer has said so.
@@ -101,6 +107,8 @@ impl Directory {
         let found = |peer: PeerId, card: &Card, age: Duration, latency: Option<Duration>| Found {
             peer,
             agent: card.agent.clone(),
+            version: card.version.clone(),
+            skills: card.skills.clone(),
             load: card.load,
             age,
             latency,
@@ -142,7 +150,9 @@ fn cost(found: &Found) -> Duration {
 fn check(cards: &[Card]) -> Result<(), Error> {
     let bytes: usize = cards
         .iter()
-        .map(|card| card.agent.len() + card.skills.iter().map(|skill| skill.len() + 4).sum::<usize>() + 8)
+        .map(|card| {
+            card.agent.len() + card.version.len() + card.skills.iter().map(|skill| skill.len() + 4).sum::<usize>() + 8
+        })
         .sum();
     if bytes > CARDS_LIMIT {
         return Err(Error::NoRoom { what: "what a peer says of its agents (bytes)", limit: CARDS_LIMIT });
@@ -165,7 +175,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     fn card(agent: &str, load: u8) -> Card {
-        Card { agent: agent.into(), skills: vec!["translate".into()], load }
+        Card { agent: agent.into(), version: "1".into(), skills: vec!["translate".into()], load }
     }
 
     #[test]

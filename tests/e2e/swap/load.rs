@@ -109,7 +109,7 @@ async fn messages_sent_without_waiting_keep_their_order_across_swaps() {
 async fn an_agent_that_keeps_what_it_does_keeps_it_across_swaps_and_is_woken_as_the_last_version() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let village = tests::lasting::Lasting::open(folder.path()).await;
-    let host = Village(village.host);
+    let host = Village(std::sync::Arc::into_inner(village.host).expect("nobody else has it"));
     let versions = [host.load("tally-next").await, host.load("tally").await];
     let enrolment = guest::Enrolment {
         version: versions[1].clone(),

@@ -3,14 +3,17 @@
 use super::bindings::village::agent::agents::*;
 use super::bindings::village::agent::types::{Failure, FailureKind, Limit};
 use super::{Error, denied, limit};
+use crate::abroad::wire::OVERHEAD;
+use crate::abroad::{Asked, Elsewhere, Far, LARGEST, Lost, SKILL, Whom, ask};
 use crate::ctx::Ctx;
-use crate::effects::Told;
+use crate::effects::{Told, Way};
 use crate::house::millis;
-use crate::standing::{Later, Standing};
+use crate::rate::Rate;
+use crate::standing::{Ends, Later, Standing};
 use crate::tape::{Bytes, Seen};
 use crate::waits::{self, Wanted};
-use agents::{Answer as Came, Desk, Door, Origin, Refusal};
-use runtime::{Chunk, Fault, Message, Sender};
+use agents::{Answer as Came, Desk, Door, Mail, Origin, Outgoing, Refusal};
+use runtime::{Chunk, Fault, Message, Quota, Sender};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -25,7 +28,7 @@ type Answer<T> = wasmtime::Result<Result<T, Error>>;
 pub struct Pending {
     asker: Arc<Standing>,
     to: Arc<str>,
-    answer: oneshot::Receiver<Came>,
+    answer: Source,
     chunks: mpsc::UnboundedReceiver<Chunk>,
     until: Instant,
     /// When the turn that asks must have ended.
@@ -38,6 +41,21 @@ pub struct Pending {
     /// In a turn that is run again: what it was answered.
     recorded: Option<Result<Payload, Error>>,
 }
+
+/// Where the answer comes from.
+enum Source {
+    Near(oneshot::Receiver<Came>),
+    /// From another village, with what ends the question when nobody waits any more.
+    Far {
+        answer: oneshot::Receiver<Abroad>,
+        memory: Arc<Quota>,
+        rate: Arc<Rate>,
+        _asking: Ends,
+    },
+}
+
+/// What came from another village.
+type Abroad = Result<runtime::Payload, Elsewhere>;
 
 /// What a message that is kept for later is counted as beside its payload.
 const MESSAGE: u64 = 512;
@@ -88,6 +106,9 @@ impl Ctx {
         if self.tape.is_playing() {
             return self.answered_before(to, request);
         }
+        if to.contains('@') || to.starts_with(SKILL) {
+            return self.begin_far(to, request, timeout);
+        }
         self.may_send(to)?;
         if to == self.standing.name {
             let ringed = runtime::ringed(&[to.to_owned()]);
@@ -114,11 +135,106 @@ impl Ctx {
             Origin::Ask { question, .. } => Some(question),
             _ => None,
         };
-        let pending = Pending { question, until, ..self.pending(to, answer, chunks) };
+        let pending = Pending { question, until, ..self.pending(to, Source::Near(answer), chunks) };
         Ok(pending)
     }
 
-    fn pending(&self, to: &str, answer: oneshot::Receiver<Came>, chunks: mpsc::UnboundedReceiver<Chunk>) -> Pending {
+    /// Asks an agent of another village, or whoever has a skill.
+    fn begin_far(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+        let whom = match to.strip_prefix(SKILL) {
+            Some(skill) => {
+                self.meshes(&format!("skill/{skill}"))?;
+                if request.skill.is_empty() {
+                    request.skill = skill.into();
+                }
+                Whom::Any(skill.into())
+            }
+            None => Whom::One(self.far(to)?),
+        };
+        if self.accounts.out_of_reach() {
+            return Err(super::out_of_reach());
+        }
+        self.may_send_bytes(&request)?;
+        let (id, again) = self.next_question();
+        let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
+        let question = again.map(|_| agents::question(to, &message));
+        if let (Some(_), Whom::One(far)) = (again, &whom) {
+            let asked = (far.peer, message.id.clone());
+            self.effects().elsewhere.push(asked);
+        }
+        self.leave();
+        let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
+        let left = left.min(Duration::from_millis(timeout));
+        let until = Instant::now() + left;
+        // It says what is the matter just before nobody waits any more.
+        let asked = Asked { message, again, until: until - (left / 10).min(Duration::from_millis(50)) };
+        let (answer, handle) = ask(&self.standing.house, whom, asked);
+        let accounts = &self.accounts;
+        let (memory, rate) = (accounts.memory.clone(), accounts.mesh.clone());
+        let source = Source::Far { answer, memory, rate, _asking: Ends(handle) };
+        let (_, chunks) = mpsc::unbounded_channel();
+        Ok(Pending { question, until, ..self.pending(to, source, chunks) })
+    }
+
+    /// An agent of another village that a grant covers.
+    fn far(&self, to: &str) -> Result<Far, Error> {
+        match self.standing.house.locate(to) {
+            Ok(far) => {
+                self.covers(&far.address())
+                    .or_else(|denied| if self.grants.reaches(to) { Ok(()) } else { Err(denied) })?;
+                Ok(far)
+            }
+            Err(Lost::Bad(text)) => Err(Error::Invalid(format!("`to`: {text}"))),
+            Err(lost) => {
+                self.covers(to)?;
+                Err(elsewhere(lost.into()))
+            }
+        }
+    }
+
+    /// Whether a grant `mesh` covers a topic or skill.
+    pub(super) fn meshes(&self, what: &str) -> Result<(), Error> {
+        if self.grants.meshes(what) {
+            return Ok(());
+        }
+        let add = format!("add `mesh = [\"{what}\"]` under [grants] in agent.toml, or run with --grant mesh={what}");
+        Err(Error::Denied(format!("no grant `mesh` covers `{what}`: {add}")))
+    }
+
+    /// Whether it may send that to another village now.
+    fn may_send_bytes(&self, request: &Request) -> Result<(), Error> {
+        self.may_publish(request.skill.len() + request.payload.content_type.len() + request.payload.body.len())
+    }
+
+    /// The same for so many bytes.
+    pub(super) fn may_publish(&self, bytes: usize) -> Result<(), Error> {
+        let bytes = bytes + OVERHEAD;
+        if bytes > LARGEST {
+            let most = base::Size::bytes(LARGEST as u64);
+            return Err(Error::Invalid(format!("`payload`: what goes to another village has at most {most}")));
+        }
+        let now = runtime::clock::now();
+        let (messages, mesh) = (&self.accounts.messages, &self.accounts.mesh);
+        mesh.take(bytes as u64, now).map_err(|exceeded| limit("mesh", exceeded.after))?;
+        messages.take(1, now).map_err(|exceeded| limit("messages", exceeded.after))
+    }
+
+    /// A message in the outbox, from when this turn commits.
+    pub(super) fn put_out(&mut self, going: Outgoing, message: Message, number: Option<u64>) -> Result<(), Error> {
+        let bytes = MESSAGE + (message.payload.body.len() + message.payload.content_type.len()) as u64;
+        let held = self.accounts.memory.hold(bytes).map_err(|_| limit("memory", None))?;
+        let abroad = self.standing.house.abroad.as_ref().ok_or_else(|| elsewhere(Lost::Alone.into()))?;
+        let budget = *self.accounts.budget.lock();
+        let most = (budget.mailbox.into(), budget.mailbox_bytes.get());
+        let stay = abroad.reserve(&going.mail.from.to_string(), message.payload.body.len() as u64, most);
+        // Some of it is carried away meanwhile, if the other village can be reached.
+        let stay = stay.map_err(|what| Error::Limit(Limit { what: what.into(), retry_after: Some(1_000) }))?;
+        let (id, to) = (message.id.clone(), going.address());
+        self.effects().tell(Told { id, number, to, way: Way::Outbox(going, stay), message, _held: held });
+        Ok(())
+    }
+
+    fn pending(&self, to: &str, answer: Source, chunks: mpsc::UnboundedReceiver<Chunk>) -> Pending {
         let (asker, to, deadline, until) = (self.standing.clone(), to.into(), self.until, Instant::now());
         let (chunk, came, given, question, recorded) = Default::default();
         Pending { asker, to, answer, chunks, until, deadline, chunk, came, given, question, recorded }
@@ -139,7 +255,7 @@ impl Ctx {
             Err(text) => Err(Error::Unavailable(text)),
         };
         let ((_, answer), (_, chunks)) = (oneshot::channel(), mpsc::unbounded_channel());
-        Ok(Pending { recorded: Some(recorded), ..self.pending(to, answer, chunks) })
+        Ok(Pending { recorded: Some(recorded), ..self.pending(to, Source::Near(answer), chunks) })
     }
 
     /// The id of the next question of this turn, and whether it may have been asked before; none if nobody keeps replies.
@@ -151,8 +267,21 @@ impl Ctx {
         (format!("{id}.{}", effects.asked), Some(again))
     }
 
-    fn begin_tell(&mut self, to: String, request: Request, when: Delivery) -> Result<String, Error> {
-        self.may_send(&to)?;
+    fn begin_tell(&mut self, mut to: String, request: Request, when: Delivery) -> Result<String, Error> {
+        let far = match to.contains('@') && !self.tape.is_playing() {
+            true => Some(self.far(&to)?),
+            false => None,
+        };
+        match &far {
+            Some(far) => {
+                to = far.address();
+                self.may_send_bytes(&request)?;
+            }
+            None if to.starts_with(SKILL) => {
+                return Err(Error::Invalid("`to`: a skill is asked; what is told has one receiver".into()));
+            }
+            None => self.may_send(&to)?,
+        }
         if self.tape.is_playing() {
             return self.told_before(to, request);
         }
@@ -177,11 +306,20 @@ impl Ctx {
                 self.effects().tell_later(Later { id: id.clone(), number, to, due, message, _held: held });
             }
             // What runs apart tells nobody, so it needs no place.
+            None if self.accounts.apart.is_some() && far.is_some() => {}
             None if self.accounts.apart.is_some() => drop(self.door(&to)?),
+            None if far.is_some() => {
+                drop(held);
+                let going = far.map(|far| Outgoing::new(&far.agent, &far.peer.to_string(), Mail::of(&message)));
+                if let Some(going) = going {
+                    self.put_out(going, message, number)?;
+                }
+            }
             None => {
                 let door = self.door(&to)?;
                 let place = door.reserve(&message).map_err(|refusal| refused(&to, refusal))?;
-                self.effects().tell(Told { id: id.clone(), number, to, door, place, message, _held: held });
+                let way = Way::Door(door, place);
+                self.effects().tell(Told { id: id.clone(), number, to, way, message, _held: held });
             }
         }
         Ok(id)
@@ -249,11 +387,10 @@ impl Pending {
             self.chunk = self.chunks.try_recv().ok();
         }
         if self.came.is_none() {
-            self.came = match self.answer.try_recv() {
-                Ok(answer) => Some(Ok(answer)),
-                Err(oneshot::error::TryRecvError::Closed) => Some(Err(ended())),
-                Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= self.until => Some(Err(self.late())),
-                Err(oneshot::error::TryRecvError::Empty) => None,
+            self.came = match self.answer.look() {
+                Some(came) => Some(came),
+                None if Instant::now() >= self.until => Some(Err(self.late())),
+                None => None,
             };
         }
     }
@@ -265,6 +402,63 @@ impl Pending {
         let ring = waits::ring(&self.asker.house, &self.asker.name, &self.to);
         let ringed = ring.map(|ring| runtime::ringed(&ring)).unwrap_or_default();
         Error::Timeout(format!("the other agent took too long{ringed}"))
+    }
+}
+
+impl Source {
+    /// What has come, without waiting.
+    fn look(&mut self) -> Option<Result<Came, Error>> {
+        use oneshot::error::TryRecvError::{Closed, Empty};
+        match self {
+            Source::Near(answer) => match answer.try_recv() {
+                Ok(answer) => Some(Ok(answer)),
+                Err(Closed) => Some(Err(ended())),
+                Err(Empty) => None,
+            },
+            Source::Far { answer, memory, rate, .. } => match answer.try_recv() {
+                Ok(came) => Some(arrived(came, memory, rate)),
+                Err(Closed) => Some(Err(ended())),
+                Err(Empty) => None,
+            },
+        }
+    }
+
+    async fn recv(&mut self) -> Result<Came, Error> {
+        match self {
+            Source::Near(answer) => answer.await.map_err(|_| ended()),
+            Source::Far { answer, memory, rate, .. } => match answer.await {
+                Ok(came) => arrived(came, memory, rate),
+                Err(_) => Err(ended()),
+            },
+        }
+    }
+}
+
+/// A reply of another village: it counts as memory of whoever asked until it is taken, and on what they may exchange.
+fn arrived(came: Abroad, memory: &Arc<Quota>, rate: &Rate) -> Result<Came, Error> {
+    let payload = came.map_err(elsewhere)?;
+    let size = (payload.body.len() + payload.content_type.len()) as u64;
+    rate.spend(size + OVERHEAD as u64, runtime::clock::now());
+    let held = Some(memory.hold(size).map_err(|_| limit("memory", None))?);
+    Ok(Came { outcome: Ok(runtime::Reply { payload }), receipt: Default::default(), held })
+}
+
+/// What an agent is told of what did not get to another village, or did not come back.
+pub(super) fn elsewhere(error: Elsewhere) -> Error {
+    match error {
+        Elsewhere::NotFound(text) => Error::NotFound(text),
+        Elsewhere::Denied(text) => Error::Denied(text),
+        Elsewhere::Limit { what, after } => Error::Limit(Limit { what, retry_after: after }),
+        Elsewhere::Invalid(text) => Error::Invalid(text),
+        Elsewhere::Timeout(text) => Error::Timeout(text),
+        Elsewhere::Unavailable(text) => Error::Unavailable(text),
+        Elsewhere::Failed(failure) => Error::Failed(failed(failure)),
+        Elsewhere::Broke(kind) => Error::Failed(Failure {
+            kind: FailureKind::Internal,
+            message: format!("the other agent's turn broke off ({kind})"),
+            details: String::new(),
+        }),
+        Elsewhere::Store(error) => Error::Unavailable(error.to_string()),
     }
 }
 
@@ -286,8 +480,8 @@ impl wasmtime_wasi::p2::Pollable for Pending {
                 self.chunk = Some(chunk);
                 false
             }
-            answer = answer => {
-                self.came = Some(answer.map_err(|_| ended()));
+            came = answer.recv() => {
+                self.came = Some(came);
                 false
             }
             () = tokio::time::sleep_until(*until) => true,

@@ -17,7 +17,7 @@ impl Host for Ctx {
             let (unit, scale) = match usage.field {
                 "cpu" | "gpu" => (Unit::Millicores, 1_000),
                 "burst" | "deadline" => (Unit::Microseconds, 1),
-                "log" => (Unit::BytesPerSecond, 1),
+                "log" | "mesh" => (Unit::BytesPerSecond, 1),
                 "mailbox" | "children" => (Unit::Count, 1),
                 "messages" | "http" => (Unit::CountPerSecond, 1),
                 _ => (Unit::Bytes, 1),

@@ -2,7 +2,7 @@
 
 use super::{AGAIN, Ends, Standing};
 use crate::house::millis;
-use agents::{Desk, Door, Event, MAIL, Mail, Origin, Place, Refusal, TIMERS, Timer};
+use agents::{Desk, Door, Event, MAIL, Mail, OUTBOX, Origin, Outgoing, Place, Refusal, TIMERS, Timer};
 use runtime::{Held, Message};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -83,6 +83,14 @@ fn still_full(from: &Weak<Standing>, id: &str) -> bool {
     let mut posted = from.posted.lock();
     // It may have been taken back.
     let Some(Posted { later, .. }) = posted.get(id) else { return false };
+    if later.to.contains('@') {
+        let sent = posted.remove(id);
+        drop(posted);
+        if let Some(Posted { later, _timer }) = sent {
+            from.send_abroad(later);
+        }
+        return false;
+    }
     let place = match from.house.door(&later.to) {
         Ok(Some(door)) => door.reserve(&later.message).map(|place| (door, place)),
         Ok(None) => Err(Refusal::Stopped),
@@ -122,6 +130,30 @@ impl Standing {
             // What could not be kept is still among the timers, and goes when this host starts again.
             if let (Ok(_), Some((door, place))) = (done, place) {
                 house.hand_over(&door, place, message, &to, number);
+            }
+            drop(_held);
+        });
+    }
+}
+
+impl Standing {
+    /// Sends a message whose time has come to another village.
+    fn send_abroad(&self, later: Later) {
+        let Later { to, mut message, number, _held, .. } = later;
+        message.accepted = millis();
+        let Some(going) = Outgoing::again(&to, Mail::of(&message)) else { return };
+        let (Some(number), Some(books)) = (number, &self.books) else { return self.house.carry_once(going) };
+        let mut change = Change::new();
+        let (key, lane) = ((self.name.as_str(), number), going.lane());
+        change.require(&TIMERS, key).delete(&TIMERS, key).put(&OUTBOX, (&lane, number), &going);
+        let house = self.house.clone();
+        books.store().submit(change, move |done| {
+            // What could not be kept is still among the timers, and goes when this host starts again.
+            if done.is_ok()
+                && let Some(abroad) = &house.abroad
+            {
+                abroad.count(&going);
+                house.carry(lane);
             }
             drop(_held);
         });

@@ -216,7 +216,9 @@ impl Village {
         self.fetch(digest, Some(&from)).await?;
         let budget = described.budget.into_iter().chain(budget).collect();
         let name = Some(name.unwrap_or(agent));
-        let row = self.deploy(Deployment { name, digest: Some(digest), budget, grants, group, ..Deployment::default() }).await?;
+        let row = self
+            .deploy(Deployment { name, digest: Some(digest), budget, grants, group, ..Deployment::default() })
+            .await?;
         // Fields that this program does not know are of a later one.
         let mut known = guest::Turns::default();
         let turns: Vec<_> =

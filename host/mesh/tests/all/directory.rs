@@ -5,7 +5,7 @@ use mesh::{Card, Error, Message};
 use std::time::Duration;
 
 fn card(agent: &str, skill: &str, load: u8) -> Card {
-    Card { agent: agent.into(), skills: vec![skill.into()], load }
+    Card { agent: agent.into(), version: "1.2.0".into(), skills: vec![skill.into()], load }
 }
 
 async fn finds(peer: &Peer, skill: &str) -> Vec<String> {

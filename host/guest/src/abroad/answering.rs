@@ -1,0 +1,122 @@
+//! Questions of other villages: each is handled once, however often it is asked, and its reply kept until its turn is done.
+
+use super::Abroad;
+use super::wire::{self, No, Question, Word};
+use crate::house::{House, millis};
+use crate::redact::Redactor;
+use agents::{Answer, Desk, Origin, Refusal};
+use mesh::Ask;
+use runtime::clock;
+use std::sync::{Arc, Weak};
+
+/// An id is no longer than this.
+const ID: usize = 512;
+
+/// Whether a question can be known by it.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID && !id.contains(char::is_control)
+}
+
+/// What a question of another village is known by here. Whose it is comes first and is certain: nobody asks in another's name,
+/// and what a turn of this village lets go when it ends, which begins with its own id, is none of these.
+pub(super) fn known_as(peer: &mesh::PeerId, id: &str) -> String {
+    format!("@{peer}/{id}")
+}
+
+impl House {
+    /// Has an agent of this village answer a question.
+    pub(super) fn questioned(self: &Arc<House>, abroad: &Abroad, to: &str, question: Question, ask: Ask) {
+        let (peer, kept) = (ask.from, question.kept);
+        if !is_id(&question.id) {
+            return ask.refuse("a question has another id than this");
+        }
+        let id = known_as(&peer, &question.id);
+        if kept {
+            let mut asked = abroad.asked.lock();
+            if let Some(others) = asked.get_mut(&id) {
+                others.push(ask);
+                return;
+            }
+            asked.insert(id.clone(), Vec::new());
+        }
+        let begun = self.begin(to, question, &id, &peer);
+        let house = Arc::downgrade(self);
+        let over = async move {
+            let word = match begun {
+                Ok((answered, redactor)) => match answered.await {
+                    Ok(answer) => said(answer, &redactor),
+                    Err(_) => Word::No(No::Unavailable("the other agent ended before it answered".into())),
+                },
+                Err(no) => Word::No(no),
+            };
+            let others = if kept { taken(&house, &id) } else { Vec::new() };
+            let bytes = wire::encode(&word);
+            for ask in others.into_iter().chain([ask]) {
+                // Who hears nothing asks again.
+                drop(ask.answer(bytes.clone()));
+            }
+        };
+        abroad.spawn(self, over);
+    }
+
+    fn begin(
+        self: &Arc<House>,
+        to: &str,
+        question: Question,
+        id: &str,
+        peer: &mesh::PeerId,
+    ) -> Result<(tokio::sync::oneshot::Receiver<Answer>, Arc<Redactor>), No> {
+        let (door, standing) = self.open_door(to)?;
+        let (kept, bytes) = (question.kept, question.letter.size() as u64);
+        let message = question.letter.message(id.into(), peer, millis());
+        let message = message.ok_or_else(|| No::Denied("its sender can't be so".into()))?;
+        let taken = standing.accounts.mesh.take(bytes, clock::now());
+        taken.map_err(|exceeded| No::Limit("mesh".into(), exceeded.after.map(|after| after / 1_000_000 + 1)))?;
+        let origin = match kept {
+            // It may have been here before this host was.
+            true => Origin::Ask { question: agents::question(to, &message), again: true },
+            false => Origin::Memory,
+        };
+        let full = |refusal| match refusal {
+            Refusal::Full { what } => No::Limit(what.into(), None),
+            Refusal::Stopped => No::NotFound(format!("the agent `{to}` has ended")),
+        };
+        let place = door.reserve(&message).map_err(full)?;
+        let (desk, answered) = Desk::caller();
+        door.send(place, message, desk, origin).map_err(full)?;
+        Ok((answered, standing.accounts.http.keys.redactor.clone()))
+    }
+}
+
+fn taken(house: &Weak<House>, id: &str) -> Vec<Ask> {
+    let house = house.upgrade();
+    let asked =
+        house.as_ref().and_then(|house| house.abroad.as_ref()).and_then(|abroad| abroad.asked.lock().remove(id));
+    asked.unwrap_or_default()
+}
+
+/// What another village is told of an answer: no secret of this one, and not how a turn broke.
+fn said(answer: Answer, redactor: &Redactor) -> Word {
+    match answer.outcome {
+        Ok(mut reply) => {
+            redactor.clean(&mut reply.payload.content_type);
+            let body = redactor.bytes(&reply.payload.body).into_owned();
+            if body.len() > wire::LARGEST {
+                let size = base::Size::bytes(body.len() as u64);
+                return Word::No(No::Unavailable(format!("the reply is too large to go to another village: {size}")));
+            }
+            Word::Reply { content_type: reply.payload.content_type, body }
+        }
+        Err(agents::Error::Failed(mut failure)) => {
+            redactor.clean(&mut failure.message);
+            redactor.clean(&mut failure.details);
+            let kind = wire::failure_number(failure.kind);
+            Word::No(No::Failed { kind, message: failure.message, details: failure.details })
+        }
+        Err(agents::Error::Broke(fault)) => Word::No(No::Broke(fault.kind().into())),
+        Err(agents::Error::NoRoom) => Word::No(No::Unavailable("there was no memory left for the reply".into())),
+        Err(agents::Error::Store(_)) => {
+            Word::No(No::Unavailable("what the other agent did could not be kept, so it did not happen".into()))
+        }
+    }
+}
