@@ -1,0 +1,1 @@
+//! The back ends and the router against counterparts on the wire.
