@@ -4,6 +4,7 @@
 //! may use is judged here, and counted by the one who calls.
 
 mod backend;
+pub mod embedded;
 mod error;
 mod prompt;
 
