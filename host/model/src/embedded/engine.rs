@@ -44,6 +44,15 @@ pub(crate) enum News {
     Broken,
 }
 
+/// Why a job is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Too many wait.
+    Full,
+    /// Nobody works any more.
+    Gone,
+}
+
 /// What an engine may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -78,12 +87,13 @@ impl Engine {
         Ok(Engine { jobs: Some(jobs), stop, thread: Some(thread) })
     }
 
-    /// Puts a job into the queue. Gives it back if there is no room, or nobody who works.
-    pub(crate) fn put(&self, job: Job) -> Result<(), mpsc::error::TrySendError<Job>> {
-        match &self.jobs {
-            Some(jobs) => jobs.try_send(job),
-            None => Err(mpsc::error::TrySendError::Closed(job)),
-        }
+    /// Puts a job into the queue.
+    pub(crate) fn put(&self, job: Job) -> Result<(), Refusal> {
+        let jobs = self.jobs.as_ref().ok_or(Refusal::Gone)?;
+        jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Full,
+            mpsc::error::TrySendError::Closed(_) => Refusal::Gone,
+        })
     }
 }
 

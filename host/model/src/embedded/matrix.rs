@@ -344,7 +344,7 @@ pub(crate) mod tests {
                 assert_eq!(row, numbers[at * 512..][..512], "{format} row {at}");
             }
             let size = size(format, 37, 512);
-            assert!(size >= 37 * 512 / 2 && size <= 48 * 512 * 4, "{format} takes {size}");
+            assert!((37 * 512 / 2..=48 * 512 * 4).contains(&size), "{format} takes {size}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::bert::{Bert, is_bert};
 use super::decoder::Decoder;
-use super::engine::{Bounds, Engine, Job, News};
+use super::engine::{Bounds, Engine, Job, News, Refusal};
 use super::fault::Fault;
 use super::sampler::{Sampler, Stops};
 use super::shape::{Ids, Shape};
@@ -19,7 +19,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -182,8 +181,8 @@ impl Models {
         };
         match engine.put(job) {
             Ok(()) => Ok((news, read)),
-            Err(TrySendError::Full(_)) => Err(Error::Busy { backend: self.name.clone(), retry_after: None }),
-            Err(TrySendError::Closed(_)) => Err(self.gone()),
+            Err(Refusal::Full) => Err(Error::Busy { backend: self.name.clone(), retry_after: None }),
+            Err(Refusal::Gone) => Err(self.gone()),
         }
     }
 }

@@ -43,7 +43,6 @@ pub(crate) struct Shape {
     pub(crate) pairs: Pairs,
     /// Whether questions and keys are scaled to one, head by head.
     pub(crate) head_norms: bool,
-    pub(crate) bos: Option<u32>,
     pub(crate) eos: Vec<u32>,
 }
 
@@ -84,7 +83,6 @@ struct Config {
     hidden_act: Option<String>,
     partial_rotary_factor: Option<f32>,
     quantization_config: Option<serde_json::Value>,
-    bos_token_id: Option<Ids>,
     eos_token_id: Option<Ids>,
 }
 
@@ -120,9 +118,12 @@ impl Shape {
         if config.partial_rotary_factor.is_some_and(|part| part != 1.0) {
             return unsupported("positions in a part of each head");
         }
+        let slides = config.use_sliding_window.unwrap_or(config.model_type == "mistral");
+        if slides && config.model_type != "mistral" {
+            return unsupported("a window in some of its layers");
+        }
         let heads = config.num_attention_heads;
         let rope = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
-        let slides = config.use_sliding_window.unwrap_or(config.model_type == "mistral");
         let window = config.sliding_window.filter(|_| slides).unwrap_or(config.max_position_embeddings);
         Shape {
             hidden: config.hidden_size,
@@ -139,7 +140,6 @@ impl Shape {
             stretch: stretch(rope).map_err(|what| Fault::Unsupported { what })?,
             pairs: Pairs::Halves,
             head_norms: config.model_type == "qwen3",
-            bos: config.bos_token_id.and_then(|ids| ids.all().first().copied()),
             eos: config.eos_token_id.map(|ids| ids.all()).unwrap_or_default(),
         }
         .checked(file)
@@ -187,7 +187,6 @@ impl Shape {
             stretch,
             pairs: if kind == "llama" { Pairs::Neighbours } else { Pairs::Halves },
             head_norms: kind == "qwen3",
-            bos: said.number("tokenizer.ggml.bos_token_id").map(|n| n as u32),
             eos: ["eos_token_id", "eot_token_id", "eom_token_id"]
                 .iter()
                 .filter_map(|name| said.number(&format!("tokenizer.ggml.{name}")).map(|n| n as u32))

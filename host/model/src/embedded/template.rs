@@ -118,3 +118,45 @@ fn plain(turns: &[Turn]) -> String {
     }
     text + "Assistant:"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(template: Template, turns: &[Turn]) -> String {
+        let text = |piece| match piece {
+            Piece::Mark(name) => name.to_owned(),
+            Piece::Text(text) => text,
+        };
+        template.pieces(turns).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn conversations_are_put_as_the_models_were_taught() {
+        let turns = [
+            Turn::new(Role::System, "Be brief."),
+            Turn::new(Role::User, "Hi!"),
+            Turn::new(Role::Assistant, "Ho."),
+            Turn::new(Role::User, "Well?"),
+        ];
+        // As the two families' own templates write it, but for the date that Llama's puts before.
+        assert_eq!(
+            put(Template::Llama3, &turns),
+            "<|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>\
+             <|start_header_id|>user<|end_header_id|>\n\nHi!<|eot_id|>\
+             <|start_header_id|>assistant<|end_header_id|>\n\nHo.<|eot_id|>\
+             <|start_header_id|>user<|end_header_id|>\n\nWell?<|eot_id|>\
+             <|start_header_id|>assistant<|end_header_id|>\n\n"
+        );
+        assert_eq!(
+            put(Template::ChatMl, &turns),
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi!<|im_end|>\n\
+             <|im_start|>assistant\nHo.<|im_end|>\n<|im_start|>user\nWell?<|im_end|>\n<|im_start|>assistant\n"
+        );
+        assert_eq!(
+            put(Template::Plain, &turns),
+            "System: Be brief.\nUser: Hi!\nAssistant: Ho.\nUser: Well?\nAssistant:"
+        );
+        assert_eq!(put(Template::Plain, &turns[1..2]), "Hi!");
+    }
+}

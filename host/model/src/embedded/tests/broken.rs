@@ -54,6 +54,8 @@ fn a_description_that_does_not_fit_is_refused() {
     assert!(matches!(with(|c| c["rope_parameters"]["rope_type"] = "yarn".into()), Fault::Unsupported { .. }));
     assert!(matches!(with(|c| c["rope_parameters"]["factor"] = (-1.0).into()), Fault::Config { .. }));
     assert!(matches!(with(|c| c["hidden_act"] = "gelu".into()), Fault::Unsupported { .. }));
+    let qwen = copy("qwen2", |c| c["use_sliding_window"] = true.into());
+    assert!(matches!(fault(qwen.path()), Fault::Unsupported { .. }));
     let bert = copy("bert", |c| c["intermediate_size"] = 33.into());
     assert!(matches!(fault(bert.path()), Fault::Shape { .. }));
 }
