@@ -5,8 +5,14 @@
 
 mod backend;
 mod error;
+mod key;
 mod prompt;
+mod remote;
 
 pub use backend::{Ask, Backend, Counted, Embedded, Listed, Reader, guess};
 pub use error::Error;
+pub use key::{Key, KeyError, Keys};
 pub use prompt::{Call, Completion, Finish, Prompt, Role, Tool, Turn};
+pub use remote::anthropic::Anthropic;
+pub use remote::openai::OpenAi;
+pub use remote::{Address, Remote, Trust};

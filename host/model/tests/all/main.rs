@@ -1,1 +1,8 @@
 //! The back ends and the router against counterparts on the wire.
+
+mod anthropic;
+mod fake;
+mod faults;
+mod openai;
+mod secrecy;
+mod suite;
