@@ -79,7 +79,7 @@ impl Anthropic {
         follow(reply, &mut draft, ask.until, |draft, event| self.event(draft, event, ask.model)).await?;
         let Some(form) = form else { return draft.done() };
         let mut completion = draft.done()?;
-        form.open(&mut completion).ok_or_else(|| self.client.broken("its answer does not fit the schema"))?;
+        form.open(&mut completion).ok_or_else(|| Error::Unfit { backend: self.remote.name.clone() })?;
         if !completion.text.is_empty() {
             aside.0.text(&completion.text);
         }

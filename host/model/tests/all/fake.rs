@@ -21,7 +21,6 @@ pub(crate) struct Seen {
 #[derive(Clone)]
 pub(crate) enum Act {
     Send(Vec<u8>),
-    Wait(Duration),
     /// Sends this again and again, until nobody listens.
     Flood(Vec<u8>),
     Hang,
@@ -89,7 +88,6 @@ async fn serve(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Seen>>
         for act in script(&request) {
             let gone = match act {
                 Act::Send(bytes) => stream.write_all(&bytes).await.is_err(),
-                Act::Wait(span) => gone(&mut stream, span).await,
                 Act::Flood(bytes) => {
                     while stream.write_all(&bytes).await.is_ok() {}
                     true
