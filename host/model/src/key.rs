@@ -98,6 +98,11 @@ impl Key {
         value
     }
 
+    /// How many bytes at the end of a text may become the key.
+    pub(crate) fn begun(&self, text: &str) -> usize {
+        overlap(text, &self.0)
+    }
+
     /// A text without the key.
     pub(crate) fn clean<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match text.contains(&*self.0) {
@@ -105,6 +110,12 @@ impl Key {
             false => text.into(),
         }
     }
+}
+
+/// How many bytes at the end of a text are the beginning of `whole`, and not all of it.
+pub(crate) fn overlap(text: &str, whole: &str) -> usize {
+    let starts = whole.char_indices().map(|(at, _)| at).skip(1);
+    starts.filter(|at| text.ends_with(&whole[..*at])).max().unwrap_or(0)
 }
 
 /// Whether a text is a name that a key can have.

@@ -7,16 +7,18 @@ mod choice;
 mod health;
 mod learned;
 mod race;
+mod request;
 mod run;
 mod terms;
 
 pub use choice::{Considered, Explained, Verdict};
+pub use request::{Allowance, Answer, Figure, Request, Totals};
 pub use terms::{Policy, Price, Routing, Terms};
 
 use crate::backend::{Backend, Counted, Embedded, Listed, Reader, guess};
 use crate::error::Error;
-use crate::pattern::{Grant, Pattern, wanted};
-use crate::prompt::{Completion, Prompt};
+use crate::pattern::{Grant, wanted};
+use crate::prompt::Completion;
 use cache::Cache;
 use catalogue::Catalogue;
 use chance::Chance;
@@ -32,85 +34,6 @@ use tokio::time::Instant;
 
 /// Whether a text fits a schema; if not, why.
 pub type Fits = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
-
-/// What an agent asks for, and what it may have.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
-    /// Who asks.
-    pub agent: &'a str,
-    /// What.
-    pub prompt: &'a Prompt,
-    /// The models that it may use.
-    pub grant: &'a Grant,
-    /// How one is chosen; otherwise as it is configured.
-    pub policy: Option<Policy>,
-    /// When the answer must be there.
-    pub until: Instant,
-    /// What it may use.
-    pub allowance: Allowance,
-}
-
-/// Tokens that may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// So many, read and written together.
-    pub tokens: u64,
-    /// When there are more.
-    pub retry_after: Option<Duration>,
-}
-
-/// An answer, and what it took.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The answer.
-    pub completion: Completion,
-    /// Whether it was given before: nothing was used for it now.
-    pub cached: bool,
-    /// What it cost, in billionths.
-    pub cost: u64,
-    /// Calls that were made for it.
-    pub calls: u32,
-}
-
-/// What was counted of one model at one back end.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Figure {
-    /// The back end.
-    pub backend: String,
-    /// As agents call it.
-    pub model: String,
-    /// Calls, and how many of them failed.
-    pub calls: u64,
-    /// Those that failed.
-    pub failures: u64,
-    /// Tokens read.
-    pub tokens_in: u64,
-    /// Tokens written.
-    pub tokens_out: u64,
-    /// What they cost, in billionths.
-    pub cost: u64,
-    /// Until the first token: the median, and all but five of a hundred. None before the first answer.
-    pub first: Option<(Duration, Duration)>,
-    /// Whether it failed, and rests.
-    pub rests: bool,
-}
-
-/// What was counted of all calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Answers given again.
-    pub cached: u64,
-    /// Bytes of answers that are kept.
-    pub held: u64,
-    /// Second calls that were made because the first was slow.
-    pub hedged: u64,
-    /// Calls that somebody else took over.
-    pub failovers: u64,
-    /// Shadow calls that were answered, and how many of those said the same.
-    pub shadows: u64,
-    /// Those that said the same.
-    pub agreed: u64,
-}
 
 /// Who answers. Ends what it has begun when it is dropped.
 pub struct Router {
@@ -457,11 +380,4 @@ impl Router {
 /// What a pattern in the configuration is said to cover.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     crate::pattern::covers(pattern, name)
-}
-
-impl Request<'_> {
-    /// The pattern that it asks for, if it asks for one.
-    pub fn wanted(&self) -> Result<Option<Pattern>, Error> {
-        wanted(&self.prompt.model)
-    }
 }

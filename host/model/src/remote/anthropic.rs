@@ -72,7 +72,7 @@ impl Anthropic {
         // What stands beside an answer that fits a schema is not part of it.
         let mut aside = Aside(&mut *reader);
         let reader: &mut dyn Reader = if form.is_some() { &mut aside } else { &mut *aside.0 };
-        let mut draft = Draft::new(&self.remote.name, ask, reader);
+        let mut draft = Draft::new(&self.remote.name, self.remote.key.as_ref(), ask, reader);
         if !reply.streams() {
             return Err(draft.broken("it does not stream"));
         }

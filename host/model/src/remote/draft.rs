@@ -2,7 +2,9 @@
 
 use crate::backend::{Ask, Reader, guess};
 use crate::error::Error;
+use crate::key::{Key, overlap};
 use crate::prompt::{Call, Completion, Finish};
+use std::borrow::Cow;
 
 /// The most that an answer may be in bytes, its calls included.
 const LARGEST: usize = 8 << 20;
@@ -17,6 +19,8 @@ const SLACK: u64 = 8;
 /// An answer while it is written.
 pub(super) struct Draft<'a> {
     name: &'a str,
+    /// Taken out where a server repeats it.
+    key: Option<&'a Key>,
     ask: Ask<'a>,
     reader: &'a mut dyn Reader,
     text: String,
@@ -37,9 +41,10 @@ struct Slot {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(name: &'a str, ask: Ask<'a>, reader: &'a mut dyn Reader) -> Draft<'a> {
+    pub(super) fn new(name: &'a str, key: Option<&'a Key>, ask: Ask<'a>, reader: &'a mut dyn Reader) -> Draft<'a> {
         Draft {
             name,
+            key,
             ask,
             reader,
             text: String::new(),
@@ -79,12 +84,17 @@ impl<'a> Draft<'a> {
         }
         self.text.push_str(piece);
         self.piece(piece.len())?;
+        if let Some(Cow::Owned(clean)) = self.key.map(|key| key.clean(&self.text[self.told..])) {
+            self.text.truncate(self.told);
+            self.text.push_str(&clean);
+        }
         let stops = &self.ask.prompt.stop;
         if let Some(at) = stops.iter().filter_map(|stop| self.text[self.told..].find(stop.as_str())).min() {
             self.text.truncate(self.told + at);
             (self.enough, self.finish) = (true, Some(Finish::Stop));
         }
-        let held = if self.enough { 0 } else { stops.iter().map(|stop| overlap(&self.text, stop)).max().unwrap_or(0) };
+        let begun = stops.iter().map(|stop| overlap(&self.text, stop)).chain(self.key.map(|key| key.begun(&self.text)));
+        let held = if self.enough { 0 } else { begun.max().unwrap_or(0).min(self.text.len() - self.told) };
         self.tell(self.text.len() - held);
         Ok(())
     }
@@ -140,6 +150,9 @@ impl<'a> Draft<'a> {
             if call.id.is_empty() {
                 call.id = format!("call-{index}");
             }
+            if let Some(Cow::Owned(clean)) = self.key.map(|key| key.clean(&call.arguments)) {
+                call.arguments = clean;
+            }
             if call.arguments.trim().is_empty() {
                 call.arguments = "{}".into();
             }
@@ -183,10 +196,4 @@ impl<'a> Draft<'a> {
         }
         Ok(())
     }
-}
-
-/// How many bytes at the end of a text are the beginning of `stop`.
-fn overlap(text: &str, stop: &str) -> usize {
-    let starts = stop.char_indices().map(|(at, _)| at).skip(1);
-    starts.filter(|at| text.ends_with(&stop[..*at])).max().unwrap_or(0)
 }

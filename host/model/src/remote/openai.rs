@@ -69,7 +69,7 @@ impl OpenAi {
         let body = body(ask, self.remote.address.under("openai.com"))?;
         let outgoing = self.outgoing(Method::POST, "/chat/completions", Some(&body), ask.prompt.private);
         let mut reply = self.fetch(outgoing, ask.model).await?;
-        let mut draft = Draft::new(&self.remote.name, ask, reader);
+        let mut draft = Draft::new(&self.remote.name, self.remote.key.as_ref(), ask, reader);
         if reply.streams() {
             follow(reply, &mut draft, ask.until, |draft, event| self.event(draft, event, ask.model)).await?;
         } else {
