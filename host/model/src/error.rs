@@ -96,12 +96,18 @@ pub enum Error {
         /// How.
         why: String,
     },
+    /// What a model wrote does not fit the schema.
+    #[error("the answer by `{backend}` does not fit the schema")]
+    Unfit {
+        /// The back end.
+        backend: String,
+    },
 }
 
 impl Error {
     /// Whether the same back end may answer the same prompt a little later.
     pub fn passes(&self) -> bool {
-        matches!(self, Error::Unavailable { .. } | Error::Busy { .. } | Error::Broken { .. } | Error::Timeout)
+        self.counts() && !matches!(self, Error::Key { .. }) || matches!(self, Error::Unfit { .. })
     }
 
     /// Whether another back end may answer it.
@@ -111,7 +117,10 @@ impl Error {
 
     /// Whether it says something about the back end, and not only about the prompt.
     pub fn counts(&self) -> bool {
-        self.passes() || matches!(self, Error::Key { .. })
+        matches!(
+            self,
+            Error::Unavailable { .. } | Error::Busy { .. } | Error::Broken { .. } | Error::Timeout | Error::Key { .. }
+        )
     }
 
     /// When the back end wants to be asked again.

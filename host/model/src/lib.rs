@@ -6,8 +6,23 @@
 mod backend;
 pub mod embedded;
 mod error;
+mod key;
+mod pattern;
 mod prompt;
+mod remote;
+mod router;
+mod settings;
 
 pub use backend::{Ask, Backend, Counted, Embedded, Listed, Reader, guess};
 pub use error::Error;
+pub use key::{Key, KeyError, Keys};
+pub use pattern::{Grant, Pattern};
 pub use prompt::{Call, Completion, Finish, Prompt, Role, Tool, Turn};
+pub use remote::anthropic::Anthropic;
+pub use remote::openai::OpenAi;
+pub use remote::{Address, Remote, Trust};
+pub use router::{
+    Allowance, Answer, Considered, Explained, Figure, Fits, Policy, Price, Request, Router, Routing, Terms, Totals,
+    Verdict,
+};
+pub use settings::{Chosen, Kind, Settings};
