@@ -120,12 +120,7 @@ impl Models {
 
     /// Whether the prompt is one that this back end can complete.
     fn check(&self, prompt: &Prompt) -> Result<(), Error> {
-        if prompt.turns.is_empty() {
-            return Err(Error::Invalid { what: "there is no turn".to_owned() });
-        }
-        if prompt.max_tokens == 0 {
-            return Err(Error::Invalid { what: "max-tokens is 0".to_owned() });
-        }
+        prompt.check()?;
         if !prompt.tools.is_empty() || prompt.turns.iter().any(|turn| !turn.calls.is_empty()) {
             return Err(self.unsupported("tools"));
         }
@@ -293,6 +288,9 @@ impl Backend for Models {
 
     async fn embed(&self, model: &str, texts: &[String], _private: bool, until: Instant) -> Result<Embedded, Error> {
         let held = self.find(model)?;
+        if texts.is_empty() {
+            return Ok(Embedded { vectors: Vec::new(), tokens: 0 });
+        }
         let Kind::Embeds(bert, lock) = &held.kind else {
             return Err(self.unsupported("vectors of a model that writes"));
         };

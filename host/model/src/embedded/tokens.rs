@@ -88,10 +88,11 @@ impl Writer {
         new
     }
 
-    /// The rest, when no more comes.
+    /// The rest, when no more comes. A letter that was not finished is nothing.
     pub(crate) fn finish(&self, tokens: &Tokens) -> String {
         let before = tokens.decode(&self.ids[..self.shown]);
-        tokens.decode(&self.ids).strip_prefix(before.as_str()).unwrap_or_default().to_owned()
+        let after = tokens.decode(&self.ids);
+        after.strip_prefix(before.as_str()).unwrap_or_default().trim_end_matches('\u{fffd}').to_owned()
     }
 }
 

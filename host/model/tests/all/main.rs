@@ -1,6 +1,7 @@
-//! The back ends and the router against counterparts on the wire.
+//! The back ends and the router against counterparts on the wire, or with tiny models.
 
 mod anthropic;
+mod embedded;
 mod fake;
 mod faults;
 mod openai;

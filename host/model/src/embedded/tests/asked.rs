@@ -46,7 +46,8 @@ async fn the_likeliest_text_is_that_of_transformers() {
     let folder = copy("llama", |_| {});
     let models = open(&folder, |_| {});
     let done = ask(&models, &Prompt::ask(expected["prompt"].as_str().expect("a text"), 12)).await.expect("answers");
-    assert_eq!(done.text, expected["text"].as_str().expect("a text"));
+    // It ends with bytes that are no letter.
+    assert_eq!(done.text, expected["text"].as_str().expect("a text").trim_end_matches('\u{fffd}'));
     assert_eq!((done.finish, done.tokens_out, done.model.as_str()), (Finish::Length, 12, "tiny"));
     let counted =
         models.count("tiny", expected["prompt"].as_str().expect("a text"), true, soon()).await.expect("counts");
