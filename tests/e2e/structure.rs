@@ -25,8 +25,8 @@ const LAYERS: [&[&str]; 12] = [
 /// Who may name which big dependency.
 const OWNERS: [(&str, &[&str]); 9] = [
     ("wasmtime", &["runtime", "guest", "bench"]),
-    ("hyper", &["guest", "api", "bench"]),
-    ("rustls", &["guest", "tests"]),
+    ("hyper", &["guest", "model", "api", "bench"]),
+    ("rustls", &["guest", "model", "tests"]),
     ("wgpu", &["kernels"]),
     ("libp2p", &["mesh"]),
     ("redb", &["store"]),

@@ -16,8 +16,10 @@ pub enum Level {
 }
 
 /// A piece of arithmetic. `run` must be `#[inline(always)]`, or it keeps the instructions of its own place.
-pub(crate) trait Kernel {
+pub trait Kernel {
+    /// What it gives back.
     type Output;
+    /// Computes.
     fn run(self) -> Self::Output;
 }
 
@@ -53,7 +55,7 @@ impl Level {
 
     /// Runs a kernel with this level's instructions.
     #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
             #[allow(

@@ -29,7 +29,7 @@ pub use backend::{Backend, Cpu, Kind};
 pub use backend::{Gpu, Mixed, Ring};
 pub use error::{Error, Fault, Misfit, Result};
 pub use format::{Format, NF4_BLOCK, Part, VQ_CODES, VQ_DIM};
-pub use level::Level;
+pub use level::{Kernel, Level};
 pub use pool::{Inline, Pool, Threads};
 pub use quantize::{Fit, Scheme};
 pub use random::Counter;

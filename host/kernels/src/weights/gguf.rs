@@ -77,6 +77,24 @@ impl Array {
         Self { kind: 5, count: values.len() as u64, raw }
     }
 
+    /// The numbers, if it is an array of numbers.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        let raw = self.raw.as_ref();
+        Some(match self.kind {
+            0 | 7 => raw.iter().map(|v| f64::from(*v)).collect(),
+            1 => raw.iter().map(|v| f64::from(*v as i8)).collect(),
+            2 => raw.as_chunks().0.iter().map(|v| f64::from(u16::from_le_bytes(*v))).collect(),
+            3 => raw.as_chunks().0.iter().map(|v| f64::from(i16::from_le_bytes(*v))).collect(),
+            4 => raw.as_chunks().0.iter().map(|v| f64::from(u32::from_le_bytes(*v))).collect(),
+            5 => raw.as_chunks().0.iter().map(|v| f64::from(i32::from_le_bytes(*v))).collect(),
+            6 => raw.as_chunks().0.iter().map(|v| f64::from(f32::from_le_bytes(*v))).collect(),
+            10 => raw.as_chunks().0.iter().map(|v| u64::from_le_bytes(*v) as f64).collect(),
+            11 => raw.as_chunks().0.iter().map(|v| i64::from_le_bytes(*v) as f64).collect(),
+            12 => raw.as_chunks().0.iter().map(|v| f64::from_le_bytes(*v)).collect(),
+            _ => return None,
+        })
+    }
+
     /// The texts, if it is an array of texts.
     pub fn texts(&self) -> Option<Vec<String>> {
         let mut reader = Reader { bytes: &self.raw, at: 0, limit: u64::MAX };

@@ -1,0 +1,128 @@
+//! What the router itself takes, and how soon somebody else answers when the first is down.
+//!
+//! `overhead`: calls to back ends that answer at once, from the request to the answer. `failover`: the first token when the
+//! first back end is well, refuses connections, or never answers.
+
+use async_trait::async_trait;
+use model::{
+    Allowance, Ask, Backend, Completion, Counted, Embedded, Error, Finish, Grant, Listed, Price, Prompt, Reader,
+    Request, Router, Routing, Terms,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const WELL: u8 = 0;
+const DOWN: u8 = 1;
+const SILENT: u8 = 2;
+
+struct Model {
+    name: String,
+    state: AtomicU8,
+    takes: Duration,
+}
+
+#[async_trait]
+impl Backend for Model {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn list(&self, _until: Instant) -> Result<Vec<Listed>, Error> {
+        Ok(vec![Listed { name: self.name.clone(), context: 100_000, embeds: false, local: false }])
+    }
+
+    async fn complete(&self, ask: Ask<'_>, reader: &mut dyn Reader) -> Result<Completion, Error> {
+        match self.state.load(Ordering::Relaxed) {
+            DOWN => {
+                let why = "the connection was refused".into();
+                return Err(Error::Unavailable { backend: self.name.clone(), why, retry_after: None });
+            }
+            SILENT => tokio::time::sleep_until(ask.until).await,
+            _ if !self.takes.is_zero() => tokio::time::sleep(self.takes).await,
+            _ => {}
+        }
+        reader.text("hello");
+        let (text, model) = ("hello".into(), ask.model.into());
+        Ok(Completion { text, calls: Vec::new(), finish: Finish::Stop, model, tokens_in: 10, tokens_out: 1 })
+    }
+
+    async fn embed(&self, _model: &str, _texts: &[String], _private: bool, _until: Instant) -> Result<Embedded, Error> {
+        Err(Error::Timeout)
+    }
+
+    async fn count(&self, _model: &str, _text: &str, _private: bool, _until: Instant) -> Result<Counted, Error> {
+        Err(Error::Timeout)
+    }
+}
+
+/// When the first text came.
+struct First(Option<Instant>);
+
+impl Reader for First {
+    fn text(&mut self, _text: &str) {
+        self.0.get_or_insert_with(Instant::now);
+    }
+}
+
+fn router(count: u64, takes: Duration) -> (Router, Vec<Arc<Model>>) {
+    let model = |at| Arc::new(Model { name: format!("m{at}"), state: AtomicU8::new(WELL), takes });
+    let models: Vec<_> = (0..count).map(model).collect();
+    let price = |at: u64| Price { read: 1 + 1_000_000 * at, write: 1 + 1_000_000 * at };
+    let terms = |at| Terms { prices: vec![("*".into(), price(at))], quality: vec![("*".into(), 90)] };
+    let backends = models.iter().zip(0..).map(|(model, at)| (model.clone() as Arc<dyn Backend>, terms(at))).collect();
+    (Router::new(backends, Routing::default(), 1), models)
+}
+
+/// Until the first token, and until the end.
+async fn ask(router: &Router, grant: &Grant, text: String) -> (Duration, Duration) {
+    let prompt = Prompt { temperature: 700, ..Prompt::ask(text, 100) };
+    let begun = Instant::now();
+    let mut first = First(None);
+    let request = Request {
+        agent: "a",
+        prompt: &prompt,
+        grant,
+        policy: None,
+        until: begun + Duration::from_secs(30),
+        allowance: Allowance { tokens: 100_000, retry_after: None },
+    };
+    router.complete(request, &mut first).await.expect("it answers");
+    (first.0.expect("it wrote").duration_since(begun), begun.elapsed())
+}
+
+#[tokio::main]
+async fn main() {
+    let grant = Grant::parse(["*"]).expect("a grant");
+    for count in [1, 4, 20] {
+        let (router, _) = router(count, Duration::ZERO);
+        let mut all = Vec::new();
+        for at in 0..20_000 {
+            all.push(ask(&router, &grant, format!("question {at}, which is as long as many are")).await.1);
+        }
+        all.sort_unstable();
+        println!("overhead, {count} models: p50 {:?}, p99 {:?}", all[all.len() / 2], all[all.len() * 99 / 100]);
+    }
+    for (state, what) in [(DOWN, "down"), (SILENT, "silent")] {
+        let (router, models) = router(2, Duration::from_millis(100));
+        let mut well = Vec::new();
+        for at in 0..20 {
+            well.push(ask(&router, &grant, format!("{at}")).await.0);
+        }
+        well.sort_unstable();
+        let healthy = well[well.len() / 2];
+        models[0].state.store(state, Ordering::Relaxed);
+        let mut times = Vec::new();
+        for at in 0..6 {
+            times.push(format!(
+                "{:.2}",
+                ask(&router, &grant, format!("again {at}")).await.0.as_secs_f64() / healthy.as_secs_f64()
+            ));
+        }
+        println!(
+            "failover, the first is {what}: first token after {} of a healthy call ({healthy:?})",
+            times.join(", ")
+        );
+    }
+}

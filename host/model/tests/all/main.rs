@@ -1,0 +1,13 @@
+//! The back ends and the router against counterparts on the wire, or with tiny models.
+
+mod anthropic;
+mod embedded;
+mod fake;
+mod faults;
+mod openai;
+mod router;
+mod saving;
+mod scripted;
+mod secrecy;
+mod suite;
+mod workload;
