@@ -23,12 +23,13 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Who may name which big dependency.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("wasmtime", &["runtime", "guest", "bench"]),
     ("hyper", &["guest", "model", "api", "bench"]),
     ("rustls", &["guest", "model", "tests"]),
     ("wgpu", &["kernels"]),
     ("libp2p", &["mesh"]),
+    ("tokenizers", &["model"]),
     ("redb", &["store"]),
     ("sysinfo", &["device"]),
     ("axum", &["api"]),

@@ -170,7 +170,7 @@ impl Bench {
         let plan = Plan { memory: Memory::CarriedOrCold, fewer_skills: true, ..Plan::default() };
         let begun = Instant::now();
         let mut steps = loop {
-            match self.village.swap(&self.name, digest, plan.clone(), &[]).await {
+            match self.village.swap(&self.name, digest, plan, &[]).await {
                 // The replicas that were there are ending.
                 Err(hall::Error::Replicas(_)) if begun.elapsed() < ENDING => tokio::time::sleep(REST).await,
                 begun => break begun?,

@@ -233,9 +233,9 @@ mod tests {
     #[test]
     fn nobody_of_another_village_passes_as_one_of_this() {
         let peer = mesh::PeerId::random();
-        let sender = |from| letter(from).message(String::new(), &peer, 0).map(|message| message.sender);
-        assert_eq!(sender(From::Agent("ada".into())), Some(Sender::Agent(format!("ada@{peer}"))));
-        assert_eq!(sender(From::Client(String::new())), Some(Sender::Client(peer.to_string())));
+        let sender = |from| letter(from).message(String::new(), &peer, 0).map(|message| From::of(&message.sender));
+        assert_eq!(sender(From::Agent("ada".into())), Some(From::Agent(format!("ada@{peer}"))));
+        assert_eq!(sender(From::Client(String::new())), Some(From::Client(peer.to_string())));
         for forged in [
             From::Agent(String::new()),
             From::Agent("ada@elsewhere".into()),

@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn only_what_others_changed_since_and_was_read_makes_a_turn_stale() {
         let state = state();
-        let reads: [(&str, &dyn Fn(&Writes), bool); 9] = [
+        type Read<'a> = (&'a str, &'a dyn Fn(&Writes), bool);
+        let reads: [Read<'_>; 9] = [
             ("another key", &|turn| drop(state.get(turn, Part::State, "b").expect("read")), true),
             ("the key", &|turn| drop(state.get(turn, Part::State, "a/1").expect("read")), false),
             ("the key of the other part", &|turn| drop(state.get(turn, Part::Workspace, "a/1").expect("read")), true),

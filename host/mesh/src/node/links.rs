@@ -310,7 +310,7 @@ impl Node {
             let known = Key::of(&peer).is_some_and(|key| self.roster.has(&key));
             let room = self.swarm.behaviour().gate.taken() < self.wanted();
             // Somebody unknown may be a new member; a peer that is alone has nothing to show to it.
-            if !room || !(known || !alone) || self.is_cut(&peer) {
+            if !room || self.is_cut(&peer) || (!known && alone) {
                 continue;
             }
             if news && *self.swarm.local_peer_id() < peer && !self.swarm.is_connected(&peer) {

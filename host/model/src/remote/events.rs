@@ -77,25 +77,23 @@ impl Events {
 
     /// Where the next whole line is.
     fn line(&mut self) -> Option<(usize, usize)> {
-        loop {
-            if self.returned && self.buffer.get(self.used).is_some() {
-                self.returned = false;
-                if self.buffer[self.used] == b'\n' {
-                    self.used += 1;
-                    self.looked = self.looked.max(self.used);
-                }
+        if self.returned && self.buffer.get(self.used).is_some() {
+            self.returned = false;
+            if self.buffer[self.used] == b'\n' {
+                self.used += 1;
+                self.looked = self.looked.max(self.used);
             }
-            let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
-            let Some(end) = self.buffer[self.looked..].iter().position(ends) else {
-                self.looked = self.buffer.len();
-                return None;
-            };
-            let (from, to) = (self.used, self.looked + end);
-            self.returned = self.buffer[to] == b'\r';
-            self.used = to + 1;
-            self.looked = self.used;
-            return Some((from, to));
         }
+        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let Some(end) = self.buffer[self.looked..].iter().position(ends) else {
+            self.looked = self.buffer.len();
+            return None;
+        };
+        let (from, to) = (self.used, self.looked + end);
+        self.returned = self.buffer[to] == b'\r';
+        self.used = to + 1;
+        self.looked = self.used;
+        Some((from, to))
     }
 }
 
@@ -132,7 +130,7 @@ mod tests {
         let piece = vec![b'x'; 1 << 20];
         let pieces: Vec<&[u8]> = (0..8).map(|_| piece.as_slice()).collect();
         assert_eq!(read(&pieces), Err("an event is too large"));
-        let mut lines = vec![b"data: ".to_vec(), piece.clone(), b"\n".to_vec()].concat();
+        let mut lines = [b"data: ".as_slice(), &piece, b"\n"].concat();
         lines = lines.repeat(8);
         assert_eq!(read(&[&lines]), Err("an event is too large"));
         assert_eq!(read(&[b"data: \xff\n\n"]), Err("an event is not text"));

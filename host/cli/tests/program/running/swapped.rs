@@ -149,7 +149,7 @@ fn each_save_is_swapped_in_and_what_does_not_compile_is_not() {
     let manifest = std::fs::read_to_string(project.join("agent.toml")).expect("a manifest");
     let turned = manifest.replace("memory = \"16MiB\"", "memory = \"20MiB\"") + "\n[turns]\nattempts = 3\n";
     write(&project, "agent.toml", turned.replace("log = true", "clock = true"));
-    let mut renewed = |table: &str, field: &str, before: &str, now: &str| {
+    let renewed = |table: &str, field: &str, before: &str, now: &str| {
         let line = next("renewed");
         let said = &line["renewed"];
         let all =
