@@ -69,10 +69,11 @@ pub(crate) fn grants(own: &Grants, text: &str) -> Answer<Grants> {
                 }
             }
             (name, Value::Boolean(open)) => {
+                // One that takes a list is said to, whoever has it.
+                grants.switch(name, open).map_err(|error| invalid(error.to_string()))?;
                 if open && !has(own, name) {
                     return Err(wider(format!("it has no grant `{name}` itself")));
                 }
-                grants.switch(name, open).map_err(|error| invalid(error.to_string()))?;
             }
             (name, _) => return Err(invalid(format!("grant `{name}` is not written so in a manifest"))),
         }

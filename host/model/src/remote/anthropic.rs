@@ -68,15 +68,18 @@ impl Anthropic {
         let mut body = body(ask, form.as_ref())?;
         body["stream"] = true.into();
         let outgoing = self.outgoing(Method::POST, "/messages", Some(&body), ask.prompt.private);
-        let reply = self.fetch(outgoing, ask.model).await?;
+        let mut reply = self.fetch(outgoing, ask.model).await?;
         // What stands beside an answer that fits a schema is not part of it.
         let mut aside = Aside(&mut *reader);
         let reader: &mut dyn Reader = if form.is_some() { &mut aside } else { &mut *aside.0 };
         let mut draft = Draft::new(&self.remote.name, self.remote.key.as_ref(), ask, reader);
-        if !reply.streams() {
-            return Err(draft.broken("it does not stream"));
+        if reply.streams() {
+            follow(reply, &mut draft, ask.until, |draft, event| self.event(draft, event, ask.model)).await?;
+        } else {
+            // What stands between may not stream, and answers in one piece.
+            let body = reply.all(WHOLE).await?;
+            message(&mut draft, &body)?;
         }
-        follow(reply, &mut draft, ask.until, |draft, event| self.event(draft, event, ask.model)).await?;
         let Some(form) = form else { return draft.done() };
         let mut completion = draft.done()?;
         form.open(&mut completion).ok_or_else(|| Error::Unfit { backend: self.remote.name.clone() })?;
@@ -136,6 +139,23 @@ impl Anthropic {
         let found: Tokens = self.read(outgoing, model).await?;
         Ok(found.input_tokens)
     }
+}
+
+/// Takes an answer that comes whole.
+fn message(draft: &mut Draft<'_>, body: &[u8]) -> Result<(), Error> {
+    let whole: Whole = serde_json::from_slice(body).map_err(|_| draft.broken("its answer is not what it should be"))?;
+    for (index, block) in whole.content.iter().enumerate() {
+        match block.kind.as_str() {
+            "text" => draft.text(&block.text)?,
+            "tool_use" => draft.call(index as u64, &block.id, &block.name, &block.input.to_string())?,
+            _ => draft.thought(1)?,
+        }
+    }
+    draft.finish = whole.stop_reason.as_deref().map(finish).or(draft.finish);
+    if let Some(usage) = whole.usage {
+        (draft.tokens_in, draft.tokens_out) = (usage.read(), usage.output_tokens);
+    }
+    Ok(())
 }
 
 fn finish(reason: &str) -> Finish {
@@ -328,6 +348,13 @@ struct Part {
 }
 
 #[derive(Deserialize)]
+struct Whole {
+    content: Vec<Block>,
+    stop_reason: Option<String>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
 struct Begun {
     usage: Option<Usage>,
 }
@@ -340,6 +367,8 @@ struct Block {
     text: String,
     id: String,
     name: String,
+    /// Of a block that comes whole.
+    input: Value,
 }
 
 #[derive(Deserialize, Default)]

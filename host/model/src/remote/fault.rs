@@ -104,6 +104,7 @@ fn judge(client: &Client, status: u16, said: &Said, retry_after: Option<Duration
         400 if has(&["content_filter", "content_policy", "content management policy"]) => {
             Error::Refused { backend: backend(), why: short }
         }
+        400 if has(&["model_not_found", "invalid model name"]) => Error::Unknown { model: model.into() },
         404 if has(&["model"]) => Error::Unknown { model: model.into() },
         404 => client.broken("there is nothing at its address (404): is its `url` right?"),
         408 | 425 | 500.. => unavailable(short),

@@ -1,6 +1,6 @@
 //! What is sent to Anthropic's API, and how its answers are read.
 
-use crate::fake::{self, Act, Fake, event, head};
+use crate::fake::{self, Act, Fake, event, head, whole};
 use crate::suite::ask;
 use model::{Anthropic, Backend as _, Call, Error, Finish, Prompt, Role, Tool, Turn};
 use serde_json::{Value, json};
@@ -129,4 +129,20 @@ async fn an_answer_that_fits_a_schema_is_the_text() {
     let (_fake, backend) = answers(blocks(&[text("I'd rather talk.")], "end_turn")).await;
     let answer = backend.complete(ask("echo", &prompt), &mut ()).await;
     assert_eq!(answer, Err(Error::Unfit { backend: "claude".into() }));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_whole_is_read_all_the_same() {
+    let content = json!([
+        {"type": "text", "text": "I look."},
+        {"type": "tool_use", "id": "c1", "name": "look", "input": {"at": 1}},
+    ]);
+    let usage = json!({"input_tokens": 4, "output_tokens": 5});
+    let body = json!({"type": "message", "content": content, "stop_reason": "tool_use", "usage": usage});
+    let (_fake, backend) = answers(whole(200, "", &body)).await;
+    let (prompt, mut told) = (Prompt::ask("look", 50), String::new());
+    let answer = backend.complete(ask("echo", &prompt), &mut told).await.expect("it answers");
+    let call = Call { id: "c1".into(), name: "look".into(), arguments: "{\"at\":1}".into() };
+    assert_eq!((answer.text.as_str(), answer.calls, answer.finish), ("I look.", vec![call], Finish::Calls));
+    assert_eq!((told.as_str(), answer.tokens_in, answer.tokens_out), ("I look.", 4, 5));
 }

@@ -45,6 +45,10 @@ async fn a_reply_that_says_no_is_understood() {
         (whole(403, "", &json!("no")), Error::Key { backend: far(), why: "status 403".into() }),
         (whole(402, "", &json!({})), away("its account has no credit", None)),
         (whole(404, "", &fault("not_found_error", "model: m")), Error::Unknown { model: "m".into() }),
+        (
+            whole(400, "", &fault("invalid_request_error", "Invalid model name passed in model=m.")),
+            Error::Unknown { model: "m".into() },
+        ),
         (whole(429, "retry-after: 7\r\n", &fault("rate_limit_error", "slow down")), busy(after(7))),
         (whole(429, "", &json!({})), busy(None)),
         (whole(429, "retry-after: 1e300\r\n", &json!({})), busy(None)),
