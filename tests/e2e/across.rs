@@ -60,8 +60,9 @@ async fn agents_of_two_villages_tell_and_ask_each_other() {
     let short = format!("bob@{}", &peer[..=shared]);
     assert_eq!(village.post("ada", "pass", &order(&short, "three", 0)).await.expect("it is told"), "3");
     assert_eq!(lines(there, "bob", 3).await[2], "three");
-    // A timer goes there too.
-    let later = format!(r#"{{"to":"{bob}","text":"four","millis":30}}"#);
+    // A timer goes there too; and a village may be called as people are shown it.
+    let shown = mesh::short(&peer);
+    let later = format!(r#"{{"to":"bob@{shown}","text":"four","millis":30}}"#);
     village.post("ada", "later", &later).await.expect("it is told later");
     assert_eq!(lines(there, "bob", 4).await[3], "four");
 

@@ -139,7 +139,7 @@ impl Abroad {
             };
         }
         let all = members.as_deref().unwrap_or_default();
-        let mut found = all.iter().filter(|member| member.to_base58().starts_with(peer));
+        let mut found = all.iter().filter(|member| mesh::may_be(&member.to_base58(), peer));
         match (found.next(), found.next()) {
             (Some(one), None) => far(*one),
             (None, _) => Err(Lost::Nobody(format!("no village that begins with `{peer}` is known here"))),

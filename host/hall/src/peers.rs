@@ -8,7 +8,8 @@ mod told;
 
 pub use fetched::{Adopted, Adoption, Fetched};
 pub use look::{LinkFigures, MeshFigures, PeerFigures};
-pub use membership::{Invited, Joined, short};
+pub use membership::{Invited, Joined};
+pub use mesh::short;
 pub use own::{Edge, Pinged, Topology};
 
 use crate::error::Error;

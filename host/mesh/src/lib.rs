@@ -25,6 +25,7 @@ mod pass;
 mod roster;
 mod said;
 mod settings;
+mod short;
 mod timers;
 mod votes;
 
@@ -43,4 +44,5 @@ pub use pass::Pass;
 pub use roster::Member;
 pub use said::{Ask, Asks, Heard, Message, Topic};
 pub use settings::{Pace, Rate, Relay, Settings};
+pub use short::{may_be, short};
 pub use votes::{Certificate, Draft, Flaw, Lie, Matter, Proposal, State, THRESHOLD, Tally, Vote};

@@ -5,7 +5,7 @@ use crate::event::What;
 use crate::registry::Note;
 use crate::ring::millis;
 use crate::village::Village;
-use mesh::{Invitation, Mesh, PeerId};
+use mesh::{Invitation, Mesh, PeerId, may_be, short};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -35,18 +35,6 @@ pub struct Joined {
     pub peer: String,
 }
 
-/// What every peer's name begins with: it is of no use for telling them apart.
-const COMMON: &str = "12D3KooW";
-
-/// The letters by which people tell peers apart.
-const SHORT: usize = 8;
-
-/// The short name of a peer: the first letters after those that all have. Commands take it where no other begins so.
-pub fn short(peer: &str) -> &str {
-    let rest = peer.strip_prefix(COMMON).unwrap_or(peer);
-    rest.get(..SHORT).unwrap_or(rest)
-}
-
 impl Village {
     /// The mesh, or why there is none.
     pub(crate) fn linked(&self) -> Result<&Mesh, Error> {
@@ -62,10 +50,7 @@ impl Village {
         if let Some(peer) = whole {
             return Ok(peer);
         }
-        let begins = |peer: &&String| {
-            peer.starts_with(text) || peer.strip_prefix(COMMON).is_some_and(|rest| rest.starts_with(text))
-        };
-        let found: Vec<_> = known.iter().filter(begins).collect();
+        let found: Vec<_> = known.iter().filter(|peer| may_be(peer, text)).collect();
         let why = match found.as_slice() {
             [one] => return Ok(one.parse().expect("it was made of a peer")),
             [] if known.is_empty() => "this village knows no others yet".to_string(),
@@ -215,9 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_a_short_name_without_what_all_begin_with() {
-        assert_eq!(short("12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"), "K99VoVxN");
-        assert_eq!((short("12D3KooWab"), short("é")), ("ab", "é"));
+    fn not_too_many_peers_are_listed() {
         let many: Vec<String> = (0..12).map(|n| format!("12D3KooWpeer{n:04}x")).collect();
         assert!(list(&many).ends_with("peer0009 and 2 more"), "{}", list(&many));
     }
