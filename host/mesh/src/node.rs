@@ -135,6 +135,20 @@ pub(crate) struct Node {
     kept: Instant,
 }
 
+/// What is behind an error, in its own words: some of those around it have none.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut last = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if !text.trim().is_empty() {
+            last = text;
+        }
+        source = inner.source();
+    }
+    last
+}
+
 impl Node {
     pub(crate) fn open(
         settings: Settings,
@@ -159,7 +173,7 @@ impl Node {
         for address in settings.listen.iter().cloned().chain(settings.relay.through.iter().map(links::circuit)) {
             let listener = swarm
                 .listen_on(address.clone())
-                .map_err(|error| Error::Setting { setting: "listen", what: format!("{address}: {error}") })?;
+                .map_err(|error| Error::Setting { setting: "listen", what: format!("{address}: {}", cause(&error)) })?;
             listeners.push(listener);
         }
         let asked = Asked::new(inbox, &settings);

@@ -30,6 +30,16 @@ async fn a_peer_keeps_its_identity_and_only_its_owner_can_read_it() {
 }
 
 #[tokio::test]
+async fn a_place_that_is_taken_is_said_to_be() {
+    let first = peer_with(|settings| settings.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()]).await;
+    let taken = first.mesh.addresses().await.unwrap().remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { listen: vec![taken], ..Settings::new(folder.path()) };
+    let refused = Mesh::start(settings).await.map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("in use"), "{refused}: {refused:?}");
+}
+
+#[tokio::test]
 async fn whoever_is_invited_is_a_member_also_after_a_restart_of_both() {
     let (founder, guest) = (peer().await, peer().await);
     guest.join(&founder).await.unwrap();
