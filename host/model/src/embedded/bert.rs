@@ -184,11 +184,7 @@ fn check(file: &str, config: &Config) -> Result<(), Fault> {
         ("vocabulary", config.vocab_size, 1 << 22),
         ("number of types", config.type_vocab_size, 1 << 10),
     ];
-    for (what, value, most) in limits {
-        if value == 0 || value > most {
-            return Err(Fault::config(file, format!("{what} is {value}; it has to be from 1 to {most}")));
-        }
-    }
+    Fault::sizes(file, &limits)?;
     if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
         return Err(Fault::config(file, "the heads do not share the hidden size evenly"));
     }

@@ -72,4 +72,14 @@ impl Fault {
     pub(crate) fn config(file: impl Into<String>, why: impl Into<String>) -> Fault {
         Fault::Config { file: file.into(), why: why.into() }
     }
+
+    /// Refuses a size that is nothing, or more than the most that makes sense.
+    pub(crate) fn sizes(file: &str, sizes: &[(&str, usize, usize)]) -> Result<(), Fault> {
+        match sizes.iter().find(|(_, value, most)| *value == 0 || value > most) {
+            Some((what, value, most)) => {
+                Err(Fault::config(file, format!("{what} is {value}; it has to be from 1 to {most}")))
+            }
+            None => Ok(()),
+        }
+    }
 }

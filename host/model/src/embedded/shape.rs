@@ -208,11 +208,7 @@ impl Shape {
             ("context", self.context, 1 << 24),
             ("window", self.window, 1 << 24),
         ];
-        for (what, value, most) in limits {
-            if value == 0 || value > most {
-                return Err(Fault::config(file, format!("{what} is {value}; it has to be from 1 to {most}")));
-            }
-        }
+        Fault::sizes(file, &limits)?;
         if !self.heads.is_multiple_of(self.key_heads) || !self.head.is_multiple_of(2) {
             let why = format!("{} heads of {} do not share {} key heads", self.heads, self.head, self.key_heads);
             return Err(Fault::config(file, why));
