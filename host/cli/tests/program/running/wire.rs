@@ -259,6 +259,9 @@ fn figures_are_text_that_prometheus_reads() {
     let (status, text) = get(&up, "/metrics");
     let text = text.as_str().expect("text");
     assert_eq!(status, 200);
+    for family in ["swaps_total", "journal_entries", "dead_letters", "given_up_total", "agent_talk_total"] {
+        assert!(text.contains(&format!("\nvillage_{family}")), "{family} is there");
+    }
     // Each line is a comment of its family, or a row: name, labels in quotes, a number.
     let mut kinds = BTreeMap::new();
     let mut rows = BTreeMap::new();
