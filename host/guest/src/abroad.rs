@@ -4,13 +4,15 @@ mod answering;
 mod arrivals;
 mod asking;
 mod courier;
+mod outside;
 mod seeking;
 mod topics;
 pub(crate) mod wire;
 
 pub use asking::Elsewhere;
-pub(crate) use asking::{Asked, Whom, ask};
-pub(crate) use seeking::SKILL;
+pub(crate) use asking::{Asked, Peers, Whom, ask};
+pub use outside::Unanswered;
+pub use seeking::SKILL;
 pub(crate) use topics::followers;
 pub(crate) use wire::LARGEST;
 pub use wire::SETTLED;
@@ -43,8 +45,8 @@ pub(crate) struct Abroad {
     forgotten: Mutex<VecDeque<(Instant, String, u64)>>,
     /// How many messages of each village are known here.
     known: Mutex<HashMap<String, u64>>,
-    /// Questions under way here, by id, with those who asked again meanwhile.
-    asked: Mutex<HashMap<String, Vec<mesh::Ask>>>,
+    /// Questions under way here, by id.
+    asked: Mutex<HashMap<String, answering::UnderWay>>,
     /// Who follows which topic.
     pub(crate) topics: Mutex<HashMap<String, topics::Followed>>,
     /// What runs for it. It ends with it.
@@ -163,13 +165,15 @@ impl Abroad {
         Ok(Stay { all: self.waiting.clone(), from: from.into(), bytes })
     }
 
-    /// Has a village told, in a while, that a question will not be asked again.
-    pub(crate) fn settle(&self, peer: PeerId, id: String) {
-        let mut settled = self.settled.lock();
-        let settled = settled.entry(peer).or_default();
-        // Those beyond are kept there until their time is over.
-        if settled.asks.len() < MOST_SETTLED {
-            settled.asks.push(id);
+    /// Has the villages told, in a while, that a question will not be asked again.
+    pub(crate) fn settle(&self, peers: &Peers, id: &str) {
+        let mut all = self.settled.lock();
+        for peer in std::mem::take(&mut *peers.lock()) {
+            let settled = all.entry(peer).or_default();
+            // Those beyond are kept there until their time is over.
+            if settled.asks.len() < MOST_SETTLED {
+                settled.asks.push(id.into());
+            }
         }
     }
 
@@ -178,6 +182,11 @@ impl Abroad {
         let mut all = self.waiting.lock();
         let waiting = all.entry(going.mail.from.to_string()).or_default();
         *waiting = (waiting.0 + 1, waiting.1 + going.mail.body.len() as u64);
+    }
+
+    /// One is not there any more.
+    fn give_back(&self, going: &Outgoing) {
+        give_back(&self.waiting, &going.mail.from.to_string(), 1, going.mail.body.len() as u64);
     }
 
     fn spawn(&self, house: &House, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {

@@ -191,7 +191,11 @@ impl House {
         let Some(books) = &self.books else { return };
         let mut change = Change::new();
         for id in settled.asks.iter().filter(|id| super::answering::is_id(id)) {
-            change.clear(REPLIES.starting(&super::answering::known_as(&peer, id)));
+            let id = super::answering::known_as(&peer, id);
+            match abroad.asked.lock().get_mut(&id) {
+                Some(under_way) => under_way.settled = true,
+                None => drop(change.delete(&REPLIES, &id)),
+            }
         }
         if !change.is_empty() {
             drop(books.store().commit(change).await);

@@ -4,7 +4,7 @@ use super::bindings::village::agent::agents::*;
 use super::bindings::village::agent::types::{Failure, FailureKind, Limit};
 use super::{Error, denied, limit};
 use crate::abroad::wire::OVERHEAD;
-use crate::abroad::{Asked, Elsewhere, Far, LARGEST, Lost, SKILL, Whom, ask};
+use crate::abroad::{Asked, Elsewhere, Far, LARGEST, Lost, Peers, SKILL, Whom, ask};
 use crate::ctx::Ctx;
 use crate::effects::{Told, Way};
 use crate::house::millis;
@@ -158,8 +158,9 @@ impl Ctx {
         let (id, again) = self.next_question();
         let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
         let question = again.map(|_| agents::question(to, &message));
-        if let (Some(_), Whom::One(far)) = (again, &whom) {
-            let asked = (far.peer, message.id.clone());
+        let peers = Peers::default();
+        if again.is_some() {
+            let asked = (peers.clone(), message.id.clone());
             self.effects().elsewhere.push(asked);
         }
         self.leave();
@@ -167,7 +168,7 @@ impl Ctx {
         let left = left.min(Duration::from_millis(timeout));
         let until = Instant::now() + left;
         // It says what is the matter just before nobody waits any more.
-        let asked = Asked { message, again, until: until - (left / 10).min(Duration::from_millis(50)) };
+        let asked = Asked { message, peers, again, until: until - (left / 10).min(Duration::from_millis(50)) };
         let (answer, handle) = ask(&self.standing.house, whom, asked);
         let accounts = &self.accounts;
         let (memory, rate) = (accounts.memory.clone(), accounts.mesh.clone());
