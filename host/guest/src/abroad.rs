@@ -23,6 +23,7 @@ use mesh::{Event, Mesh, PeerId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -43,8 +44,9 @@ pub(crate) struct Abroad {
     settled: Mutex<HashMap<PeerId, Settled>>,
     /// What others have said so of, until it is forgotten.
     forgotten: Mutex<VecDeque<(Instant, String, u64)>>,
-    /// How many messages of each village are known here.
+    /// How many messages of each village are known here, and how many may be.
     known: Mutex<HashMap<String, u64>>,
+    most_known: AtomicU64,
     /// Questions under way here, by id.
     asked: Mutex<HashMap<String, answering::UnderWay>>,
     /// Who follows which topic.
@@ -117,7 +119,8 @@ impl Abroad {
         let salt = books.map_or(0, Books::salt);
         let (members, lanes, waiting, settled) = Default::default();
         let (forgotten, known, asked, topics, tasks) = Default::default();
-        Abroad { mesh, salt, members, lanes, waiting, settled, forgotten, known, asked, topics, tasks }
+        let most_known = AtomicU64::new(MOST_KNOWN);
+        Abroad { mesh, salt, members, lanes, waiting, settled, forgotten, known, most_known, asked, topics, tasks }
     }
 
     /// Whom an address leads to: `agent@peer`, where the peer is a whole id or what only one of them begins with.
@@ -177,6 +180,21 @@ impl Abroad {
         }
     }
 
+    /// So many messages of each village are known here from now on.
+    pub(crate) fn bound(&self, most: u64) {
+        self.most_known.store(most, Relaxed);
+    }
+
+    /// Whether no more messages of a village can be known here.
+    fn is_full(&self, peer: &str) -> bool {
+        self.known.lock().get(peer).is_some_and(|known| *known >= self.most_known.load(Relaxed))
+    }
+
+    /// So many more are.
+    fn know(&self, peer: &str, more: u64) {
+        *self.known.lock().entry(peer.into()).or_default() += more;
+    }
+
     /// Counts a message that is in the outbox.
     pub(crate) fn count(&self, going: &Outgoing) {
         let mut all = self.waiting.lock();
@@ -195,6 +213,10 @@ impl Abroad {
         tasks.spawn_on(work, &house.io)
     }
 }
+
+/// So many messages of one village are known at once, unless it is said; until it says that it will not send them again, it
+/// has to wait.
+const MOST_KNOWN: u64 = 1_000_000;
 
 /// So many that are settled are remembered for each village until it is told.
 const MOST_SETTLED: usize = 100_000;
@@ -219,12 +241,14 @@ impl House {
             self.take_up(abroad, books);
             let house = Arc::downgrade(self);
             abroad.spawn(self, async move {
-                let mut sweep = Instant::now() + SWEEP;
+                // At once: a host may never be there for so long.
+                let mut sweep = Instant::now();
                 loop {
                     tokio::time::sleep(TIDY).await;
                     courier::tell_settled(&house).await;
-                    arrivals::forget(&house, Instant::now() >= sweep).await;
-                    if Instant::now() >= sweep {
+                    let due = Instant::now() >= sweep;
+                    arrivals::forget(&house, due).await;
+                    if due {
                         sweep = Instant::now() + SWEEP;
                     }
                 }
@@ -242,7 +266,7 @@ impl House {
             lanes.insert(lane);
         }
         for ((whose, _), _) in read.scan(ARRIVED.all(), None, usize::MAX).unwrap_or_default() {
-            *abroad.known.lock().entry(peer_of(&whose).into()).or_default() += 1;
+            abroad.know(peer_of(&whose), 1);
         }
         for ((agent, topic), _) in read.scan(TOPICS.all(), None, usize::MAX).unwrap_or_default() {
             self.follow(&agent, &topic);

@@ -102,7 +102,10 @@ impl Ctx {
         }
     }
 
-    fn begin_ask(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
+    fn begin_ask(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+        if let (Some(skill), true) = (to.strip_prefix(SKILL), request.skill.is_empty()) {
+            request.skill = skill.into();
+        }
         if self.tape.is_playing() {
             return self.answered_before(to, request);
         }
@@ -140,13 +143,10 @@ impl Ctx {
     }
 
     /// Asks an agent of another village, or whoever has a skill.
-    fn begin_far(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+    fn begin_far(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
         let whom = match to.strip_prefix(SKILL) {
             Some(skill) => {
                 self.meshes(&format!("skill/{skill}"))?;
-                if request.skill.is_empty() {
-                    request.skill = skill.into();
-                }
                 Whom::Any(skill.into())
             }
             None => Whom::One(self.far(to)?),
