@@ -161,6 +161,11 @@ async fn an_ask_goes_on_over_the_askers_own_restart_and_is_handled_once() {
     // The one that is asked can't answer before it has the third one's answer.
     all[1].weather.cut([all[2].peer()]);
     all[2].weather.cut([all[1].peer()]);
+    let third = all[2].peer();
+    until("they are apart", || async {
+        all[1].mesh().links().await.is_ok_and(|links| links.iter().all(|link| link.peer != third))
+    })
+    .await;
     let agent = all[0].village().agent("ada");
     let (_, answer) = agent.call(tests::message("relay", &order(&bob, &eve))).await.expect("it is kept");
     tokio::time::sleep(Duration::from_millis(400)).await;
