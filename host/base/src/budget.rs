@@ -165,6 +165,25 @@ impl Budget {
 }
 
 impl Budget {
+    /// The same with no field above that of `most`.
+    pub fn within(&self, most: &Budget) -> Budget {
+        Budget {
+            cpu: self.cpu.min(most.cpu),
+            burst: self.burst.min(most.burst),
+            deadline: self.deadline.min(most.deadline),
+            memory: self.memory.min(most.memory),
+            storage: self.storage.min(most.storage),
+            mailbox: self.mailbox.min(most.mailbox),
+            mailbox_bytes: self.mailbox_bytes.min(most.mailbox_bytes),
+            log: self.log.min(most.log),
+            messages: self.messages.min(most.messages),
+            mesh: self.mesh.min(most.mesh),
+            children: self.children.min(most.children),
+            gpu: self.gpu.min(most.gpu),
+            http: self.http.min(most.http),
+        }
+    }
+
     /// Each field with its limit to the last digit: [`Budget::set`] makes the same budget of it. For what is kept.
     pub fn exact(&self) -> [(&'static str, String); FIELDS.len()] {
         let size = |size: Size| format!("{}B", size.get());
@@ -308,6 +327,34 @@ mod tests {
 
     fn field_name(field: &str) -> &'static str {
         known(field).expect("a known field")
+    }
+
+    #[test]
+    fn a_budget_within_another_has_the_smaller_of_each_field() {
+        let small = Budget { gpu: Share::percent(1), ..Budget::default() };
+        let mut large = small;
+        for (field, text) in [
+            ("cpu", "90%"),
+            ("burst", "9s"),
+            ("deadline", "90s"),
+            ("memory", "1GiB"),
+            ("storage", "1GiB"),
+            ("mailbox", "9999"),
+            ("mailbox-bytes", "1GiB"),
+            ("log", "1MiB"),
+            ("messages", "999"),
+            ("mesh", "9MiB"),
+            ("children", "9"),
+            ("gpu", "90%"),
+            ("http", "99"),
+        ] {
+            large.set(field, text).expect("it is good");
+        }
+        let differ = large.fields().iter().zip(small.fields()).filter(|(large, small)| *large != small).count();
+        assert_eq!(differ, FIELDS.len(), "each field is tried");
+        assert_eq!((large.within(&small), small.within(&large)), (small, small));
+        let one = Budget { memory: Size::mib(1), ..large };
+        assert_eq!(one.within(&small), Budget { memory: Size::mib(1), ..small });
     }
 
     #[test]

@@ -108,6 +108,7 @@ pub struct Builder {
     secrets: Option<Secrets>,
     books: Option<Arc<Books>>,
     mesh: Option<Mesh>,
+    known: Option<u64>,
 }
 
 impl Builder {
@@ -166,6 +167,13 @@ impl Builder {
         self
     }
 
+    /// How many messages of each other village are known here at once, so that none is taken twice: a million, unless it is
+    /// said. One of which as many are known has to wait.
+    pub fn known(mut self, most: u64) -> Builder {
+        self.known = Some(most);
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -197,6 +205,9 @@ impl Builder {
         let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books, self.mesh);
         house.look_after_strays();
         house.look_after_idlers();
+        if let (Some(abroad), Some(most)) = (&house.abroad, self.known) {
+            abroad.bound(most);
+        }
         house.look_abroad();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
@@ -225,6 +236,7 @@ impl Host {
             secrets: None,
             books: None,
             mesh: None,
+            known: None,
         }
     }
 

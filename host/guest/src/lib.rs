@@ -42,7 +42,7 @@ mod turns;
 mod waits;
 mod workspace;
 
-pub use abroad::{Elsewhere, SETTLED};
+pub use abroad::{Elsewhere, SETTLED, SKILL, Unanswered};
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};
 pub use agents::kin::{STRATEGIES, Strategy, Supervision};

@@ -4,10 +4,20 @@ use super::Abroad;
 use super::wire::{self, No, Question, Word};
 use crate::house::{House, millis};
 use crate::redact::Redactor;
-use agents::{Answer, Desk, Origin, Refusal};
+use agents::{Answer, Desk, Origin, REPLIES, Refusal};
 use mesh::Ask;
 use runtime::clock;
 use std::sync::{Arc, Weak};
+use store::Change;
+
+/// A question that an agent is at.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    /// Those who asked it again meanwhile.
+    others: Vec<Ask>,
+    /// Whether nobody will ask it again: its reply need not be kept.
+    pub(super) settled: bool,
+}
 
 /// An id is no longer than this.
 const ID: usize = 512;
@@ -33,11 +43,11 @@ impl House {
         let id = known_as(&peer, &question.id);
         if kept {
             let mut asked = abroad.asked.lock();
-            if let Some(others) = asked.get_mut(&id) {
-                others.push(ask);
+            if let Some(under_way) = asked.get_mut(&id) {
+                under_way.others.push(ask);
                 return;
             }
-            asked.insert(id.clone(), Vec::new());
+            asked.insert(id.clone(), UnderWay::default());
         }
         let begun = self.begin(to, question, &id, &peer);
         let house = Arc::downgrade(self);
@@ -49,11 +59,14 @@ impl House {
                 },
                 Err(no) => Word::No(no),
             };
-            let others = if kept { taken(&house, &id) } else { Vec::new() };
+            let under_way = if kept { taken(&house, &id) } else { UnderWay::default() };
             let bytes = wire::encode(&word);
-            for ask in others.into_iter().chain([ask]) {
+            for ask in under_way.others.into_iter().chain([ask]) {
                 // Who hears nothing asks again.
                 drop(ask.answer(bytes.clone()));
+            }
+            if under_way.settled {
+                forget(&house, &id).await;
             }
         };
         abroad.spawn(self, over);
@@ -88,11 +101,22 @@ impl House {
     }
 }
 
-fn taken(house: &Weak<House>, id: &str) -> Vec<Ask> {
+fn taken(house: &Weak<House>, id: &str) -> UnderWay {
     let house = house.upgrade();
     let asked =
         house.as_ref().and_then(|house| house.abroad.as_ref()).and_then(|abroad| abroad.asked.lock().remove(id));
     asked.unwrap_or_default()
+}
+
+/// The reply came after it was said that nobody wants it.
+async fn forget(house: &Weak<House>, id: &str) {
+    let books = house.upgrade().and_then(|house| house.books.clone());
+    if let Some(books) = books {
+        let mut change = Change::new();
+        change.delete(&REPLIES, id);
+        // What can't be let go now goes when its time is over.
+        drop(books.store().commit(change).await);
+    }
 }
 
 /// What another village is told of an answer: no secret of this one, and not how a turn broke.

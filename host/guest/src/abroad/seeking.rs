@@ -5,13 +5,14 @@ use super::wire::{No, Word};
 use super::{Abroad, Far};
 use crate::house::{House, millis};
 use agents::{Answer, Desk, Origin, REPLIES, Recorded, Refusal};
+use mesh::{Found, Mesh};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Change;
 use tokio::time::Instant;
 
 /// What the address of whoever has a skill begins with.
-pub(crate) const SKILL: &str = "skill:";
+pub const SKILL: &str = "skill:";
 
 /// Asks the best, and the next if that one can't.
 pub(super) async fn ask(house: Arc<House>, skill: &str, asked: Asked) -> Came {
@@ -22,23 +23,14 @@ pub(super) async fn ask(house: Arc<House>, skill: &str, asked: Asked) -> Came {
     {
         return came_of(ask_at(&house, abroad, &address, &asked, asked.until).await);
     }
-    let found = abroad.mesh.find(skill).await.map_err(|error| Elsewhere::Unavailable(error.to_string()))?;
-    let own = abroad.mesh.peer();
-    let mut addresses: Vec<String> = Vec::new();
-    for found in found {
-        addresses.push(match found.peer == own {
-            true => found.agent,
-            false => Far { agent: found.agent, peer: found.peer }.address(),
-        });
-    }
+    let mut addresses = skilled(&abroad.mesh, skill).await?;
     let asker = match &asked.message.sender {
         runtime::Sender::Agent(name) => name.clone(),
         _ => String::new(),
     };
     // Whoever waits for itself waits for ever.
     addresses.retain(|address| *address != asker);
-    let (count, mut last) =
-        (addresses.len(), Elsewhere::NotFound(format!("nobody that is known has the skill `{skill}`")));
+    let (count, mut last) = (addresses.len(), nobody(skill));
     for (n, address) in addresses.into_iter().enumerate() {
         let left = asked.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -55,6 +47,22 @@ pub(super) async fn ask(house: Arc<House>, skill: &str, asked: Asked) -> Came {
     }
     choose(&house, &asked, "").await?;
     Err(last)
+}
+
+/// Who is known to have a skill, the best first: agents of this village by their names, others by their addresses.
+pub(super) async fn skilled(mesh: &Mesh, skill: &str) -> Result<Vec<String>, Elsewhere> {
+    let found = mesh.find(skill).await.map_err(|error| Elsewhere::Unavailable(error.to_string()))?;
+    let own = mesh.peer();
+    let address = |found: Found| match found.peer == own {
+        true => found.agent,
+        false => Far { agent: found.agent, peer: found.peer }.address(),
+    };
+    Ok(found.into_iter().map(address).collect())
+}
+
+/// What is said when there is none.
+pub(super) fn nobody(skill: &str) -> Elsewhere {
+    Elsewhere::NotFound(format!("nobody that is known has the skill `{skill}`"))
 }
 
 async fn ask_at(house: &Arc<House>, abroad: &Abroad, address: &str, asked: &Asked, until: Instant) -> Heard {

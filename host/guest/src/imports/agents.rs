@@ -4,7 +4,7 @@ use super::bindings::village::agent::agents::*;
 use super::bindings::village::agent::types::{Failure, FailureKind, Limit};
 use super::{Error, denied, limit};
 use crate::abroad::wire::OVERHEAD;
-use crate::abroad::{Asked, Elsewhere, Far, LARGEST, Lost, SKILL, Whom, ask};
+use crate::abroad::{Asked, Elsewhere, Far, LARGEST, Lost, Peers, SKILL, Whom, ask};
 use crate::ctx::Ctx;
 use crate::effects::{Told, Way};
 use crate::house::millis;
@@ -102,7 +102,10 @@ impl Ctx {
         }
     }
 
-    fn begin_ask(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
+    fn begin_ask(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+        if let (Some(skill), true) = (to.strip_prefix(SKILL), request.skill.is_empty()) {
+            request.skill = skill.into();
+        }
         if self.tape.is_playing() {
             return self.answered_before(to, request);
         }
@@ -140,13 +143,10 @@ impl Ctx {
     }
 
     /// Asks an agent of another village, or whoever has a skill.
-    fn begin_far(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+    fn begin_far(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
         let whom = match to.strip_prefix(SKILL) {
             Some(skill) => {
                 self.meshes(&format!("skill/{skill}"))?;
-                if request.skill.is_empty() {
-                    request.skill = skill.into();
-                }
                 Whom::Any(skill.into())
             }
             None => Whom::One(self.far(to)?),
@@ -158,8 +158,9 @@ impl Ctx {
         let (id, again) = self.next_question();
         let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
         let question = again.map(|_| agents::question(to, &message));
-        if let (Some(_), Whom::One(far)) = (again, &whom) {
-            let asked = (far.peer, message.id.clone());
+        let peers = Peers::default();
+        if again.is_some() {
+            let asked = (peers.clone(), message.id.clone());
             self.effects().elsewhere.push(asked);
         }
         self.leave();
@@ -167,7 +168,7 @@ impl Ctx {
         let left = left.min(Duration::from_millis(timeout));
         let until = Instant::now() + left;
         // It says what is the matter just before nobody waits any more.
-        let asked = Asked { message, again, until: until - (left / 10).min(Duration::from_millis(50)) };
+        let asked = Asked { message, peers, again, until: until - (left / 10).min(Duration::from_millis(50)) };
         let (answer, handle) = ask(&self.standing.house, whom, asked);
         let accounts = &self.accounts;
         let (memory, rate) = (accounts.memory.clone(), accounts.mesh.clone());
