@@ -42,6 +42,8 @@ pub struct Options {
     pub mesh: Option<mesh::Settings>,
     /// What other villages may have of it.
     pub terms: Terms,
+    /// Who answers the prompts of its agents; without this nobody does, unless the host has somebody.
+    pub models: Option<model::Settings>,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -106,7 +108,7 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal, mesh, terms } = options;
+        let Options { data, groups, supervised, budget, journal, mesh, terms, models } = options;
         terms.most(budget)?;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
@@ -115,6 +117,10 @@ impl Village {
         let (mesh, asks) = crate::peers::begin(mesh, &data).await?;
         let host = match &mesh {
             Some(mesh) => host.mesh(mesh.clone()),
+            None => host,
+        };
+        let host = match crate::models::open(models).await? {
+            Some(models) => host.models(models),
             None => host,
         };
         let host = host.books(books.clone()).build()?;
@@ -241,6 +247,11 @@ impl Village {
     /// What other villages may have of this one.
     pub(crate) fn terms(&self) -> &Terms {
         &self.0.terms
+    }
+
+    /// Who answers the prompts of its agents; none if no back end is named.
+    pub fn models(&self) -> Option<&Arc<model::Router>> {
+        self.0.host.models()
     }
 
     pub(crate) fn lending(&self) -> &tokio::sync::RwLock<()> {

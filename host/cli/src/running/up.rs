@@ -48,6 +48,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             journal: config.journal.clone(),
             mesh: mesh.as_ref().map(MeshConfig::settings),
             terms: mesh.as_ref().map(MeshConfig::terms).unwrap_or_default(),
+            models: config.models.clone(),
         };
         let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;
