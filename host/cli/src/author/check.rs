@@ -1,7 +1,7 @@
 //! Whether a component will do: what it is, what it needs, and whether what it says of itself is so.
 
 use super::project::Project;
-use super::schema::Schema;
+use base::schema::Schema;
 use crate::inspect;
 use crate::problem::Problem;
 use crate::run;
