@@ -5,9 +5,11 @@
 #![allow(clippy::needless_range_loop, reason = "lanes by their number are what the compiler makes vectors of")]
 
 mod bert;
+mod calls;
 mod decoder;
 mod engine;
 mod fault;
+mod guide;
 mod matrix;
 mod models;
 mod product;

@@ -22,7 +22,6 @@ pub use remote::anthropic::Anthropic;
 pub use remote::openai::OpenAi;
 pub use remote::{Address, Remote, Trust};
 pub use router::{
-    Allowance, Answer, Considered, Explained, Figure, Fits, Policy, Price, Request, Router, Routing, Terms, Totals,
-    Verdict,
+    Allowance, Answer, Considered, Explained, Figure, Policy, Price, Request, Router, Routing, Terms, Totals, Verdict,
 };
 pub use settings::{Chosen, Kind, Settings};
