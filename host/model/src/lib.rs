@@ -24,4 +24,4 @@ pub use remote::{Address, Remote, Trust};
 pub use router::{
     Allowance, Answer, Considered, Explained, Figure, Policy, Price, Request, Router, Routing, Terms, Totals, Verdict,
 };
-pub use settings::{Chosen, Kind, Settings};
+pub use settings::{Chosen, Inside, Kind, Settings, Unopened};
