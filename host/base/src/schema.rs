@@ -60,6 +60,21 @@ impl Schema {
         Look { root: &self.root, depth: 0, left: &Cell::new(STEPS) }.look(&self.root, value, "", &mut misfits);
         misfits
     }
+
+    /// Whether a value fits a schema that is a part of this one.
+    pub fn admits(&self, part: &Value, value: &Value) -> bool {
+        Look { root: &self.root, depth: 0, left: &Cell::new(STEPS) }.fits(part, value)
+    }
+
+    /// What a reference within this schema points to.
+    pub fn target(&self, reference: &str) -> Option<&Value> {
+        target(&self.root, reference)
+    }
+
+    /// The whole of it.
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
 }
 
 /// The path to a member.
