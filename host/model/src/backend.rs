@@ -89,6 +89,11 @@ pub trait Backend: Send + Sync {
     /// One vector a text. No texts give no vectors. `private` as in a prompt.
     async fn embed(&self, model: &str, texts: &[String], private: bool, until: Instant) -> Result<Embedded, Error>;
 
+    /// Bytes of weights that a model reads for each token, and the threads that read them; none where that isn't known.
+    fn weighs(&self, _model: &str) -> Option<(u64, usize)> {
+        None
+    }
+
     /// How many tokens the model would count. `private` as in a prompt.
     async fn count(&self, model: &str, text: &str, private: bool, until: Instant) -> Result<Counted, Error>;
 }

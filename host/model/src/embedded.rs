@@ -4,6 +4,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "lanes by their number are what the compiler makes vectors of")]
 
+mod bandwidth;
 mod bert;
 mod calls;
 mod decoder;
@@ -22,6 +23,7 @@ mod tests;
 mod tokens;
 mod vector;
 
+pub use bandwidth::bandwidth;
 pub use fault::Fault;
 pub use models::{Models, Settings, Settled};
 pub use template::Template;

@@ -6,12 +6,14 @@ mod chance;
 mod choice;
 mod health;
 mod learned;
+mod look;
 mod race;
 mod request;
 mod run;
 mod terms;
 
 pub use choice::{Considered, Explained, Verdict};
+pub use look::{Known, Measured};
 pub use request::{Allowance, Answer, Figure, Request, Totals};
 pub use terms::{Policy, Price, Routing, Terms};
 

@@ -71,6 +71,8 @@ struct Held {
     tokens: Arc<Tokens>,
     /// Tokens that fit.
     context: usize,
+    /// Of its weights.
+    bytes: u64,
     kind: Kind,
 }
 
@@ -222,12 +224,13 @@ fn chance() -> u64 {
 fn hold(settings: &Settings, model: &Settled, room: &mut Room, pool: &Arc<ThreadPool>) -> Result<Held, Fault> {
     let source = Source::open(&model.path)?;
     let config = if source.described().is_some() { None } else { source.read_beside("config.json")? };
-    let name = model.name.clone();
+    let (name, before) = (model.name.clone(), room.need);
     if let Some(text) = config.as_deref().filter(|text| is_bert(text)) {
         let bert = pool.install(|| Bert::load(&source, text, room))?;
         let tokens = Arc::new(Tokens::open(&source, bert.vocabulary())?);
         let context = bert.context();
-        return Ok(Held { name, tokens, context, kind: Kind::Embeds(Arc::new(bert), Mutex::new(())) });
+        let bytes = room.need - before;
+        return Ok(Held { name, tokens, context, bytes, kind: Kind::Embeds(Arc::new(bert), Mutex::new(())) });
     }
     let mut shape = match (source.described(), config) {
         (Some(said), _) => Shape::from_gguf(&source.file(), &said)?,
@@ -253,7 +256,8 @@ fn hold(settings: &Settings, model: &Settled, room: &mut Room, pool: &Arc<Thread
     };
     let engine = Engine::start(decoder, tokens.clone(), ends, bounds, pool.clone())
         .map_err(|e| Fault::Threads(e.to_string()))?;
-    Ok(Held { name, tokens, context, kind: Kind::Writes { engine, template, size, vocabulary: Arc::default() } })
+    let bytes = room.need - before;
+    Ok(Held { name, tokens, context, bytes, kind: Kind::Writes { engine, template, size, vocabulary: Arc::default() } })
 }
 
 /// The tokens that end an answer: by what the model says, and by the names that such tokens have.
@@ -288,6 +292,10 @@ impl Backend for Models {
             local: true,
         };
         Ok(self.models.iter().map(listed).collect())
+    }
+
+    fn weighs(&self, model: &str) -> Option<(u64, usize)> {
+        Some((self.find(model).ok()?.bytes, self.pool.current_num_threads()))
     }
 
     async fn complete(&self, ask: Ask<'_>, reader: &mut dyn Reader) -> Result<Completion, Error> {

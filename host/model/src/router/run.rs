@@ -283,7 +283,7 @@ pub(super) async fn shadow(inner: &Arc<Inner>, candidate: Candidate, prompt: Pro
 }
 
 /// When the first sign of life came.
-struct First(Option<Instant>);
+pub(super) struct First(pub(super) Option<Instant>);
 
 impl Reader for First {
     fn text(&mut self, _text: &str) {
