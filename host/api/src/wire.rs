@@ -2,6 +2,9 @@
 
 use crate::error::{Error, bad};
 pub use crate::mesh::{Adopted, Fetch, NewAdoption, NewInvitation, Peer, Peers, Token};
+pub use crate::models::{
+    ConsideredModel, MeasuredModel, MeasuredModels, ModelRow, Models, NewMeasure, NewRoute, Routed,
+};
 pub use crate::records::{Erasure, Replay};
 pub use crate::scale::NewScale;
 use base64::Engine as _;

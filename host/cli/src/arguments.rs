@@ -1,11 +1,13 @@
 //! What the command line may say, and what is wrong with one that says something else.
 
 mod mesh;
+mod models;
 mod records;
 mod running;
 mod scale;
 
 pub(crate) use mesh::{Fetch, Mesh, MeshAction};
+pub(crate) use models::{Models, ModelsAction, RouteWish};
 pub(crate) use records::{Erase, Replay, Turns};
 pub(crate) use running::{
     Audit, Backup, Budget, DeadLetters, Deploy, Dev, Events, Logs, MemoryWish, Named, Ps, Reach, Restore, Rollback,
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Meet other villages: invite, join, look who is there
     Mesh(Mesh),
+    /// Models of a running village: which there are, which would answer and why, how fast they are
+    Models(Models),
     /// List a running village's agents: what each is doing, and what it uses of its budget
     Ps(Ps),
     /// Show what the agents use, as they use it

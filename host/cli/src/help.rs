@@ -1,10 +1,12 @@
 //! The parts of the help that teach.
 
 mod mesh;
+mod models;
 mod records;
 mod scale;
 
 pub(crate) use mesh::{FETCH, MESH};
+pub(crate) use models::MODELS;
 pub(crate) use records::{AUDIT, DEAD_LETTERS, ERASE, REPLAY, TURNS};
 pub(crate) use scale::SCALE;
 

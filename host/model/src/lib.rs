@@ -22,7 +22,7 @@ pub use remote::anthropic::Anthropic;
 pub use remote::openai::OpenAi;
 pub use remote::{Address, Remote, Trust};
 pub use router::{
-    Allowance, Answer, Considered, Explained, Figure, Fits, Policy, Price, Request, Router, Routing, Terms, Totals,
-    Verdict,
+    Allowance, Answer, Considered, Explained, Figure, Known, Measured, Policy, Price, Request, Router, Routing, Terms,
+    Totals, Verdict,
 };
 pub use settings::{Chosen, Inside, Kind, Settings, Unopened};

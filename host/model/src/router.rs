@@ -6,12 +6,14 @@ mod chance;
 mod choice;
 mod health;
 mod learned;
+mod look;
 mod race;
 mod request;
 mod run;
 mod terms;
 
 pub use choice::{Considered, Explained, Verdict};
+pub use look::{Known, Measured};
 pub use request::{Allowance, Answer, Figure, Request, Totals};
 pub use terms::{Policy, Price, Routing, Terms};
 
@@ -32,9 +34,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Whether a text fits a schema; if not, why.
-pub type Fits = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
-
 /// Who answers. Ends what it has begun when it is dropped.
 pub struct Router {
     inner: Arc<Inner>,
@@ -46,7 +45,6 @@ struct Inner {
     backends: Vec<Arc<dyn Backend>>,
     routing: Routing,
     catalogue: Catalogue,
-    fits: Fits,
     state: Mutex<State>,
 }
 
@@ -92,23 +90,9 @@ impl Router {
             unknown: Health::default(),
             totals: Totals::default(),
         };
-        // Without a better judge, a text that should fit a schema must be JSON at least.
-        let json = |_: &str, text: &str| match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("it is not JSON: {error}")),
-        };
         let catalogue = Catalogue::new(terms);
-        let inner = Inner { backends, routing, catalogue, fits: Arc::new(json), state: Mutex::new(state) };
+        let inner = Inner { backends, routing, catalogue, state: Mutex::new(state) };
         Router { inner: Arc::new(inner), aside: Mutex::default() }
-    }
-
-    /// With a judge of whether a text fits a schema.
-    ///
-    /// # Panics
-    /// If it is in use already.
-    pub fn judged_by(mut self, fits: Fits) -> Router {
-        Arc::get_mut(&mut self.inner).expect("nobody uses it yet").fits = fits;
-        self
     }
 
     /// Answers a prompt. Dropping this stops the models that are at work on it.

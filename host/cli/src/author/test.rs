@@ -217,7 +217,7 @@ fn answered(expected: &Expected, schemas: Option<&Schemas>, payload: &Payload) -
 }
 
 fn shown(payload: &Payload) -> String {
-    super::schema::brief(&json::payload(payload)["body"])
+    base::schema::brief(&json::payload(payload)["body"])
 }
 
 impl Outcome {

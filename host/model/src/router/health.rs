@@ -126,6 +126,11 @@ impl Health {
         sorted.get((sorted.len() * percent / 100).min(sorted.len().checked_sub(1)?)).copied()
     }
 
+    /// Tokens that it writes in a second after the first; none before anything was measured.
+    pub(super) fn speed(&self) -> Option<f64> {
+        (!self.first.is_empty() && self.token > 0.0).then(|| 1.0 / self.token)
+    }
+
     pub(super) fn measured(&self) -> usize {
         self.first.len()
     }

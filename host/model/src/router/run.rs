@@ -7,6 +7,7 @@ use super::{Answer, Inner, Policy, Request, Router};
 use crate::backend::{Ask, Reader};
 use crate::error::Error;
 use crate::prompt::{Completion, Finish, Prompt};
+use base::schema::Schema;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -152,7 +153,7 @@ impl Run<'_> {
         let Some(schema) = self.request.prompt.schema.as_ref().filter(|_| answer.finish == Finish::Stop) else {
             return Ok(answer);
         };
-        if (self.inner.fits)(schema, &answer.text).is_ok() {
+        if fits(schema, &answer.text) {
             return Ok(answer);
         }
         let candidate = &self.candidates[lane.at];
@@ -242,6 +243,12 @@ impl Run<'_> {
     }
 }
 
+/// Whether a text is JSON that fits a schema.
+fn fits(schema: &str, text: &str) -> bool {
+    let value = serde_json::from_str(text);
+    Schema::parse(schema).is_ok_and(|schema| value.is_ok_and(|value| schema.misfits(&value).is_empty()))
+}
+
 /// Has a model answer what was answered already, and notes how it did.
 pub(super) async fn shadow(inner: &Arc<Inner>, candidate: Candidate, prompt: Prompt, said: &str, until: Instant) {
     let begun = Instant::now();
@@ -276,7 +283,7 @@ pub(super) async fn shadow(inner: &Arc<Inner>, candidate: Candidate, prompt: Pro
 }
 
 /// When the first sign of life came.
-struct First(Option<Instant>);
+pub(super) struct First(pub(super) Option<Instant>);
 
 impl Reader for First {
     fn text(&mut self, _text: &str) {
