@@ -23,6 +23,7 @@ mod keys;
 mod letter;
 mod look;
 mod manage;
+mod models;
 mod peers;
 mod registry;
 mod replay;

@@ -39,6 +39,8 @@ pub struct Options {
     pub journal: Keep,
     /// How it meets other villages; without this it is alone. Folders in it are replaced by ones in the data folder.
     pub mesh: Option<mesh::Settings>,
+    /// Who answers the prompts of its agents; without this nobody does, unless the host has somebody.
+    pub models: Option<model::Settings>,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -102,7 +104,7 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal, mesh } = options;
+        let Options { data, groups, supervised, budget, journal, mesh, models } = options;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
@@ -110,6 +112,10 @@ impl Village {
         let (mesh, asks) = crate::peers::begin(mesh, &data).await?;
         let host = match &mesh {
             Some(mesh) => host.mesh(mesh.clone()),
+            None => host,
+        };
+        let host = match crate::models::open(models).await? {
+            Some(models) => host.models(models),
             None => host,
         };
         let host = host.books(books.clone()).build()?;
@@ -230,6 +236,11 @@ impl Village {
     /// The way to other villages; none if this one is alone.
     pub fn mesh(&self) -> Option<&Mesh> {
         self.0.mesh.as_ref()
+    }
+
+    /// Who answers the prompts of its agents; none if no back end is named.
+    pub fn models(&self) -> Option<&Arc<model::Router>> {
+        self.0.host.models()
     }
 
     pub(crate) fn lending(&self) -> &tokio::sync::RwLock<()> {

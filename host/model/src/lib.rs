@@ -25,4 +25,4 @@ pub use router::{
     Allowance, Answer, Considered, Explained, Figure, Fits, Policy, Price, Request, Router, Routing, Terms, Totals,
     Verdict,
 };
-pub use settings::{Chosen, Kind, Settings};
+pub use settings::{Chosen, Inside, Kind, Settings, Unopened};

@@ -28,7 +28,7 @@ const TOKEN_BYTES: usize = 256;
 const PIECE: usize = 512;
 
 /// What the back end may use, and its models. Every field has a value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What the back end is called.
     pub name: String,
@@ -47,7 +47,7 @@ pub struct Settings {
 }
 
 /// A model that is to be opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// What it is called.
     pub name: String,
