@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 12] = [
     &["base", "toolchain"],
     &["device", "kernels", "mesh", "runtime", "store"],
     &["agents"],
-    &["ledger", "model"],
+    &["ledger", "memory", "model"],
     &["guest"],
     &["hall"],
     &["tasks"],
