@@ -23,6 +23,7 @@ mod meter;
 mod node;
 mod pass;
 mod port;
+mod raw;
 mod roster;
 mod said;
 mod settings;
