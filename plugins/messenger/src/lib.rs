@@ -1,6 +1,6 @@
 //! Asks and tells other agents, also of other villages, and keeps what it is told.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use village::{Failure, Schema, agent, agents, state};
 
 #[derive(Default)]
@@ -28,6 +28,14 @@ struct News {
     text: String,
 }
 
+/// What to keep.
+#[derive(Deserialize, Serialize, Schema)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    /// A line.
+    text: String,
+}
+
 /// Lines that it keeps; the oldest go first.
 const MOST: u64 = 1_000;
 
@@ -45,15 +53,15 @@ impl Messenger {
     /// Has another one keep a line, once: it leaves when this turn ends well, and is brought there whenever that is possible.
     #[skill(example = r#"{"to": "messenger@12D3", "text": "a line"}"#)]
     fn tell(&mut self, news: News) -> Result<(), Failure> {
-        agents::tell(&news.to, "keep", &news.text)?;
+        agents::tell(&news.to, "keep", &Line { text: news.text })?;
         Ok(())
     }
 
     /// Keeps a line.
-    #[skill(example = r#""a line""#)]
-    fn keep(&mut self, line: String) -> Result<(), Failure> {
+    #[skill(example = r#"{"text": "a line"}"#)]
+    fn keep(&mut self, line: Line) -> Result<(), Failure> {
         let count = state::get::<u64>("count")?.unwrap_or(0);
-        state::set(&name(count), &line)?;
+        state::set(&name(count), &line.text)?;
         if count >= MOST {
             state::delete(&name(count - MOST))?;
         }

@@ -50,6 +50,13 @@ impl<'a> Whole<'a> {
         Whole { space, folder, child, peer }
     }
 
+    /// Ends it, as its owner would.
+    fn down(mut self) {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is there");
+        assert!(told.success());
+        self.child.wait().expect("it ends");
+    }
+
     fn call(&self, arguments: &[&str]) -> (bool, String) {
         let output = program(self.space, self.folder, arguments).output().expect("the program ends");
         (output.status.success(), String::from_utf8(output.stdout).expect("text"))
@@ -120,6 +127,10 @@ fn villages_on_two_machines_find_each_other_and_what_is_told_while_the_cable_is_
         let (a, b) = (Whole::up(&one, &folders[0]), Whole::up(&other, &folders[1]));
         let token = a.json(&["mesh", "invite"])["token"].as_str().expect("a token").to_string();
         b.json(&["mesh", "join", &token]);
+        a.linked();
+        b.linked();
+        a.down();
+        b.down();
     }
     // Where each was before, nobody is now: only what is called out on the network leads from one to the other.
     one.at("10.79.0.11");

@@ -9,7 +9,7 @@ use mesh::{Message, PeerId};
 use parking_lot::Mutex;
 use runtime::Priority;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Agents by their addresses, each waiting for the next one.
@@ -27,13 +27,14 @@ pub(crate) struct Chains(Mutex<HashMap<String, Chain>>);
 
 /// A chain that is known for as long as this is there.
 pub(crate) struct Noted {
-    house: Arc<House>,
+    /// Questions may be under way when the host has to go.
+    house: Weak<House>,
     id: String,
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        if let Some(abroad) = &self.house.abroad {
+        if let Some(abroad) = self.house.upgrade().as_ref().and_then(|house| house.abroad.as_ref()) {
             abroad.chains.0.lock().remove(&self.id);
         }
     }
@@ -49,7 +50,7 @@ impl House {
     pub(crate) fn note_chain(self: &Arc<House>, id: &str, chain: &Chain) -> Option<Noted> {
         let abroad = self.abroad.as_ref()?;
         abroad.chains.0.lock().insert(id.into(), chain.clone());
-        Some(Noted { house: self.clone(), id: id.into() })
+        Some(Noted { house: Arc::downgrade(self), id: id.into() })
     }
 
     /// A chain with an agent of this village after it.

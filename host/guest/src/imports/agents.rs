@@ -179,7 +179,6 @@ impl Ctx {
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
         let left = left.min(Duration::from_millis(timeout));
         let until = Instant::now() + left;
-        // It says what is the matter just before nobody waits any more.
         let to = match &whom {
             Whom::One(far) => far.address(),
             Whom::Any(_) => to.into(),
@@ -191,8 +190,9 @@ impl Ctx {
         let (memory, rate) = (self.accounts.memory.clone(), Some(self.accounts.mesh.clone()));
         let ears = standing.house.abroad.as_ref().map(|abroad| abroad.ears.clone());
         let ear = ears.map(|ears| Ear { chunks, memory, rate, ears });
-        let asked =
-            Asked { message, peers, chain, ear, again, until: until - (left / 10).min(Duration::from_millis(50)) };
+        // It says what is the matter just before nobody waits any more.
+        let before = until - (left / 10).min(Duration::from_millis(50));
+        let asked = Asked { message, peers, chain, ear, again, until: before };
         let (answer, handle) = ask(&self.standing.house, whom, asked);
         let accounts = &self.accounts;
         let (memory, rate) = (accounts.memory.clone(), accounts.mesh.clone());
