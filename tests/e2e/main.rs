@@ -3,6 +3,7 @@
 mod across;
 mod bindings;
 mod bundled;
+mod circles;
 mod cpu;
 mod deadline;
 mod deploys;

@@ -17,7 +17,7 @@ pub(crate) const VILLAGE: &str = "\
 To begin with:
   village new my-agent               a new agent, in a folder of its own
   village doctor                     what this machine has, and what to do about what it lacks
-  village demo                       real agents beside hostile ones, each held to its budget; and a swap
+  village demo                       real agents beside hostile ones, each held to its budget; a swap; two villages
   village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
@@ -102,7 +102,10 @@ Examples:
   village send my-agent --skill greet --input '{\"name\": \"Ada\"}' --key order-7
   village send my-agent --input 'later' --no-wait
   village send my-agent --skill remind --after 10m
+  village send skill:translate --input 'Guten Tag'
 
+Of another village NAME@VILLAGE is an agent, and skill:NAME is whoever is known to have that skill: the best, and the next one
+if that one can't be reached or does not take it.
 A message is kept before it is accepted, and tried again if its turn fails; it is handled also if nobody waits any more,
 and if the village ends before that. With --fast or --stream it is in memory only, and tried once.
 A key is known for an hour, also after a restart. --sequence numbers the messages of one --from: what is not above the last
@@ -198,8 +201,9 @@ a billionth. Exit code 1 if any case fails.";
 
 pub(crate) const DEMO: &str = "\
 The agents are inside the program: it needs no network and no other file. On a terminal it shows what each uses while
-it runs, elsewhere a line a second. At the end a better version takes over from an agent that is asked meanwhile.
-Exit code 1 if any agent was not held to its budget, or if a message was lost in the swap.";
+it runs, elsewhere a line a second. Then a better version takes over from an agent that is asked meanwhile. At the end a
+second village is invited: an agent asks one over there, and what it is told while it is away arrives once when it is back.
+Exit code 1 if any agent was not held to its budget, or if a message was lost or came twice.";
 
 pub(crate) const INSPECT: &str = "\
 Examples:

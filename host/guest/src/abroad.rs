@@ -3,19 +3,23 @@
 mod answering;
 mod arrivals;
 mod asking;
+mod chains;
 mod courier;
 mod outside;
+mod parts;
 mod seeking;
 mod topics;
 pub(crate) mod wire;
 
 pub use asking::Elsewhere;
 pub(crate) use asking::{Asked, Peers, Whom, ask};
+pub(crate) use chains::{Chain, Noted};
 pub use outside::Unanswered;
+pub(crate) use parts::Ear;
 pub use seeking::SKILL;
 pub(crate) use topics::followers;
+pub use wire::ADDRESSES;
 pub(crate) use wire::LARGEST;
-pub use wire::SETTLED;
 
 use crate::house::House;
 use agents::{ARRIVED, Books, OUTBOX, Outgoing, TOPICS};
@@ -49,6 +53,10 @@ pub(crate) struct Abroad {
     most_known: AtomicU64,
     /// Questions under way here, by id.
     asked: Mutex<HashMap<String, answering::UnderWay>>,
+    /// Who waits for the answers to questions of other villages.
+    chains: chains::Chains,
+    /// Who hears parts of replies.
+    pub(crate) ears: Arc<parts::Ears>,
     /// Who follows which topic.
     pub(crate) topics: Mutex<HashMap<String, topics::Followed>>,
     /// What runs for it. It ends with it.
@@ -119,8 +127,24 @@ impl Abroad {
         let salt = books.map_or(0, Books::salt);
         let (members, lanes, waiting, settled) = Default::default();
         let (forgotten, known, asked, topics, tasks) = Default::default();
+        let (chains, ears) = Default::default();
         let most_known = AtomicU64::new(MOST_KNOWN);
-        Abroad { mesh, salt, members, lanes, waiting, settled, forgotten, known, most_known, asked, topics, tasks }
+        Abroad {
+            mesh,
+            salt,
+            members,
+            lanes,
+            waiting,
+            settled,
+            forgotten,
+            known,
+            most_known,
+            asked,
+            chains,
+            ears,
+            topics,
+            tasks,
+        }
     }
 
     /// Whom an address leads to: `agent@peer`, where the peer is a whole id or what only one of them begins with.

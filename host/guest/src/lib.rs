@@ -42,7 +42,7 @@ mod turns;
 mod waits;
 mod workspace;
 
-pub use abroad::{Elsewhere, SETTLED, SKILL, Unanswered};
+pub use abroad::{ADDRESSES, Elsewhere, SKILL, Unanswered};
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};
 pub use agents::kin::{STRATEGIES, Strategy, Supervision};
@@ -64,7 +64,8 @@ pub use replicas::Replicas;
 pub use roll::Enrolment;
 pub use runtime::compiler::enter;
 pub use runtime::{
-    Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill,
+    Card, Chunk, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape,
+    Skill,
 };
 pub use secrets::{Error as SecretError, Place, Secrets};
 pub use serve::{Exchange, Server, address as listen_address};

@@ -4,9 +4,11 @@ use crate::error::Error;
 use crate::letter::{Came, Letter};
 use crate::ring::millis;
 use crate::village::Village;
-use guest::{Elsewhere, Failed, SKILL, Unanswered};
+use guest::{Chunk, Elsewhere, Failed, SKILL, Unanswered};
 use mesh::Ask;
+use std::pin::pin;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// How long somebody outside waits for an answer of another village.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
@@ -49,20 +51,42 @@ impl Village {
         address: &str,
         letter: Letter,
         patience: Duration,
+        hear: Hear<'_>,
     ) -> Result<Came, Error> {
         self.open()?;
         plain(&letter)?;
         match way {
-            Way::Village => self.try_elsewhere(address, letter, patience).await.map_err(|(error, _)| error),
-            Way::Skill(skill) => self.ask_skill(skill, address, letter, patience).await,
+            Way::Village => self.try_elsewhere(address, letter, patience, hear).await.map_err(|(error, _)| error),
+            Way::Skill(skill) => self.ask_skill(skill, address, letter, patience, hear).await,
         }
     }
 
     /// Asks an agent of another village. Of a failure it is said whether it is certain that nothing was handled.
-    async fn try_elsewhere(&self, address: &str, letter: Letter, patience: Duration) -> Result<Came, (Error, bool)> {
+    async fn try_elsewhere(
+        &self,
+        address: &str,
+        letter: Letter,
+        patience: Duration,
+        hear: Hear<'_>,
+    ) -> Result<Came, (Error, bool)> {
         let id = self.id();
-        let message = letter.clone().message(if letter.fast { String::new() } else { id.clone() }, millis());
-        let outcome = match self.host().ask_elsewhere(address, message, patience).await {
+        // Nobody could hear its parts a second time.
+        let fast = letter.fast || hear.is_some();
+        let message = letter.message(if fast { String::new() } else { id.clone() }, millis());
+        let (parts, mut heard) = mpsc::unbounded_channel();
+        let parts = hear.is_some().then_some(parts);
+        let mut asked = pin!(self.host().ask_elsewhere(address, message, patience, parts));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                Some(part) = heard.recv() => told(hear, part),
+                answer = &mut asked => break answer,
+            }
+        };
+        while let Ok(part) = heard.try_recv() {
+            told(hear, part);
+        }
+        let outcome = match answer {
             Ok(payload) => Ok(payload),
             Err(Unanswered { error: Elsewhere::Failed(failure), .. }) => Err(Failed::Failed(failure)),
             Err(Unanswered { error, untouched }) => return Err((said_of(address, error), untouched)),
@@ -77,6 +101,7 @@ impl Village {
         address: &str,
         mut letter: Letter,
         patience: Duration,
+        hear: Hear<'_>,
     ) -> Result<Came, Error> {
         if skill.is_empty() {
             return Err(Error::Bad(format!("which skill? Write {SKILL}NAME")));
@@ -95,8 +120,8 @@ impl Village {
             }
             let tried = match way(&one) {
                 // Time for each that is left, so that one that is gone does not use up all of it.
-                Some(_) => self.try_elsewhere(&one, letter.clone(), left / (count - n) as u32).await,
-                None => Box::pin(self.ask(&one, letter.clone())).await.map_err(|error| {
+                Some(_) => self.try_elsewhere(&one, letter.clone(), left / (count - n) as u32, hear).await,
+                None => self.ask_here(&one, letter.clone(), hear).await.map_err(|error| {
                     let untouched = was_not_accepted(&error);
                     (error, untouched)
                 }),
@@ -110,6 +135,17 @@ impl Village {
         Err(last)
     }
 
+    async fn ask_here(&self, name: &str, letter: Letter, hear: Hear<'_>) -> Result<Came, Error> {
+        match hear {
+            Some(hear) => {
+                // Whoever hears it may have gone.
+                let hear = |part| drop(hear.send(part));
+                Box::pin(self.listen(name, letter, hear)).await
+            }
+            None => Box::pin(self.ask(name, letter)).await,
+        }
+    }
+
     /// Keeps a message for an agent of another village, to which it is brought as soon as that can be reached.
     pub(crate) async fn tell_abroad(&self, way: Way<'_>, address: &str, letter: Letter) -> Result<String, Error> {
         self.open()?;
@@ -119,6 +155,16 @@ impl Village {
         plain(&letter)?;
         let message = letter.message(String::new(), millis());
         self.host().tell_elsewhere(address, message).await.map_err(|error| said_of(address, error))
+    }
+}
+
+/// Who hears the parts of a reply, if anybody does.
+pub(crate) type Hear<'a> = Option<&'a mpsc::UnboundedSender<Vec<u8>>>;
+
+fn told(hear: Hear<'_>, part: Chunk) {
+    if let Some(hear) = hear {
+        // Whoever hears it may have gone.
+        let _ = hear.send(part.bytes);
     }
 }
 

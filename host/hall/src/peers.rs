@@ -73,7 +73,7 @@ impl Village {
 
 /// Answers what another village asks.
 async fn received(village: &Village, ask: Ask) {
-    if ask.frame.to.starts_with(own::OWN) && ask.frame.to != guest::SETTLED {
+    if ask.frame.to.starts_with(own::OWN) && !guest::ADDRESSES.contains(&ask.frame.to.as_str()) {
         return village.answer_village(ask).await;
     }
     crate::callers::received(village, ask).await;

@@ -60,7 +60,7 @@ impl Village {
             return Err(Error::Bad("nobody waits for the answer to a message that is for later".into()));
         }
         if let Some(way) = way(name) {
-            return self.ask_abroad(way, name, letter, patience).await;
+            return self.ask_abroad(way, name, letter, patience, None).await;
         }
         // Whoever is told that the agent does not want it needs no dead letter.
         let waiting = Arc::new(());
@@ -71,21 +71,38 @@ impl Village {
 
     /// The same; `hear` is given each provisional part of the reply when it comes. Nothing of such a message is kept: nobody
     /// could hear its parts a second time.
-    pub async fn listen(
+    pub async fn listen(&self, name: &str, letter: Letter, hear: impl FnMut(Vec<u8>) + Send) -> Result<Came, Error> {
+        self.listen_within(name, letter, PATIENCE, hear).await
+    }
+
+    /// Whether an address is one that can be listened to: an agent of this village, or one that may be elsewhere.
+    pub fn may_hear(&self, name: &str) -> Result<(), Error> {
+        match way(name) {
+            Some(_) => Ok(()),
+            None => self.resident(name).map(drop),
+        }
+    }
+
+    /// The same by somebody who will not wait for longer than that: it is what one elsewhere has to answer.
+    pub async fn listen_within(
         &self,
         name: &str,
         letter: Letter,
+        patience: Duration,
         mut hear: impl FnMut(Vec<u8>) + Send,
     ) -> Result<Came, Error> {
-        if way(name).is_some() {
-            return Err(Error::Bad("an answer of another village comes whole: it can't be heard in parts".into()));
-        }
         if letter.sequence.is_some() || letter.due.is_some() {
             let said = "a message whose answer is heard in parts is not kept: it has no `sequence`, and comes at once";
             return Err(Error::Bad(said.into()));
         }
         let (parts, mut heard) = mpsc::unbounded_channel();
-        let mut came = pin!(ended(self.hand(name, letter, Some(parts), Weak::new())?.came));
+        let came = async {
+            match way(name) {
+                Some(way) => self.ask_abroad(way, name, letter, patience, Some(&parts)).await,
+                None => ended(self.hand(name, letter, Some(parts.clone()), Weak::new())?.came).await,
+            }
+        };
+        let mut came = pin!(came);
         let came = loop {
             tokio::select! {
                 biased;

@@ -12,4 +12,5 @@ mod looks;
 mod mistakes;
 mod refusals;
 mod running;
+mod villages;
 mod weights;

@@ -1,6 +1,6 @@
 //! What comes from other villages: messages, kept once; and word of what need not be known any more.
 
-use super::wire::{self, No, Parcel, SETTLED, Settled, Tell, Verdict, Word};
+use super::wire::{self, Asking, No, PARTS, Parcel, RINGED, SETTLED, Settled, Tell, Verdict, Word};
 use super::{Abroad, peer_of};
 use crate::house::{House, millis};
 use crate::standing::Standing;
@@ -46,12 +46,19 @@ impl House {
                 // What is not heard is asked again.
                 drop(ask.answer(wire::encode(&Word::Told(verdicts))));
             }
-            Parcel::Question(question) => self.questioned(abroad, &to, question, ask),
+            Parcel::Question(question) => {
+                self.questioned(abroad, &to, Asking { question, chain: Vec::new(), hears: false }, ask);
+            }
+            Parcel::Asking(asking) => self.questioned(abroad, &to, asking, ask),
+            Parcel::Parts(parts) if to == PARTS => done(ask, abroad.hear(from, parts)),
+            Parcel::Ringed(ring) if to == RINGED => done(ask, self.ringed(abroad, &from, &ring)),
             Parcel::Settled(settled) if to == SETTLED => {
                 self.let_go(abroad, from, settled).await;
                 drop(ask.answer(wire::encode(&Word::Done)));
             }
-            Parcel::Settled(_) | Parcel::Published { .. } => ask.refuse("this is not said so"),
+            Parcel::Settled(_) | Parcel::Published { .. } | Parcel::Parts(_) | Parcel::Ringed(_) => {
+                ask.refuse("this is not said so")
+            }
         }
     }
 
@@ -203,6 +210,13 @@ impl House {
         if !change.is_empty() {
             drop(books.store().commit(change).await);
         }
+    }
+}
+
+fn done(ask: Ask, what: Result<(), &'static str>) {
+    match what {
+        Ok(()) => drop(ask.answer(wire::encode(&Word::Done))),
+        Err(why) => ask.refuse(why),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Questions to other villages: asked again until there is an answer, as long as whoever asks waits.
 
-use super::wire::{self, Letter, No, Parcel, Question, Word};
-use super::{Far, Lost, seeking};
+use super::wire::{self, Asking, Letter, No, Parcel, Question, Word};
+use super::{Chain, Ear, Far, Lost, seeking};
 use crate::house::House;
 use mesh::{Mesh, PeerId};
 use parking_lot::Mutex;
@@ -27,6 +27,10 @@ pub(crate) struct Asked {
     pub(crate) message: Message,
     /// Who was asked is added to these.
     pub(crate) peers: Peers,
+    /// Who waits for the answer: the asker, and those that wait for it.
+    pub(crate) chain: Chain,
+    /// Where parts of the reply go, if somebody hears them.
+    pub(crate) ear: Option<Ear>,
     /// Whether the turn that asks may have asked before; none if nothing of it is kept.
     pub(crate) again: Option<bool>,
     /// When nobody waits for the answer any more.
@@ -149,7 +153,10 @@ pub(super) fn came_of(heard: Heard) -> Came {
 pub(super) async fn ask_one(mesh: &Mesh, far: &Far, asked: &Asked, until: Instant) -> Heard {
     let (kept, letter) = (asked.again.is_some(), Letter::of(&asked.message));
     asked.peers.lock().push(far.peer);
-    let body = wire::encode(&Parcel::Question(Question { id: asked.message.id.clone(), kept, letter }));
+    let question = Question { id: asked.message.id.clone(), kept, letter };
+    let _listening = asked.ear.as_ref().map(|ear| ear.listen(&question.id, far.peer));
+    let asking = Asking { question, chain: asked.chain.to_vec(), hears: asked.ear.is_some() };
+    let body = wire::encode(&Parcel::Asking(asking));
     let mut sent = false;
     loop {
         let left = until.saturating_duration_since(Instant::now());

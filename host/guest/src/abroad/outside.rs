@@ -2,13 +2,14 @@
 
 use super::asking::{Asked, Elsewhere, Heard, Peers, ask_one, came_of};
 use super::wire::{self, Word};
-use super::{Abroad, Lost, Stay, seeking};
+use super::{Abroad, Chain, Ear, Lost, Stay, seeking};
 use crate::host::Host;
 use agents::{Books, OUTBOX, Outgoing};
 use mesh::PeerId;
-use runtime::{Message, Payload};
+use runtime::{Chunk, Message, Payload, Quota};
 use std::time::Duration;
 use store::Change;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 /// Why there is no reply.
@@ -32,17 +33,22 @@ impl From<Lost> for Unanswered {
     }
 }
 
+/// Bytes of parts of a reply that wait for somebody outside to take them; what comes beyond is lost.
+const UNHEARD: u64 = 16 << 20;
+
 /// It is said what is the matter so long before nobody waits any more, and a tenth of the time at most.
 const BEFORE: Duration = Duration::from_millis(50);
 
 impl Host {
-    /// Asks an agent of another village for somebody outside, and waits for the answer until `patience` is over. Asked again
-    /// with the same id it is the same question; nothing of one without an id is kept.
+    /// Asks an agent of another village for somebody outside, and waits for the answer until `patience` is over. `parts`
+    /// are given the provisional ones of the reply. Asked again with the same id it is the same question; nothing of one
+    /// without an id is kept.
     pub async fn ask_elsewhere(
         &self,
         address: &str,
         message: Message,
         patience: Duration,
+        parts: Option<UnboundedSender<Chunk>>,
     ) -> Result<Payload, Unanswered> {
         let house = self.house();
         let far = house.locate(address)?;
@@ -52,7 +58,11 @@ impl Host {
         let until = until - (patience / 10).min(BEFORE);
         let settle = Settle { abroad, peers: Peers::default(), id: message.id.clone() };
         let message = Message { id: if message.id.is_empty() { house.message() } else { message.id }, ..message };
-        let asked = Asked { message, peers: settle.peers.clone(), again, until };
+        let (memory, ears) = (Quota::new(UNHEARD), abroad.ears.clone());
+        let ear = parts.map(|chunks| Ear { chunks, memory, rate: None, ears });
+        // Nobody asks whoever is outside.
+        let chain = Chain::default();
+        let asked = Asked { message, peers: settle.peers.clone(), chain, ear, again, until };
         let heard = ask_one(&abroad.mesh, &far, &asked, until).await;
         let untouched = match &heard {
             Heard::Never(_) => true,

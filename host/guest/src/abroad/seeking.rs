@@ -1,6 +1,7 @@
 //! Questions to whoever has a skill: the best is asked, and the next if it is certain that the one before did not handle it.
 
 use super::asking::{ALONE, Asked, Came, Elsewhere, Heard, ask_one, came_of};
+use super::parts::heard;
 use super::wire::{No, Word};
 use super::{Abroad, Far};
 use crate::house::{House, millis};
@@ -96,11 +97,19 @@ async fn ask_here(house: &Arc<House>, name: &str, asked: &Asked) -> Heard {
         Err(Refusal::Full { what }) => return Heard::Never(Elsewhere::Limit { what: what.into(), after: None }),
         Err(Refusal::Stopped) => return gone(),
     };
-    let (desk, answered) = Desk::caller();
+    let (desk, answered, chunks) = Desk::listener();
+    let _noted = house.note_chain(&message.id, &asked.chain);
+    house.closes(&asked.chain, name);
     if door.send(place, message, desk, origin).is_err() {
         return gone();
     }
-    let Ok(Answer { outcome, .. }) = answered.await else {
+    let hear = |chunk| {
+        if let Some(ear) = &asked.ear {
+            // Whoever asked may have given up.
+            drop(ear.chunks.send(chunk));
+        }
+    };
+    let Ok(Answer { outcome, .. }) = heard(chunks, answered, hear).await else {
         return Heard::Perhaps(Elsewhere::Unavailable("the other agent ended before it answered".into()));
     };
     Heard::Word(match outcome {

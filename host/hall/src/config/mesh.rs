@@ -267,8 +267,14 @@ through = ["/ip4/10.0.0.7/tcp/7421/p2p/12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3
 messages = 123
 bytes = "3MiB"
 blob-bytes = "5MiB"
+share = false
+adopt = { memory = "32MiB", messages = 7 }
 "#;
-        let settings = parse(text).expect("it is good").mesh.expect("it is on").settings();
+        let mesh = parse(text).expect("it is good").mesh.expect("it is on");
+        let adopt = [("memory", "32MiB"), ("messages", "7")].map(|(field, text)| (field.into(), text.into()));
+        assert_eq!(mesh.terms(), Terms { share: false, adopt: adopt.into() });
+        assert!(MeshConfig::default().terms().share);
+        let settings = mesh.settings();
         let listen = [
             "/ip4/127.0.0.1/tcp/7500",
             "/ip4/127.0.0.1/udp/7500/quic-v1",
@@ -305,6 +311,8 @@ blob-bytes = "5MiB"
                 ":2: `through`: `/ip4/10.0.0.7/tcp/1`: write the address",
             ),
             ("[mesh]\nmdns = \"yes\"\n", ":2: `mdns` is either true or false"),
+            ("[mesh]\nshare = 1\n", ":2: `share` is either true or false"),
+            ("[mesh]\nadopt = { memroy = \"1MiB\" }\n", ":2: unknown budget field `memroy`, did you mean `memory`?"),
             ("[mesh]\nconnections = 0\n", ":2: `connections` is a number from 1 to 1000"),
             ("[mesh]\nbytes = \"1MiB\"\n", ":2: `bytes`: from 2MiB to"),
             ("[mesh]\nblob-bytes = \"fast\"\n", ":2: `blob-bytes`: "),
