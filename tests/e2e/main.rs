@@ -6,6 +6,10 @@ mod bundled;
 mod cpu;
 mod deadline;
 mod deploys;
+/// The servers that the back ends are tried against.
+#[allow(dead_code, unreachable_pub, reason = "each of its users needs a part of it")]
+#[path = "../../host/model/tests/all/fake.rs"]
+mod fake;
 mod families;
 mod family;
 mod faults;
@@ -16,6 +20,7 @@ mod kernels;
 mod load;
 mod log;
 mod memory;
+mod models;
 mod neighbours;
 mod power;
 mod records;
@@ -29,6 +34,7 @@ mod storage;
 mod structure;
 mod supervision;
 mod swap;
+mod thoughts;
 mod turns;
 mod workspace;
 mod world;
