@@ -206,7 +206,8 @@ async fn a_completion_that_is_dropped_stops_the_model_and_what_it_took_is_counte
     let chunk = data(&json!({"choices": [{"index": 0, "delta": {"content": "the beginning"}}]}));
     let server = Fake::new(move |_| vec![head(), chunk.clone(), Act::Hang]).await;
     let host = village(router(vec![named(&server)]));
-    let agent = host.agent("thinker", LIMITS, &["model=local/*"]).await;
+    // Were it not for the drop, the model would write on for longer than anybody waits here.
+    let agent = host.agent("thinker", "cpu=100%,deadline=60s", &["model=local/*"]).await;
     let (got, used_by_turn) = receipt(&agent, "taste", &order(json!({"text": "hello"}))).await;
     assert!(got.is_ok_and(|text| text.contains("the beginning")));
     assert!((2..20).contains(&used_by_turn.tokens), "{}", used_by_turn.tokens);
