@@ -7,6 +7,10 @@ mod circles;
 mod cpu;
 mod deadline;
 mod deploys;
+/// The servers that the back ends are tried against.
+#[allow(dead_code, unreachable_pub, reason = "each of its users needs a part of it")]
+#[path = "../../host/model/tests/all/fake.rs"]
+mod fake;
 mod families;
 mod family;
 mod faults;
@@ -18,6 +22,7 @@ mod lapse;
 mod load;
 mod log;
 mod memory;
+mod models;
 mod neighbours;
 mod power;
 mod records;
@@ -33,6 +38,7 @@ mod storage;
 mod structure;
 mod supervision;
 mod swap;
+mod thoughts;
 mod turns;
 mod workspace;
 mod world;

@@ -197,6 +197,7 @@ fn messages() -> Vec<(&'static str, Value)> {
             whole(json!({
                 "cpu_ms": number(),
                 "gpu_ms": number(),
+                "tokens": count(),
                 "wall_ms": number(),
                 "memory_peak_bytes": count(),
             })),
@@ -410,7 +411,7 @@ mod tests {
         holds("Accepted", &wire::Accepted { id: String::new() });
         let body = wire::Body { content_type: String::new(), body: Some(json!(1)), body_base64: word() };
         holds("Body", &body);
-        let usage = wire::Usage { cpu_ms: 0.5, gpu_ms: 0.5, wall_ms: 0.5, memory_peak_bytes: 1 };
+        let usage = wire::Usage { cpu_ms: 0.5, gpu_ms: 0.5, tokens: 1, wall_ms: 0.5, memory_peak_bytes: 1 };
         holds("Usage", &usage);
         holds("Reply", &wire::Reply { id: String::new(), repeated: false, reply: body, usage });
         let line = Stamped { id: 1, time: 1, what: Spoken { level: "info".into(), text: "x".into() } };

@@ -10,6 +10,7 @@ mod durable;
 mod fairness;
 mod http;
 mod metering;
+mod models;
 mod native;
 mod plain;
 mod program;
@@ -42,7 +43,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 14] = [
+pub const GROUPS: [&str; 15] = [
     "spawn",
     "turn",
     "durable",
@@ -54,6 +55,7 @@ pub const GROUPS: [&str; 14] = [
     "swap",
     "http",
     "kernels",
+    "models",
     "program",
     "village",
     "authoring",
@@ -78,6 +80,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "swap" => swap::measure(plan)?,
             "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
+            "models" => models::measure(plan)?,
             "program" => program::measure(plan)?,
             "village" => running::measure(plan)?,
             _ => authoring::measure(plan)?,

@@ -160,6 +160,9 @@ pub(crate) struct Test {
     /// Only the cases with these words in their names
     #[arg(long, value_name = "WORDS")]
     pub(crate) only: Option<String>,
+    /// Take the back ends of models from this file; without it, from a village.toml in the agent's folder
+    #[arg(long, value_name = "village.toml")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -195,6 +198,9 @@ pub(crate) struct Run {
     /// Start this agent too, under the name that its agent.toml gives it, so that it can be asked
     #[arg(long, value_name = "FILE")]
     pub(crate) beside: Vec<PathBuf>,
+    /// Take the back ends of models from this file; without it, from a village.toml here
+    #[arg(long, value_name = "village.toml")]
+    pub(crate) config: Option<PathBuf>,
     /// Write the parts of a reply as they come; the reply at the end says whether they stand
     #[arg(long)]
     pub(crate) stream: bool,
@@ -328,6 +334,9 @@ pub(crate) struct Tensors {
 
 #[derive(Args)]
 pub(crate) struct Doctor {
+    /// Ask the back ends of models in this file; without it, those of a village.toml here
+    #[arg(long, value_name = "village.toml")]
+    pub(crate) config: Option<PathBuf>,
     /// Set up what agents are built with, if it isn't there
     #[arg(long)]
     pub(crate) fix: bool,

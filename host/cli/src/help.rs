@@ -248,6 +248,7 @@ const FIELDS: [(&str, &str); base::BUDGET_FIELDS.len()] = [
     ("children", "agents that it may create"),
     ("gpu", "time of the graphics processor, sustained; it may run ahead by burst"),
     ("http", "HTTP requests that it may send in a second"),
+    ("tokens", "tokens of models in a minute, read and written together"),
 ];
 
 /// What each grant opens, with how it is written.
@@ -266,6 +267,7 @@ const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
     ),
     ("public", "public", "being sent to by agents of other villages"),
     ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
+    ("model", "model=local/*", "models by name or pattern: local/* for all of this machine, cloud/claude-*"),
     ("spawn", "spawn", "creating helpers, within `children`"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),
     ("files", "files=HOST:GUEST:ro", "a folder of this machine, under the guest's name for it; rw to write as well"),

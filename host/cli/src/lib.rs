@@ -18,6 +18,7 @@ mod run;
 mod running;
 mod secret;
 mod serve;
+mod settings;
 mod source;
 mod weights;
 

@@ -29,6 +29,8 @@ pub(crate) struct Effects {
     followed: Vec<(String, bool)>,
     /// Questions that it asked in other villages, which need not keep the replies once it is over.
     pub(crate) elsewhere: Vec<(Peers, String)>,
+    /// What it says of answers that it got of models.
+    pub(crate) judged: Vec<(String, u32)>,
     /// How many agents the turn has asked.
     pub(crate) asked: u32,
 }
@@ -55,7 +57,7 @@ pub(crate) enum Way {
 impl Effects {
     pub(crate) fn new(standing: Arc<Standing>) -> Effects {
         let (told, later, recalled, born, retired, ties) = Default::default();
-        let (farewells, pretended, followed, elsewhere) = Default::default();
+        let (farewells, pretended, followed, elsewhere, judged) = Default::default();
         Effects {
             standing,
             told,
@@ -68,6 +70,7 @@ impl Effects {
             pretended,
             followed,
             elsewhere,
+            judged,
             asked: 0,
         }
     }
@@ -232,6 +235,12 @@ impl Effects {
             match follows {
                 true => self.standing.house.follow(&self.standing.name, &topic),
                 false => self.standing.house.leave_topic(&self.standing.name, &topic),
+            }
+        }
+        if let Some(models) = &self.standing.house.models {
+            for (model, score) in self.judged.drain(..) {
+                // An answer that was forgotten meanwhile can't be judged any more.
+                let _ = models.feedback(&self.standing.name, &model, score);
             }
         }
         if let Some(abroad) = &self.standing.house.abroad {

@@ -38,6 +38,8 @@ mod swap;
 mod talk;
 mod tape;
 mod tensors;
+mod thinking;
+mod tokens;
 mod turns;
 mod waits;
 mod workspace;

@@ -209,13 +209,14 @@ fn open(
             }
             Ok(())
         }
-        ("env" | "files" | "agents" | "mesh", DeValue::Array(list)) => {
+        ("env" | "files" | "agents" | "mesh" | "model", DeValue::Array(list)) => {
             for item in list {
                 let text = string(known, example(known), item)?;
                 let opened = match known {
                     "env" => grants.open_env(&text),
                     "agents" => grants.open_agents(&text),
                     "mesh" => grants.open_mesh(&text),
+                    "model" => grants.open_model(&text),
                     _ => grants.open_files(&beside(&text, folder)),
                 };
                 opened.map_err(|error| (item.span().start, error.to_string()))?;
@@ -234,6 +235,10 @@ fn open(
             let said = "grant `mesh` takes a list of topics and skills, such as mesh = [\"topic/prices/*\"]";
             Err((value.span().start, said.into()))
         }
+        ("model", _) => {
+            let said = "grant `model` takes a list of models, such as model = [\"local/*\"]";
+            Err((value.span().start, said.into()))
+        }
         ("files", _) => {
             let said = "grant `files` takes a list of folders, such as files = [\"./data:/data:ro\"]";
             Err((value.span().start, said.into()))
@@ -249,6 +254,7 @@ fn example(grant: &str) -> &'static str {
         "env" => "LANG",
         "agents" => "scribe",
         "mesh" => "topic/prices/*",
+        "model" => "local/*",
         _ => "./data:/data:ro",
     }
 }

@@ -51,6 +51,7 @@ pub use figures::{Dead, Details, Figures, GroupFigures, Health, Sends, State, Sw
 pub use folder::private;
 pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};
+pub use models::{attempt as try_models, open as open_models};
 pub use peers::{
     Adopted, Adoption, Edge, Fetched, Invited, Joined, LinkFigures, MeshFigures, PeerFigures, Pinged, Topology, short,
 };

@@ -119,7 +119,7 @@ impl Village {
             Some(mesh) => host.mesh(mesh.clone()),
             None => host,
         };
-        let host = match crate::models::open(models).await? {
+        let host = match crate::models::begin(models).await? {
             Some(models) => host.models(models),
             None => host,
         };

@@ -1,5 +1,6 @@
 //! What a model is asked, and what it answers: the words of `wit/model.wit`.
 
+use crate::backend::guess;
 use crate::error::Error;
 use base::schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,11 @@ impl Prompt {
             seed: None,
             private: false,
         }
+    }
+
+    /// The most tokens that it may take, read and written together.
+    pub fn most(&self) -> u64 {
+        guess(self.bytes()) + u64::from(self.max_tokens)
     }
 
     /// Says what makes no sense.

@@ -17,7 +17,7 @@ pub use look::{Known, Measured};
 pub use request::{Allowance, Answer, Figure, Request, Totals};
 pub use terms::{Policy, Price, Routing, Terms};
 
-use crate::backend::{Backend, Counted, Embedded, Listed, Reader, guess};
+use crate::backend::{Backend, Counted, Embedded, Listed, Reader};
 use crate::error::Error;
 use crate::pattern::{Grant, wanted};
 use crate::prompt::Completion;
@@ -109,9 +109,8 @@ impl Router {
             }
             return Ok(Answer { completion: found, cached: true, cost: 0, calls: 0 });
         }
-        let needed = guess(prompt.bytes()) + u64::from(prompt.max_tokens);
         let Allowance { tokens, retry_after } = request.allowance;
-        if needed > tokens {
+        if prompt.most() > tokens {
             return Err(Error::Budget { retry_after });
         }
         if request.until <= Instant::now() {
@@ -179,6 +178,11 @@ impl Router {
             state.cache.forget(&key);
         }
         Ok(())
+    }
+
+    /// How many answers of a model an agent got and has said nothing about.
+    pub fn unjudged(&self, agent: &str, model: &str) -> usize {
+        self.inner.state.lock().learned.unjudged(agent, model)
     }
 
     /// One vector a text, by the first model that is asked for, may be used and answers.

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a test is documented by its name")]
 
 mod agents;
+mod answers;
 mod authoring;
 mod bundled;
 mod commands;

@@ -104,6 +104,12 @@ impl Learned {
         waiting.push_back(Waiting { model: model.into(), kind, cached });
     }
 
+    /// How many answers of a model wait for a word of an agent's.
+    pub(super) fn unjudged(&self, agent: &str, model: &str) -> usize {
+        let waiting = self.waiting.get(agent).map(|(_, waiting)| waiting);
+        waiting.into_iter().flatten().filter(|answer| answer.model == model).count()
+    }
+
     /// An agent says how well the latest answer of a model did that it has said nothing about. None if there is none;
     /// otherwise under what the answer is kept.
     pub(super) fn feedback(&mut self, agent: &str, model: &str, score: u32) -> Option<Option<CacheKey>> {
