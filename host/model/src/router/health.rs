@@ -31,6 +31,11 @@ impl Breaker {
         self.rests_until.filter(|until| *until > now).or(probed)
     }
 
+    /// Whether what came of it last was a failure.
+    pub(super) fn doubted(&self) -> bool {
+        self.failed > 0
+    }
+
     /// One is sent. After a rest the first finds out, and the others wait for what it learns.
     pub(super) fn sent(&mut self, now: Instant, until: Instant) {
         if self.failed >= PATIENCE {

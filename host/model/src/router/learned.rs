@@ -20,7 +20,7 @@ const AGENTS: usize = 4096;
 const KEPT: f64 = 0.999;
 
 /// How much is thought to be known before anybody has said a word.
-const WEIGHT: f64 = 2.0;
+const WEIGHT: f64 = 3.0;
 
 /// What prompts have in common that one model does as well as another.
 pub(super) type KindOf = [u8; 16];
@@ -87,6 +87,12 @@ impl Learned {
         let said = self.said.get(kind).and_then(|(_, said)| said.get(model)).copied().unwrap_or_default();
         let count = said.passed + said.failed;
         ((said.passed + WEIGHT * before) / (count + WEIGHT), count)
+    }
+
+    /// How far that may be off, for two times in three.
+    pub(super) fn spread(&self, kind: &KindOf, model: &str, before: f64) -> f64 {
+        let (mean, count) = self.mean(kind, model, before);
+        (mean * (1.0 - mean) / (count + WEIGHT + 1.0)).sqrt()
     }
 
     /// An agent got an answer.
@@ -176,11 +182,11 @@ mod tests {
         assert_eq!(learned.feedback("a", "m", 0), Some(None));
         assert_eq!(learned.feedback("a", "m", 100), Some(Some([7; 32])));
         assert_eq!(learned.feedback("a", "m", 100), None);
-        assert_eq!(learned.mean(&kinds[0], "m", 0.5), (2.0 / 3.0, 1.0));
-        assert_eq!(learned.mean(&kinds[1], "m", 0.5), (1.0 / 3.0, 1.0));
+        assert_eq!(learned.mean(&kinds[0], "m", 0.5), (2.5 / 4.0, 1.0));
+        assert_eq!(learned.mean(&kinds[1], "m", 0.5), (1.5 / 4.0, 1.0));
         let mut again = Learned::default();
         assert!(again.restore(&learned.store()) && !again.restore(b"nonsense is not what was stored"));
-        assert_eq!(again.mean(&kinds[0], "m", 0.5), (2.0 / 3.0, 1.0));
+        assert_eq!(again.mean(&kinds[0], "m", 0.5), (2.5 / 4.0, 1.0));
     }
 
     #[test]

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const SLOW: Duration = Duration::from_secs(5);
 
 /// What is allowed beyond what most calls took.
-const GRACE: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(2);
 
 /// Calls before what they took is relied on.
 const ENOUGH: usize = 8;
@@ -134,6 +134,7 @@ impl Run<'_> {
     fn start(&mut self, at: usize, race: &mut Race) -> Option<Instant> {
         let (candidate, now) = (&self.candidates[at], Instant::now());
         let mut state = self.inner.state.lock();
+        let doubted = state.breakers[candidate.backend].doubted();
         state.breakers[candidate.backend].sent(now, self.request.until);
         if self.calls > 0 {
             state.totals.failovers += u64::from(race.lanes.is_empty());
@@ -144,7 +145,8 @@ impl Run<'_> {
         drop(state);
         self.calls += 1;
         race.start(at, &candidate.listed.name, self.inner.backends[candidate.backend].clone());
-        let wait = usual.map_or(SLOW, |usual| usual + usual / 5 + GRACE);
+        // One that was silent a moment ago is given a fraction of the time.
+        let wait = usual.map_or(SLOW, |usual| if doubted { usual / 4 } else { usual + GRACE });
         self.inner.routing.hedge.then(|| now + wait)
     }
 
