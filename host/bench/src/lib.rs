@@ -9,6 +9,7 @@ mod density;
 mod durable;
 mod fairness;
 mod http;
+mod mesh;
 mod metering;
 mod native;
 mod plain;
@@ -42,7 +43,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 14] = [
+pub const GROUPS: [&str; 15] = [
     "spawn",
     "turn",
     "durable",
@@ -56,6 +57,7 @@ pub const GROUPS: [&str; 14] = [
     "kernels",
     "program",
     "village",
+    "mesh",
     "authoring",
 ];
 
@@ -80,6 +82,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "kernels" => weights::measure(plan)?,
             "program" => program::measure(plan)?,
             "village" => running::measure(plan)?,
+            "mesh" => mesh::measure(plan)?,
             _ => authoring::measure(plan)?,
         };
         for row in rows {
