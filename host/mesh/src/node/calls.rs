@@ -34,6 +34,8 @@ pub(super) enum Done {
     Roster,
     /// It has asked for what was published lately.
     Recent,
+    /// It has asked who is there.
+    Present,
 }
 
 #[derive(Default)]
@@ -232,6 +234,7 @@ impl Node {
             // What fails is asked of the next one that gets a link.
             Done::Roster => drop(outcome.map(|bytes| self.learn_roster(call.outgoing.to, &bytes))),
             Done::Recent => drop(outcome.map(|bytes| self.learn_recent(call.outgoing.to, &bytes))),
+            Done::Present => drop(outcome.map(|bytes| self.learn_present(call.outgoing.to, &bytes))),
         }
     }
 

@@ -9,7 +9,9 @@ mod harness;
 #[cfg(target_os = "linux")]
 mod lan;
 mod liar;
+mod lookup;
 mod messages;
 mod peers;
+mod room;
 mod storms;
 mod votes;
