@@ -9,6 +9,7 @@ mod density;
 mod durable;
 mod fairness;
 mod http;
+mod mesh;
 mod metering;
 mod models;
 mod native;
@@ -58,6 +59,7 @@ pub const GROUPS: [&str; 15] = [
     "models",
     "program",
     "village",
+    "mesh",
     "authoring",
 ];
 
@@ -83,6 +85,7 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "models" => models::measure(plan)?,
             "program" => program::measure(plan)?,
             "village" => running::measure(plan)?,
+            "mesh" => mesh::measure(plan)?,
             _ => authoring::measure(plan)?,
         };
         for row in rows {

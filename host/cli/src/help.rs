@@ -398,7 +398,7 @@ pub(crate) fn quantize() -> String {
 
 pub(crate) const BENCH: &str = "\
 Measurements: spawn, turn, durable, metering, shares, fairness, deadline, density, swap, http,
-kernels, program, village, authoring.
+kernels, program, village, mesh, authoring.
 
 Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
 marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.
