@@ -4,6 +4,7 @@
 
 mod agents;
 mod authoring;
+mod bench;
 mod bundled;
 mod commands;
 mod harness;
