@@ -46,7 +46,8 @@ async fn server(issuer: &Issuer<'static, KeyPair>, name: &str, until: i32) -> (u
                 *noted.lock().expect("not poisoned") += 1;
                 let body = r#"{"data": [{"id": "m"}]}"#;
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
-                let _ = stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+                let _ =
+                    stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
                 let _ = stream.shutdown().await;
             }
         }
