@@ -377,6 +377,7 @@ mod tests {
             ("children", "9"),
             ("gpu", "90%"),
             ("http", "99"),
+            ("tokens", "99k/min"),
         ] {
             large.set(field, text).expect("it is good");
         }

@@ -402,7 +402,7 @@ mod tests {
     fn what_is_wrong_is_said_with_its_line() {
         for (rest, said) in [
             ("[budget]\nmemmory = \"1MiB\"\n", "agent.toml:5: unknown budget field `memmory`, did you mean `memory`?"),
-            ("[budget]\ntokens = \"1k\"\n", "agent.toml:5: budget field `tokens` can't be enforced yet"),
+            ("[budget]\ntokens = \"1k/s\"\n", "agent.toml:5: budget field `tokens`: `1k/s`"),
             ("[budget]\n\ncpu = \"0%\"\n", "agent.toml:6: budget field `cpu`: `0%` is not a share"),
             ("[grants]\nnetwrok = true\n", "agent.toml:5: unknown grant `netwrok`"),
             ("[grants]\nhttp = true\n", "agent.toml:5: grant `http`"),
@@ -411,7 +411,7 @@ mod tests {
                 "agent.toml:5: unknown key `origni` of a grant `http`, did you mean `origin`?",
             ),
             ("[[grants.http]]\npath = \"/\"\n", "agent.toml:4: grant `http` needs `origin"),
-            ("[grants]\nmodel = [\"local/*\"]\n", "agent.toml:5: grant `model` can't be honoured yet"),
+            ("[grants]\nmodel = true\n", "agent.toml:5: grant `model`"),
             ("[grants]\nfiles = [\n \"/x/y/z:/a:ro\"]\n", "agent.toml:6: grant `files`: the folder /x/y/z"),
             ("[grants]\nlog = \"yes\"\n", "agent.toml:5: grant `log` is either true or false"),
             ("[budgets]\n", "agent.toml:4: unknown table `budgets`, did you mean `budget`?"),

@@ -1,10 +1,12 @@
 //! `village bench`: a quick look has each row of a group, with figures.
 
 use crate::harness::village;
+use serde_json::Value;
 
 #[test]
 fn a_quick_look_at_the_mesh_has_all_its_rows() {
-    let report = village(["bench", "mesh", "--quick", "--json"]).json();
+    let ran = village(["bench", "mesh", "--quick", "--json"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     let rows = report["rows"].as_array().expect("a report has rows");
     let row = |part: &str| {
         let found = rows.iter().find(|row| row["name"].as_str().is_some_and(|name| name.contains(part)));
@@ -19,7 +21,7 @@ fn a_quick_look_at_the_mesh_has_all_its_rows() {
         assert!(row["name"].as_str().is_some_and(|name| name.starts_with("mesh: ")), "{row}");
         assert!(row["baseline"].as_str().is_some_and(|baseline| !baseline.is_empty()), "{row}");
         // What could not be measured is no number.
-        let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{row}"));
+        let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{row}"));
         let (value, least, most) = (number(&row["value"]), number(&row["spread"][0]), number(&row["spread"][1]));
         assert!(least <= value && value <= most, "{row}");
     }

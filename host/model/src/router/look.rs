@@ -51,7 +51,7 @@ pub struct Measured {
 }
 
 /// What a model is asked that is measured.
-const QUESTION: &str = "Describe a village by the sea, its houses, its people and what they do on a day in autumn.";
+const QUESTION: &str = "Describe a village by the sea.";
 
 impl Router {
     /// All models, and what is known of each.
