@@ -246,6 +246,27 @@ fn a_prompt_says_what_was_said_and_a_completion_comes_in_pieces() {
     });
 }
 
+#[derive(serde::Deserialize, village::Schema)]
+struct Verdict {
+    spam: bool,
+}
+
+#[test]
+fn who_answers_in_another_form_is_told_so_once() {
+    for (answers, good) in [(["{\"spam\": 3}", "{\"spam\": true}"], true), (["spam!", "spam!!"], false)] {
+        let asked = std::rc::Rc::new(std::cell::Cell::new(0));
+        let count = asked.clone();
+        let host = Host::new().with_model(move |prompt| {
+            let last = prompt.turns.last().map(|turn| turn.content.clone()).unwrap_or_default();
+            assert_eq!(last.contains("can't be read"), count.get() == 1, "{last}");
+            count.set(count.get() + 1);
+            Ok(answers[count.get() - 1].to_owned())
+        });
+        let verdict = host.enter(|| Prompt::new("Is this spam?").answer::<Verdict>());
+        assert_eq!((verdict.is_ok_and(|verdict| verdict.spam), asked.get()), (good, 2));
+    }
+}
+
 #[test]
 fn memory_finds_what_has_words_in_common() {
     Host::new().with_memory(&["notes"]).enter(|| {
