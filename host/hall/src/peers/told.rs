@@ -30,6 +30,7 @@ pub(super) fn word(why: Why) -> &'static str {
         Why::Invitation => "invitation",
         Why::WrongPeer => "wrong-peer",
         Why::Spent => "spent-invitation",
+        Why::Left => "left",
     }
 }
 
@@ -102,6 +103,7 @@ impl Village {
             Event::NotKept { what } => quietly("not-kept", None, json!({ "reason": what })),
             // What can't be written now is not worth more: the village says itself that its store is closed, or full.
             Event::Met { peer } => drop(self.tell_mesh("met", Some(peer), Value::Null).await),
+            Event::Left { peer } => drop(self.tell_mesh("left", Some(peer), Value::Null).await),
             Event::Dropped { peer } => drop(self.tell_mesh("dropped", Some(peer), Value::Null).await),
             Event::TurnedAway { peer, why } => {
                 if turned.is_news(why, peer) {

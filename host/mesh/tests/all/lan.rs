@@ -15,19 +15,19 @@ use tokio::sync::{mpsc, oneshot};
 const RUNS: usize = 20;
 const BAR: Duration = Duration::from_secs(2);
 /// How long one waits for a link that may never come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-type Started = (Mesh, Asks);
+pub(crate) type Started = (Mesh, Asks);
 
 /// A machine: a namespace, and a thread in it on which peers live.
-struct Machine {
-    name: String,
+pub(crate) struct Machine {
+    pub(crate) name: String,
     start: Option<mpsc::UnboundedSender<(Settings, oneshot::Sender<Started>)>>,
     thread: Option<JoinHandle<()>>,
     folder: TempDir,
 }
 
-fn ip(arguments: &str) -> Result<(), String> {
+pub(crate) fn ip(arguments: &str) -> Result<(), String> {
     let done = Command::new("ip").args(arguments.split(' ')).output();
     match done {
         Ok(output) if output.status.success() => Ok(()),
@@ -37,7 +37,7 @@ fn ip(arguments: &str) -> Result<(), String> {
 }
 
 impl Machine {
-    fn new(name: String) -> Result<Machine, String> {
+    pub(crate) fn new(name: String) -> Result<Machine, String> {
         ip(&format!("netns add {name}"))?;
         let file = File::open(format!("/run/netns/{name}")).map_err(|error| error.to_string())?;
         let (start, mut wanted) = mpsc::unbounded_channel::<(Settings, oneshot::Sender<Started>)>();
@@ -68,9 +68,13 @@ impl Machine {
     }
 
     async fn start(&self, listen: &str, mdns: bool) -> Started {
+        self.start_with(listen, |settings| settings.mdns = mdns).await
+    }
+
+    pub(crate) async fn start_with(&self, listen: &str, change: impl FnOnce(&mut Settings)) -> Started {
         let mut settings = Settings::new(self.folder.path());
         settings.listen = vec![listen.parse().unwrap()];
-        settings.mdns = mdns;
+        change(&mut settings);
         let (done, started) = oneshot::channel();
         self.start.as_ref().unwrap().send((settings, done)).unwrap();
         started.await.unwrap()
@@ -122,7 +126,7 @@ async fn linked(mesh: &Mesh, other: &Mesh) {
 }
 
 /// Answers with what was asked.
-fn answering(mut asks: Asks) -> tokio::task::JoinHandle<()> {
+pub(crate) fn answering(mut asks: Asks) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while let Some(ask) = asks.next().await {
             let body = ask.frame.body.clone();
