@@ -30,6 +30,8 @@ pub struct Grants {
     pub public: bool,
     /// Topics and skills of other villages: `topic/prices/*`, `skill/translate`, `*` for all.
     pub mesh: Vec<String>,
+    /// Models, by pattern: `local/*`, `cloud/claude-*`.
+    pub model: model::Grant,
     /// Arithmetic on weights.
     pub kernels: bool,
     /// Environment variables, with their values.
@@ -81,7 +83,7 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "log",
     "state",
     "workspace",
@@ -92,14 +94,14 @@ pub const NAMES: [&str; 14] = [
     "agents",
     "public",
     "mesh",
+    "model",
     "spawn",
     "env",
     "files",
     "http",
 ];
 
-const LATER: [(&str, &str); 6] = [
-    ("model", "models (host/model)"),
+const LATER: [(&str, &str); 5] = [
     ("memory", "models (host/model)"),
     ("tasks", "tasks (host/tasks)"),
     ("team", "tasks (host/tasks)"),
@@ -121,6 +123,8 @@ impl Grants {
             ("agents", None) => Err(bad("agents", AGENTS)),
             ("mesh", Some(value)) => self.open_mesh(value),
             ("mesh", None) => Err(bad("mesh", MESH)),
+            ("model", Some(value)) => self.open_model(value),
+            ("model", None) => Err(bad("model", MODEL)),
             ("http", Some(value)) => self.open_http(Site::parse(value)),
             ("env", None) => Err(bad("env", "which variable? Write env=NAME")),
             ("files", None) => Err(bad("files", FILES)),
@@ -144,6 +148,9 @@ impl Grants {
             "public" => self.public = open,
             "mesh" => {
                 return Err(bad("mesh", &format!("it takes a list, such as mesh = [\"topic/prices/*\"]; {MESH}")));
+            }
+            "model" => {
+                return Err(bad("model", &format!("it takes a list, such as model = [\"local/*\"]; {MODEL}")));
             }
             "agents" => {
                 return Err(bad("agents", &format!("it takes a list, such as agents = [\"scribe\"]; {AGENTS}")));
@@ -191,6 +198,13 @@ impl Grants {
         Ok(())
     }
 
+    /// Opens models of a name or pattern.
+    pub(crate) fn open_model(&mut self, pattern: &str) -> Result<(), Error> {
+        let pattern = pattern.parse().map_err(|bad_one| bad("model", &format!("`{pattern}`: {bad_one}")))?;
+        self.model.open(pattern);
+        Ok(())
+    }
+
     /// Whether it may send to the agent `name`, or to all that a pattern covers.
     pub(crate) fn reaches(&self, name: &str) -> bool {
         self.agents.iter().any(|pattern| addressed(pattern, name))
@@ -224,6 +238,7 @@ impl Grants {
             switches.iter().filter(|(_, open)| *open).map(|(name, _)| (*name).into()).collect();
         texts.extend(self.agents.iter().map(|pattern| format!("agents={pattern}")));
         texts.extend(self.mesh.iter().map(|pattern| format!("mesh={pattern}")));
+        texts.extend(self.model.patterns().map(|pattern| format!("model={pattern}")));
         texts.extend(self.env.iter().map(|(name, _)| format!("env={name}")));
         texts.extend(self.files.iter().map(|folder| {
             let rights = if folder.writable { "rw" } else { "ro" };
@@ -302,6 +317,7 @@ fn addressed(pattern: &str, name: &str) -> bool {
 const AGENTS: &str =
     "write a name, helper/* for all that helper created, * for all of this village, or NAME@VILLAGE for one of another";
 const MESH: &str = "write topic/NAME or skill/NAME, topic/prices/* for all that begin so, or * for all";
+const MODEL: &str = "write local/* for all models of this machine, or a name or pattern such as cloud/claude-*";
 const HTTP: &str = "write http=GET,POST https://api.example.com/v1/, on the command line or in a list in agent.toml";
 
 const FILES: &str = "write HOST:GUEST:ro to read, HOST:GUEST:rw to write as well";
@@ -324,6 +340,7 @@ pub(crate) fn known(name: &str) -> Result<&'static str, Error> {
 pub(crate) fn shut(name: &str) -> String {
     let (written, given) = match name {
         "agents" => ("[\"NAME\"]", "agents=NAME"),
+        "model" => ("[\"local/*\"]", "model=local/*"),
         name => ("true", name),
     };
     format!(
@@ -447,7 +464,8 @@ mod tests {
         assert!(refusal("mesh").contains("topic/NAME or skill/NAME"));
         assert!(refusal("mesh=prices").contains("`prices` is neither"));
         assert!(refusal("agents=clerk@").contains("`clerk@` is no name"));
-        assert!(refusal("model").contains("host/model"));
+        assert!(refusal("model").contains("local/*") && refusal("model=gpt").contains("`gpt`"));
+        assert!(refusal("tasks").contains("host/tasks"));
         assert!(refusal("agents").contains("write a name"));
         assert!(refusal("agents=a b").contains("`a b` is no name"));
         assert!(refusal("files=/tmp").contains("HOST:GUEST:ro"));

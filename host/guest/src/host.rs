@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::compute::{Compute, Opener};
 use crate::ctx::Ctx;
 use crate::grants::Grants;
-use crate::house::House;
+use crate::house::{House, Means};
 use crate::imports;
 use crate::network::Network;
 use crate::roll::Enrolment;
@@ -17,6 +17,7 @@ use agents::{Books, Told};
 use base::{Budget, Group};
 use kernels::Backend;
 use mesh::Mesh;
+use model::Router;
 use runtime::{Compiler, Engine, Fault, Pool, Settings, Workers};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -108,6 +109,8 @@ pub struct Builder {
     secrets: Option<Secrets>,
     books: Option<Arc<Books>>,
     mesh: Option<Mesh>,
+    known: Option<u64>,
+    models: Option<Arc<Router>>,
 }
 
 impl Builder {
@@ -166,6 +169,19 @@ impl Builder {
         self
     }
 
+    /// How many messages of each other village are known here at once, so that none is taken twice: a million, unless it is
+    /// said. One of which as many are known has to wait.
+    pub fn known(mut self, most: u64) -> Builder {
+        self.known = Some(most);
+        self
+    }
+
+    /// Who answers prompts. Without this there are no models.
+    pub fn models(mut self, models: Arc<Router>) -> Builder {
+        self.models = Some(models);
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -194,9 +210,14 @@ impl Builder {
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let compute = Compute::new(count, self.device);
         let network = Arc::new(Network::new(self.roots, self.secrets));
-        let house = House::new(workers.spawner(), io, engine.room(), compute.clone(), network, self.books, self.mesh);
+        let means =
+            Means { compute: compute.clone(), network, models: self.models, books: self.books, mesh: self.mesh };
+        let house = House::new(workers.spawner(), io, engine.room(), means);
         house.look_after_strays();
         house.look_after_idlers();
+        if let (Some(abroad), Some(most)) = (&house.abroad, self.known) {
+            abroad.bound(most);
+        }
         house.look_abroad();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
@@ -225,6 +246,8 @@ impl Host {
             secrets: None,
             books: None,
             mesh: None,
+            known: None,
+            models: None,
         }
     }
 
@@ -398,6 +421,11 @@ impl Host {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Who answers prompts; none if no back end is named.
+    pub fn models(&self) -> Option<&Arc<Router>> {
+        self.house.models.as_ref()
     }
 
     /// How many agents may live at once.

@@ -14,6 +14,7 @@ use agents::kin::{BIRTHS, Kin};
 use agents::{ANSWERS, Books, DEAD, Desk, Door, KEYS, MAIL, Origin, Place, SEQUENCES, TIMERS, TOPICS};
 use base::Digest;
 use mesh::Mesh;
+use model::Router;
 use parking_lot::Mutex;
 use runtime::{Fault, Message, Room, Spawner};
 use std::collections::HashMap;
@@ -33,6 +34,8 @@ pub(crate) struct House {
     pub(crate) compute: Arc<Compute>,
     /// What they reach the web through.
     pub(crate) network: Arc<Network>,
+    /// Who answers prompts; none if no back end is named.
+    pub(crate) models: Option<Arc<Router>>,
     /// What lasts; none if everything goes with this host.
     pub(crate) books: Option<Arc<Books>>,
     /// Other villages; none if this one is alone.
@@ -46,6 +49,15 @@ pub(crate) struct House {
     versions: Mutex<HashMap<Digest, Weak<runtime::Version<Ctx>>>>,
     numbers: AtomicU64,
     born: u64,
+}
+
+/// What a host has for its agents, beside the threads that they run on.
+pub(crate) struct Means {
+    pub(crate) compute: Arc<Compute>,
+    pub(crate) network: Arc<Network>,
+    pub(crate) models: Option<Arc<Router>>,
+    pub(crate) books: Option<Arc<Books>>,
+    pub(crate) mesh: Option<Mesh>,
 }
 
 /// An agent that others find by its name.
@@ -62,15 +74,8 @@ pub(crate) struct Taken;
 const IDLERS: Duration = Duration::from_millis(500);
 
 impl House {
-    pub(crate) fn new(
-        spawner: Spawner,
-        io: Handle,
-        room: Room,
-        compute: Arc<Compute>,
-        network: Arc<Network>,
-        books: Option<Arc<Books>>,
-        mesh: Option<Mesh>,
-    ) -> Arc<House> {
+    pub(crate) fn new(spawner: Spawner, io: Handle, room: Room, means: Means) -> Arc<House> {
+        let Means { compute, network, models, books, mesh } = means;
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let kin = books.as_deref().map(kin::load).unwrap_or_default();
         let abroad = mesh.map(|mesh| Abroad::new(mesh, books.as_deref()));
@@ -81,6 +86,7 @@ impl House {
             seats,
             compute,
             network,
+            models,
             books,
             abroad,
             roll: Roll::default(),

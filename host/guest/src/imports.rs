@@ -52,6 +52,10 @@ pub(crate) mod bindings {
         world: "village:host/imports",
         imports: {
             "village:agent/mesh.find": async | trappable,
+            "village:agent/model.complete": async | trappable,
+            "village:agent/model.embed": async | trappable,
+            "village:agent/model.count": async | trappable,
+            "village:agent/model.models": async | trappable,
             "village:agent/kernels.open": async | trappable,
             "village:agent/kernels.norm": async | trappable,
             "village:agent/kernels.distance": async | trappable,
@@ -66,6 +70,7 @@ pub(crate) mod bindings {
             "village:agent/kernels.tensor": crate::tensors::Tensor,
             "village:agent/kernels.weights": crate::tensors::Weights,
             "village:agent/kernels.work": super::kernels::Work,
+            "village:agent/model.writing": crate::thinking::Writing,
         },
         require_store_data_send: true,
     });

@@ -34,6 +34,8 @@ pub struct Config {
     pub journal: Keep,
     /// How it meets other villages; without this it is alone.
     pub mesh: Option<MeshConfig>,
+    /// Who answers the prompts of its agents; without this nobody does.
+    pub models: Option<model::Settings>,
     /// Agents that are deployed if they aren't there.
     pub agents: Vec<Wish>,
 }
@@ -69,7 +71,7 @@ pub struct Error {
     pub problem: String,
 }
 
-const KEYS: [&str; 8] = ["listen", "data", "stop-within", "journal", "mesh", "defaults", "groups", "agents"];
+const KEYS: [&str; 9] = ["listen", "data", "stop-within", "journal", "mesh", "models", "defaults", "groups", "agents"];
 const JOURNAL: [&str; 4] = ["keep", "most", "size", "archive"];
 const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
 const AGENT: [&str; 7] = ["component", "name", "group", "budget", "grants", "turns", "replicas"];
@@ -107,6 +109,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             "stop-within" => config.stop_within = Some(span(value)?),
             "journal" => config.journal = journal(value)?,
             "mesh" => config.mesh = Some(MeshConfig::read(value)?),
+            "models" => config.models = Some(model::Settings::read(table("models", value)?)?.within(folder)),
             "defaults" => {
                 for (field, at, text) in fields("defaults", value)? {
                     config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;
@@ -345,6 +348,23 @@ max = 4
         assert_eq!(agent.turns, turns.map(|(field, text)| (field.to_string(), text.to_string())));
         assert_eq!(agent.replicas, Bounds { min: None, max: Some(4) });
         assert_eq!((config.stop_within, parse("")), (Some(Duration::from_secs(5)), Ok(Config::default())));
+    }
+
+    #[test]
+    fn back_ends_of_models_are_read_and_what_is_wrong_has_its_line() {
+        let models = |text: &str| parse(text).map(|config| config.models.expect("there is the section"));
+        let read =
+            models("[models.ollama]\n[models.embedded]\nfiles = { tiny = \"tiny.gguf\" }\n").expect("it is good");
+        assert_eq!(read.backends.len(), 1);
+        assert_eq!(read.inside[0].settings.models[0].path, Path::new("/etc/village/tiny.gguf"));
+        assert_eq!(parse("").expect("it is good").models, None);
+        let said = models("listen = \"7000\"\n[models.claude]\nkye = \"A\"\n").expect_err("it is refused");
+        assert!(
+            said.starts_with("/etc/village/village.toml:3: unknown key of a back end `kye`, did you mean `key`?"),
+            "{said}"
+        );
+        let said = models("models = 3\n").expect_err("it is refused");
+        assert!(said.ends_with("1: `models` is a table"), "{said}");
     }
 
     #[test]

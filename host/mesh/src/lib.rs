@@ -25,10 +25,12 @@ mod node;
 mod pass;
 mod port;
 mod proof;
+mod raw;
 mod roster;
 mod said;
 mod settings;
 mod short;
+pub mod storm;
 mod timers;
 mod votes;
 

@@ -1,5 +1,11 @@
 //! The section `[models]` of `village.toml`: back ends, what they cost, and how one is chosen.
 
+mod embedded;
+mod open;
+
+pub use embedded::Inside;
+pub use open::Unopened;
+
 use crate::backend::Backend;
 use crate::key::{KeyError, Keys, named};
 use crate::pattern::Pattern;
@@ -13,12 +19,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// What `[models]` says.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// How one is chosen.
     pub routing: Routing,
-    /// The back ends, by name.
+    /// The back ends that are asked over HTTP, by name.
     pub backends: Vec<Chosen>,
+    /// Those whose models run in this process.
+    pub inside: Vec<Inside>,
 }
 
 /// What a back end speaks.
@@ -31,7 +39,7 @@ pub enum Kind {
 }
 
 /// A back end as it was written down.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// What it is called.
     pub name: String,
@@ -96,6 +104,9 @@ impl Settings {
                     let text = text("shadow-part", "5%", value)?;
                     part = Some((at, text.parse::<Part>().map_err(|bad| (at, format!("`shadow-part`: {bad}")))?));
                 }
+                (_, DeValue::Table(table)) if embedded::is(name, table) => {
+                    settings.inside.push(embedded::read(name, key.span().start, table)?);
+                }
                 (_, DeValue::Table(table)) => {
                     settings.backends.push(backend(name, key.span().start, table)?);
                 }
@@ -131,11 +142,17 @@ impl Chosen {
     }
 }
 
-fn backend(name: &str, place: usize, table: &DeTable<'_>) -> Result<Chosen, Problem> {
+/// Whether a back end can have that name.
+fn named_well(name: &str, place: usize) -> Result<(), Problem> {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.len() > 32 || !name.bytes().all(letter) || KEYS.contains(&name) {
         return Err((place, format!("a back end is named by up to 32 of a to z, 0 to 9 and -, which `{name}` is not")));
     }
+    Ok(())
+}
+
+fn backend(name: &str, place: usize, table: &DeTable<'_>) -> Result<Chosen, Problem> {
+    named_well(name, place)?;
     let known = KNOWN.iter().find(|(known, ..)| *known == name);
     let (mut kind, mut address, mut context) = (known.map(|known| known.1), None, None);
     let mut key_at = place;
@@ -150,7 +167,10 @@ fn backend(name: &str, place: usize, table: &DeTable<'_>) -> Result<Chosen, Prob
         passes_on: false,
         terms: Terms::default(),
     };
-    for (key, value) in table {
+    // A kind that is misspelt explains why other keys are unknown.
+    let mut fields: Vec<_> = table.iter().collect();
+    fields.sort_by_key(|(key, _)| key.get_ref() != "kind");
+    for (key, value) in fields {
         let at = value.span().start;
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("url", _) => {
@@ -168,7 +188,7 @@ fn backend(name: &str, place: usize, table: &DeTable<'_>) -> Result<Chosen, Prob
                 kind = Some(match text("kind", "openai", value)?.as_str() {
                     "openai" => Kind::OpenAi,
                     "anthropic" => Kind::Anthropic,
-                    other => return Err((at, unknown("kind", other, &["openai", "anthropic"]))),
+                    other => return Err((at, unknown("kind", other, &["openai", "anthropic", "embedded"]))),
                 });
             }
             ("models", DeValue::Array(list)) => {
@@ -292,6 +312,57 @@ mod tests {
         assert_eq!(claude[0].key.as_deref(), Some("ANTHROPIC_API_KEY"));
         let other = read("[models.mine]\nurl = \"https://api.anthropic.com/v1\"\n").expect("it is good").backends;
         assert_eq!(other[0].kind, Kind::Anthropic);
+    }
+
+    #[test]
+    fn models_of_this_process_are_named_with_their_files() {
+        let settings = read(
+            "[models.embedded]\nfiles = { tiny = \"tiny.gguf\", minilm = \"/models/minilm\" }\nmemory = \"64MiB\"\n\
+             cache = \"1MiB\"\nthreads = 3\ntogether = 2\nwaiting = 5\ntemplates = { tiny = \"plain\" }\n\
+             quality = { \"*\" = 20 }\n[models.second]\nkind = \"embedded\"\nfiles = { b = \"b\" }\n",
+        );
+        let settings = settings.expect("it is good").within(std::path::Path::new("/etc/village"));
+        let inside = settings.inside.iter().find(|inside| inside.settings.name == "embedded").expect("it is read");
+        let of = |name: &str| {
+            let model = inside.settings.models.iter().find(|model| model.name == name).expect("it is read");
+            (model.path.display().to_string(), model.template)
+        };
+        assert_eq!(of("tiny"), ("/etc/village/tiny.gguf".into(), Some(crate::embedded::Template::Plain)));
+        assert_eq!(of("minilm"), ("/models/minilm".into(), None));
+        let bounds = (inside.settings.memory, inside.settings.cache, inside.settings.threads.get());
+        assert_eq!(bounds, (64 << 20, 1 << 20, 3));
+        assert_eq!((inside.settings.together, inside.settings.waiting, inside.terms.quality("tiny")), (2, 5, Some(20)));
+        assert_eq!((settings.inside.len(), settings.backends.len()), (2, 0));
+        for (text, said) in [
+            ("[models.embedded]\n", "1: `embedded` has no models: name them"),
+            (
+                "[models.embedded]\nfile = { a = \"b\" }\n",
+                "2: unknown key of an embedded back end `file`, did you mean `files`?",
+            ),
+            ("[models.embedded]\nfiles = \"b\"\n", "2: `files` is a table"),
+            ("[models.embedded]\nfiles = { a = 1 }\n", "2: `files` must be text in quotes"),
+            ("[models.embedded]\nfiles = { \"a b\" = \"c\" }\n", "2: `a b` can't be the name"),
+            ("[models.embedded]\nfiles = { a = \"b\" }\nthreads = 0\n", "3: `threads` is a number from 1 to 256"),
+            ("[models.embedded]\nfiles = { a = \"b\" }\nmemory = \"1KiB\"\n", "3: `memory`: 1KiB is less than 64KiB"),
+            ("[models.embedded]\nfiles = { a = \"b\" }\ntemplates = { b = \"plain\" }\n", "3: there is no model `b`"),
+            ("[models.embedded]\nfiles = { a = \"b\" }\ntemplates = { a = \"plan\" }\n", "did you mean `plain`?"),
+            ("[models.embedded]\nkind = \"embeded\"\nfiles = { a = \"b\" }\n", "did you mean `embedded`?"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_opened_says_which_back_end_and_why() {
+        let open = |text: &str| {
+            let opened = read(text).expect("it is good").open(&Keys::default(), &Arc::new(Trust::default()));
+            opened.err().expect("it is refused").to_string()
+        };
+        let said = open("[models.claude]\nkey = \"NO_SUCH_KEY_ANYWHERE\"\n");
+        assert!(said.starts_with("the back end `claude`: there is no key `NO_SUCH_KEY_ANYWHERE`"), "{said}");
+        let said = open("[models.embedded]\nfiles = { a = \"/nowhere/a.gguf\" }\n");
+        assert!(said.starts_with("the back end `embedded`: /nowhere/a.gguf"), "{said}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 #![allow(missing_docs, reason = "a test is documented by its name")]
 
 mod agents;
+mod answers;
 mod authoring;
+mod bench;
 mod bundled;
 mod commands;
 mod harness;
@@ -12,4 +14,5 @@ mod looks;
 mod mistakes;
 mod refusals;
 mod running;
+mod villages;
 mod weights;

@@ -32,6 +32,7 @@ pub(super) struct Asked {
 
 /// A message that was here a while ago.
 struct Before {
+    peer: PeerId,
     hash: blake3::Hash,
     state: State,
 }
@@ -253,7 +254,7 @@ impl Node {
         let until = Instant::now() + Duration::from_millis(left) + 2 * SKEW;
         self.asked.forget.insert((until, key.0, key.1), ());
         *self.asked.running.entry(key.0).or_default() += 1;
-        self.asked.recent.insert(key, Before { hash, state: State::Running(channel.into_iter().collect()) });
+        self.asked.recent.insert(key, Before { peer, hash, state: State::Running(channel.into_iter().collect()) });
         // If nobody takes any more, the ask is dropped, and so refused.
         let _ = self.asked.inbox.try_send(Ask {
             from: peer,
@@ -266,7 +267,7 @@ impl Node {
     /// Whether it is a frame, of this peer, in time.
     fn check(&self, peer: &PeerId, bytes: &[u8]) -> Result<Frame, Why> {
         let frame = Frame::decode(bytes).map_err(super::door::why)?;
-        if Key::of(peer) != Some(frame.sender) {
+        if Key::named(peer) != Some(frame.sender) {
             return Err(Why::Forged);
         }
         self.check_time(&frame)?;
@@ -300,6 +301,7 @@ impl Node {
         let Answered { key, reply } = answered;
         let bytes = reply.encode();
         let Some(recent) = self.asked.recent.get_mut(&key) else { return };
+        let peer = recent.peer;
         // What is to come again is not remembered as answered.
         let state = if matches!(reply, Reply::Busy(_)) {
             self.asked.recent.remove(&key).map(|recent| recent.state)
@@ -311,9 +313,7 @@ impl Node {
         };
         let Some(State::Running(channels)) = state else { return };
         self.asked.rest(&key.0);
-        if let Some(peer) = key.0.peer() {
-            self.links.sent(&peer, bytes.len());
-        }
+        self.links.sent(&peer, bytes.len());
         for channel in channels {
             self.reply(Some(channel), &bytes);
         }

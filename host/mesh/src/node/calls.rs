@@ -111,7 +111,7 @@ impl Calls {
 impl Node {
     pub(super) fn call(&mut self, outgoing: Outgoing, done: oneshot::Sender<Result<Vec<u8>, Error>>) {
         let peer = outgoing.to;
-        let refused = match Key::of(&peer) {
+        let refused = match Key::named(&peer) {
             Some(key) if self.roster.is_blocked(&key) => Some(Error::Blocked { peer }),
             Some(key) if self.roster.has(&key) => None,
             _ => Some(Error::Stranger { peer }),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod blobs;
+mod cable;
 mod churn;
 mod directory;
 mod harness;

@@ -1,7 +1,8 @@
 //! Peers behind walls: each in a network of its own whose router lets calls out and none in, with a third one in the public network
 //! between them. Network namespaces, and nftables in them; who may not make those skips this, as in `lan`.
 
-use crate::lan::{Machine, PATIENCE, answering, ip};
+use crate::cable::{Space, ip};
+use crate::lan::{Machine, PATIENCE, answering};
 use mesh::{Mesh, Message, PeerId, Settings};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,15 +12,7 @@ struct World {
     public: Machine,
     one: Machine,
     other: Machine,
-    _routers: [Router; 2],
-}
-
-struct Router(String);
-
-impl Drop for Router {
-    fn drop(&mut self) {
-        let _ = ip(&format!("netns delete {}", self.0));
-    }
+    _routers: [Space; 2],
 }
 
 fn inside(namespace: &str, command: &str) -> Result<(), String> {
@@ -58,31 +51,30 @@ fn set_up(name: &str, masquerade: &str, own: &str, gateway: &str, home: u8) -> R
 
 fn build(test: &str, masquerade: &str) -> Result<World, String> {
     let name = |what: &str| format!("vlg-{}-{test}-{what}", std::process::id());
-    let (public, one, other) = (Machine::new(name("p"))?, Machine::new(name("a"))?, Machine::new(name("b"))?);
+    let machine = |what: &str| Machine::new(Space::new(name(what))?);
+    let (public, one, other) = (machine("p")?, machine("a")?, machine("b")?);
     let mut routers = Vec::new();
     for (n, (machine, side)) in [(&one, "ra"), (&other, "rb")].into_iter().enumerate() {
-        let router_name = name(side);
-        ip(&format!("netns add {router_name}"))?;
-        let made = Router(router_name);
+        let made = Space::new(name(side))?;
         let (gateway, own, home) =
             (format!("203.0.113.{}", n * 128 + 1), format!("203.0.113.{}", n * 128 + 2), n as u8 + 1);
-        ip(&format!("-n {} link add to{n} type veth peer name wan netns {}", public.name, made.0))?;
-        ip(&format!("-n {} link add cable type veth peer name lan netns {}", machine.name, made.0))?;
+        ip(&format!("-n {} link add to{n} type veth peer name wan netns {}", public.space.name, made.name))?;
+        ip(&format!("-n {} link add cable type veth peer name lan netns {}", machine.space.name, made.name))?;
         inside(
-            &public.name,
+            &public.space.name,
             &format!("ip link set lo up; ip link set to{n} up; ip address add {gateway}/25 dev to{n}"),
         )?;
-        set_up(&made.0, masquerade, &own, &gateway, home)?;
+        set_up(&made.name, masquerade, &own, &gateway, home)?;
         routers.push(made);
         inside(
-            &machine.name,
+            &machine.space.name,
             &format!(
                 "ip link set lo up; ip link set cable up; ip address add 10.{home}.0.2/24 dev cable
                  ip route add default via 10.{home}.0.1"
             ),
         )?;
     }
-    inside(&public.name, "echo 1 > /proc/sys/net/ipv4/ip_forward")?;
+    inside(&public.space.name, "echo 1 > /proc/sys/net/ipv4/ip_forward")?;
     let routers = routers.try_into().map_err(|_| "two routers".to_string())?;
     Ok(World { public, one, other, _routers: routers })
 }
