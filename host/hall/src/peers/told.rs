@@ -1,5 +1,6 @@
 //! What happens in the mesh, told as events of the village; what matters later is written into the journal too.
 
+use super::votes::id;
 use crate::event::What;
 use crate::village::Village;
 use mesh::{Event, Mesh, PeerId, Why};
@@ -110,12 +111,22 @@ impl Village {
                     self.tell_turned_away(why, 1, peer).await;
                 }
             }
-            Event::Listening { .. }
-            | Event::Proposed { .. }
-            | Event::Accepted { .. }
-            | Event::Rejected { .. }
-            | Event::Lapsed { .. }
-            | Event::Lied { .. } => {}
+            Event::Proposed { proposal } => {
+                let details = json!({ "id": id(&proposal.matter()), "subject": proposal.said.subject });
+                drop(self.tell_mesh("proposed", proposal.proposer.peer(), details).await);
+            }
+            Event::Accepted { certificate } => {
+                let proposal = &certificate.proposal;
+                let details = json!({ "id": id(&proposal.matter()), "subject": proposal.said.subject });
+                drop(self.tell_mesh("accepted", proposal.proposer.peer(), details).await);
+            }
+            Event::Rejected { matter } => drop(self.tell_mesh("rejected", None, json!({ "id": id(&matter) })).await),
+            Event::Lapsed { matter } => drop(self.tell_mesh("lapsed", None, json!({ "id": id(&matter) })).await),
+            Event::Lied { lie } => {
+                let details = json!({ "id": id(&lie.one.matter), "proof": lie.to_string() });
+                drop(self.tell_mesh("lied", lie.one.voter.peer(), details).await);
+            }
+            Event::Listening { .. } => {}
         }
     }
 
