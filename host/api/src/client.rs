@@ -3,6 +3,7 @@
 mod mesh;
 mod models;
 mod records;
+mod votes;
 
 use crate::wire::{
     Accepted, Agents, BackupTo, Cancelled, Card, DeadLetters, Failure, Groups, Log, ManifestText, Message, NewAgent,

@@ -71,6 +71,7 @@ fn status(wrong: &Wrong) -> StatusCode {
         | Wrong::Component { .. }
         | Wrong::Letter { .. }
         | Wrong::Turn { .. }
+        | Wrong::Vote { .. }
         | Wrong::Gone { .. } => StatusCode::NOT_FOUND,
         Wrong::Exists { .. }
         | Wrong::Stopped { .. }
@@ -90,8 +91,10 @@ fn status(wrong: &Wrong) -> StatusCode {
         Wrong::Unreachable(_) => StatusCode::GATEWAY_TIMEOUT,
         Wrong::Mesh(_) => match wrong.kind() {
             "invitation" => StatusCode::FORBIDDEN,
-            "not-alone" => StatusCode::CONFLICT,
-            "unknown-peer" => StatusCode::NOT_FOUND,
+            "not-alone" | "has-voted" => StatusCode::CONFLICT,
+            "no-vote" => StatusCode::FORBIDDEN,
+            "no-room" => StatusCode::TOO_MANY_REQUESTS,
+            "unknown-peer" | "unknown-vote" => StatusCode::NOT_FOUND,
             "bad-request" => StatusCode::BAD_REQUEST,
             "unreachable" => StatusCode::GATEWAY_TIMEOUT,
             "busy" | "stopping" => StatusCode::SERVICE_UNAVAILABLE,

@@ -19,6 +19,7 @@ mod schema;
 mod server;
 mod streams;
 mod token;
+mod votes;
 pub mod wire;
 
 pub use error::Error;

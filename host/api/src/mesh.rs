@@ -5,7 +5,7 @@ use crate::manage::finished;
 use crate::routes::{App, Json, Name, Route, Shape};
 use axum::extract::State;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use hall::{Adoption, Details, Fetched, Invited, Joined, MeshFigures, PeerFigures, Pinged, Topology};
+use hall::{Adoption, Details, Fetched, Invited, Joined, Left, MeshFigures, PeerFigures, Pinged, Topology};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -139,7 +139,8 @@ fn belonging() -> Vec<(Route, MethodRouter<App>)> {
     let revoke = route("delete", "/v1/mesh/invitations/{id}", "revoke", summary, None, DONE);
     let summary = "Join others with an invitation of theirs";
     let join = route("post", "/v1/mesh/join", "join", summary, Some("Token"), &[(200, Shape::Json("Joined"))]);
-    let leave = route("post", "/v1/mesh/leave", "leave", "Leave the others, and be alone again", None, DONE);
+    let summary = "Leave the others, who are told, and be alone again";
+    let leave = route("post", "/v1/mesh/leave", "leave", summary, None, &[(200, Shape::Json("Left"))]);
     let summary = "Have nothing to do with a peer any more";
     let block = route("put", "/v1/mesh/peers/{peer}/block", "block", summary, None, PEER);
     let unblock = route("delete", "/v1/mesh/peers/{peer}/block", "unblock", "Take that back", None, PEER);
@@ -197,9 +198,8 @@ async fn join(State(app): State<App>, Json(wanted): Json<Token>) -> Answered<Joi
     Ok(axum::Json(finished(async move { app.village.join(&wanted.token).await }).await?))
 }
 
-async fn leave(State(app): State<App>) -> Result<StatusCode, Error> {
-    finished(async move { app.village.leave().await }).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn leave(State(app): State<App>) -> Answered<Left> {
+    Ok(axum::Json(finished(async move { app.village.leave().await }).await?))
 }
 
 async fn block(State(app): State<App>, Name(peer): Name) -> Answered<Peer> {
@@ -244,7 +244,8 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         (
             "Mesh",
             whole(json!({
-                "peer": text, "founder": text, "addresses": texts, "members": count, "links": list("Link"),
+                "peer": text, "founder": text, "addresses": texts, "reachable": { "type": ["boolean", "null"] },
+                "members": count, "links": list("Link"),
                 "turned_away": { "type": "array", "items": pair(json!([text, count])) },
                 "retries": count, "busy": count, "repeated": count, "untold": count,
             })),
@@ -280,6 +281,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ),
         ("Invited", whole(json!({ "token": text, "id": text, "uses": count, "expires": count }))),
         ("Token", given(&["token"], json!({ "token": text }))),
+        ("Left", whole(json!({ "known": count, "told": count }))),
         ("Joined", whole(json!({ "inviter": text, "founder": text, "peer": text }))),
         ("Fetch", given(&["digest"], json!({ "digest": text, "peer": text }))),
         ("Fetched", whole(json!({ "digest": text, "size": count, "from": texts }))),
@@ -357,6 +359,7 @@ mod tests {
             peer: word(),
             founder: word(),
             addresses: Vec::new(),
+            reachable: None,
             members: 0,
             links: vec![link.clone()],
             turned_away: Vec::new(),
@@ -377,6 +380,7 @@ mod tests {
         holds("NewInvitation", &NewInvitation { uses: 1, life: word() });
         holds("Invited", &Invited { token: word(), id: word(), uses: 1, expires: 1 });
         holds("Token", &Token { token: word() });
+        holds("Left", &Left { known: 2, told: 1 });
         holds("Joined", &Joined { inviter: word(), founder: word(), peer: word() });
         holds("Fetch", &Fetch { digest: word(), peer: Some(word()) });
         holds("Fetched", &Fetched { digest: word(), size: 1, from: Vec::new() });

@@ -67,6 +67,10 @@ fn mesh(figures: &MeshFigures) -> String {
     let mut page = Page(String::new());
     page.family("village_mesh_members", "gauge", "Other villages that are known.");
     page.row("village_mesh_members", &[], figures.members as f64);
+    page.family("village_mesh_reachable", "gauge", "1 if others can call this one, 0 if not; none if it is not known.");
+    if let Some(reachable) = figures.reachable {
+        page.row("village_mesh_reachable", &[], f64::from(u8::from(reachable)));
+    }
     page.family("village_mesh_links", "gauge", "Other villages that there is a link with.");
     page.row("village_mesh_links", &[], figures.links.len() as f64);
     type Of = fn(&LinkFigures) -> Option<f64>;
@@ -352,6 +356,7 @@ mod tests {
             peer: "own".into(),
             founder: "own".into(),
             addresses: Vec::new(),
+            reachable: Some(true),
             members: 5,
             links: vec![link("a", Some(2500)), link("b", None)],
             turned_away: vec![("stranger".into(), 3)],
@@ -363,6 +368,7 @@ mod tests {
         let text = mesh(&figures);
         for row in [
             "village_mesh_members 5",
+            "village_mesh_reachable 1",
             "village_mesh_links 2",
             "village_mesh_link_latency_seconds{peer=\"a\"} 0.0025",
             "village_mesh_link_loss{peer=\"b\"} 0.25",
@@ -375,6 +381,7 @@ mod tests {
         }
         assert!(!text.contains("latency_seconds{peer=\"b\"}"), "it was not measured");
         well_formed(&text);
+        assert!(!mesh(&MeshFigures { reachable: None, ..figures }).contains("village_mesh_reachable 0\n"));
     }
 
     #[test]

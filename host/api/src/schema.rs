@@ -13,6 +13,7 @@ pub(crate) fn all() -> Map<String, Value> {
         .chain(crate::scale::schemas())
         .chain(crate::mesh::schemas())
         .chain(crate::models::schemas())
+        .chain(crate::votes::schemas())
     {
         all.insert(name.into(), schema);
     }
@@ -514,8 +515,11 @@ mod tests {
         holds("Scale", &hall::Scale { serving: 1, min: 1, max: 1 });
         holds("NewScale", &wire::NewScale { min: 1, max: Some(1) });
         let held = 37;
-        let others =
-            2 + crate::records::schemas().len() + crate::mesh::schemas().len() + crate::models::schemas().len();
+        let others = 2
+            + crate::records::schemas().len()
+            + crate::mesh::schemas().len()
+            + crate::models::schemas().len()
+            + crate::votes::schemas().len();
         assert_eq!(
             all().len(),
             held + others,

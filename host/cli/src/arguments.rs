@@ -5,6 +5,7 @@ mod models;
 mod records;
 mod running;
 mod scale;
+mod votes;
 
 pub(crate) use mesh::{Fetch, Mesh, MeshAction};
 pub(crate) use models::{Models, ModelsAction, RouteWish};
@@ -14,6 +15,7 @@ pub(crate) use running::{
     Send, Swap, Top, Up, Urgency, Versions,
 };
 pub(crate) use scale::Scale;
+pub(crate) use votes::{Choice, Propose, Verify, Vote, Votes};
 
 use crate::help;
 use base::Size;

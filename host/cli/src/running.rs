@@ -18,6 +18,7 @@ pub(crate) mod swap;
 mod top;
 mod turns;
 mod up;
+mod votes;
 
 pub(crate) use audit::{audit, backup, restore};
 pub(crate) use deploy::deploy;

@@ -117,6 +117,14 @@ pub enum Error {
         /// As it was asked for.
         id: String,
     },
+    /// There is no such proposal here, or nobody votes on it any more.
+    #[error("`{id}`: {why}")]
+    Vote {
+        /// As it was asked for.
+        id: String,
+        /// Why.
+        why: String,
+    },
     /// There is no such turn in the journal.
     #[error("`{turn}`: {why}")]
     Turn {
@@ -233,6 +241,7 @@ impl Error {
             Error::Invitation(_) => "invitation",
             Error::Unreachable(_) => "unreachable",
             Error::Nowhere { .. } => "unknown-component",
+            Error::Vote { .. } => "unknown-vote",
             Error::Mesh(error) => of_mesh(error),
             Error::Kept(_) => "store",
             Error::Host(_) => "internal",
@@ -244,6 +253,10 @@ impl Error {
 fn of_mesh(error: &mesh::Error) -> &'static str {
     use mesh::Error as Wrong;
     match error {
+        Wrong::NoProposal => "unknown-vote",
+        Wrong::NoVote => "no-vote",
+        Wrong::HasVoted { .. } => "has-voted",
+        Wrong::NoRoom { .. } => "no-room",
         Wrong::BadInvitation { .. } | Wrong::NoInvitation | Wrong::TurnedAway { .. } => "invitation",
         Wrong::NotAlone { .. } => "not-alone",
         Wrong::Stranger { .. } | Wrong::Blocked { .. } => "unknown-peer",

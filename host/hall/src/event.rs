@@ -88,8 +88,9 @@ pub enum What {
     },
     /// Something in the mesh.
     Mesh {
-        /// What: a peer was met, linked, unlinked, slowed, dropped, blocked, unblocked; something was turned-away or
-        /// not-kept; this village has joined, or left.
+        /// What: a peer was met, has left, was linked, unlinked, slowed, dropped, blocked, unblocked; something was turned-away or
+        /// not-kept; this village has joined, or left; something was proposed, accepted, rejected or has lapsed, or somebody
+        /// lied: voted both ways.
         step: String,
         /// The peer, as far as it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -53,7 +53,8 @@ pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};
 pub use models::{attempt as try_models, open as open_models};
 pub use peers::{
-    Adopted, Adoption, Edge, Fetched, Invited, Joined, LinkFigures, MeshFigures, PeerFigures, Pinged, Topology, short,
+    Adopted, Adoption, Conditions, Edge, Fetched, Invited, Joined, Left, LinkFigures, MeshFigures, Motion, PeerFigures,
+    Pinged, Poll, PollDetails, Proved, Topology, short, verify,
 };
 pub use registry::{Before, Registration, Wanted};
 pub use replay::Again;

@@ -5,12 +5,14 @@ mod look;
 mod membership;
 mod own;
 mod told;
+mod votes;
 
 pub use fetched::{Adopted, Adoption, Fetched};
 pub use look::{LinkFigures, MeshFigures, PeerFigures};
-pub use membership::{Invited, Joined};
+pub use membership::{Invited, Joined, Left};
 pub use mesh::short;
 pub use own::{Edge, Pinged, Topology};
+pub use votes::{Conditions, Motion, Poll, PollDetails, Proved, verify};
 
 use crate::error::Error;
 use crate::village::Village;

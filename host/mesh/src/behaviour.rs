@@ -135,7 +135,7 @@ fn outer(
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(settings.pace.ping).with_timeout(settings.pace.ping * 2),
         ),
-        relay: settings.relay.serve.then(|| relay::Behaviour::new(own, relay::Config::default())).into(),
+        relay: settings.relay.serve.then(|| relay::Behaviour::new(own, relaying(settings))).into(),
         relayed,
         punch: dcutr::Behaviour::new(own),
     };
@@ -144,6 +144,21 @@ fn outer(
         false => None,
     };
     Ok(Outer { gate: Gate::new(inner, doors), door, mdns: mdns.into() })
+}
+
+/// What is done for members that cannot be called. Others do not get so far.
+fn relaying(settings: &Settings) -> relay::Config {
+    let given = &settings.relay;
+    relay::Config {
+        // Each stands on a link that is not given up: half of them are for others.
+        max_reservations: settings.connections.div_ceil(2),
+        max_reservations_per_peer: 1,
+        max_circuits: given.circuits,
+        max_circuits_per_peer: given.circuits,
+        max_circuit_duration: given.time,
+        max_circuit_bytes: given.bytes,
+        ..relay::Config::default()
+    }
 }
 
 fn kad(own: PeerId) -> kad::Behaviour<MemoryStore> {

@@ -58,6 +58,12 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// What is shown as a proof is none, or was changed.
+    #[error("this is no proof: {what}")]
+    BadProof {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The invitation is not known, was revoked or was made by another.
     #[error("there is no such invitation")]
     NoInvitation,

@@ -19,6 +19,11 @@ pub enum Event {
         /// The member.
         peer: PeerId,
     },
+    /// A member has left the village.
+    Left {
+        /// Who was one.
+        peer: PeerId,
+    },
     /// There is a connection with a member.
     Linked {
         /// The member.
@@ -109,11 +114,13 @@ pub enum Why {
     WrongPeer,
     /// The invitation was used as often as it may be.
     Spent,
+    /// It has left the village, and was not invited again.
+    Left,
 }
 
 impl Why {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Why; 14] = [
+    pub const ALL: [Why; 15] = [
         Why::Stranger,
         Why::Blocked,
         Why::Banned,
@@ -128,6 +135,7 @@ impl Why {
         Why::Invitation,
         Why::WrongPeer,
         Why::Spent,
+        Why::Left,
     ];
 }
 
@@ -147,6 +155,7 @@ impl fmt::Display for Why {
             Why::Flooding => "too much is sent",
             Why::Invitation => "the invitation was revoked, has expired, or is another's",
             Why::Spent => "the invitation was used as often as it may be",
+            Why::Left => "it has left the village",
             Why::WrongPeer => "another peer answered than the one that was called",
         })
     }

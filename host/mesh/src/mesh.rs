@@ -133,6 +133,11 @@ impl Mesh {
         self.send(Command::Addresses).await
     }
 
+    /// Whether all who were asked of late could call this peer at one of its addresses; nothing if that is not known.
+    pub async fn reachable(&self) -> Result<Option<bool>, Error> {
+        self.send(Command::Reachable).await
+    }
+
     /// The other members that are known.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
         self.send(Command::Members).await
@@ -168,8 +173,9 @@ impl Mesh {
         self.send(|done| Command::Join { invitation, done }).await?
     }
 
-    /// Forgets the village and its members, and is alone again in one of its own.
-    pub async fn leave(&self) -> Result<(), Error> {
+    /// Tells those with whom there is a link, who tell all others; then forgets the village and its members, and is alone again in
+    /// one of its own. Answers how many were told.
+    pub async fn leave(&self) -> Result<usize, Error> {
         self.send(Command::Leave).await?
     }
 

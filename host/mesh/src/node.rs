@@ -4,10 +4,14 @@ mod asked;
 mod blobs;
 mod calls;
 mod door;
+mod leaving;
 mod links;
 mod lookup;
+mod own;
+mod places;
 mod polls;
 mod present;
+mod reach;
 mod recent;
 mod room;
 mod topics;
@@ -24,7 +28,6 @@ use crate::gate::Doors;
 use crate::identity;
 use crate::invitation::Invitation;
 use crate::key::Key;
-use crate::port;
 use crate::roster::{Member, Roster};
 use crate::said::{Ask, Topic};
 use crate::settings::Settings;
@@ -35,7 +38,7 @@ use blobs::Lending;
 pub(crate) use blobs::{GIVE_LIMIT, WANT_LIMIT};
 use calls::Calls;
 use door::Entry;
-use libp2p::core::transport::ListenerId;
+use leaving::Leaving;
 use libp2p::futures::StreamExt;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
@@ -43,10 +46,12 @@ use libp2p::{Multiaddr, PeerId, Swarm, identify};
 use links::Links;
 use lookup::Sought;
 use parking_lot::Mutex;
+use places::Places;
 use polls::Polls;
 use present::Hellos;
+use reach::Reach;
 use recent::Recent;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
@@ -60,10 +65,11 @@ pub(crate) enum Command {
     Members(oneshot::Sender<Vec<Member>>),
     Blocked(oneshot::Sender<Vec<PeerId>>),
     Links(oneshot::Sender<Vec<Link>>),
+    Reachable(oneshot::Sender<Option<bool>>),
     Invite { uses: u32, life: Duration, done: oneshot::Sender<Result<Invitation, Error>> },
     Revoke { id: [u8; 16], done: oneshot::Sender<Result<(), Error>> },
     Join { invitation: Invitation, done: oneshot::Sender<Result<(), Error>> },
-    Leave(oneshot::Sender<Result<(), Error>>),
+    Leave(oneshot::Sender<Result<usize, Error>>),
     Block { peer: PeerId, done: oneshot::Sender<Result<(), Error>> },
     Unblock { peer: PeerId, done: oneshot::Sender<Result<(), Error>> },
     Dial { address: Multiaddr, done: oneshot::Sender<Result<(), Error>> },
@@ -110,6 +116,7 @@ enum Due {
     Lobby(ConnectionId, PeerId),
     Retry(Id),
     Expire(Id),
+    Part(PeerId),
     Arrive(Late),
     /// Nothing: it was held only so that the other side hears nothing.
     Silence(#[expect(dead_code, reason = "dropping it is what counts")] Late),
@@ -129,10 +136,12 @@ pub(crate) struct Node {
     links: Links,
     sought: Sought,
     entry: Entry,
+    leaving: Option<Leaving>,
     calls: Calls,
     asked: Asked,
     topics: Topics,
-    listeners: Vec<ListenerId>,
+    places: Places,
+    reach: Reach,
     directory: Directory,
     polls: Polls,
     lending: Lending,
@@ -141,20 +150,6 @@ pub(crate) struct Node {
     /// Writing down what was learned, and when that was done last.
     keeping: JoinSet<Result<(), Error>>,
     kept: Instant,
-}
-
-/// What is behind an error, in its own words: some of those around it have none.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut last = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if !text.trim().is_empty() {
-            last = text;
-        }
-        source = inner.source();
-    }
-    last
 }
 
 impl Node {
@@ -177,14 +172,7 @@ impl Node {
             lobby: settings.lobby,
         }));
         let mut swarm = behaviour::swarm(&keys, &settings, doors.clone())?;
-        port::check_free(&settings.listen)?;
-        let mut listeners = Vec::new();
-        for address in settings.listen.iter().cloned().chain(settings.relay.through.iter().map(links::circuit)) {
-            let listener = swarm
-                .listen_on(address.clone())
-                .map_err(|error| Error::Setting { setting: "listen", what: format!("{address}: {}", cause(&error)) })?;
-            listeners.push(listener);
-        }
+        let places = Places::open(&mut swarm, &settings)?;
         let asked = Asked::new(inbox, &settings);
         let lending = Lending::new(settings.blobs.clone(), settings.blob_rate);
         let dice = Dice::new(settings.seed);
@@ -204,10 +192,12 @@ impl Node {
             links,
             sought: Sought::default(),
             entry,
+            leaving: None,
             calls,
             asked,
             topics,
-            listeners,
+            places,
+            reach: Reach::new(),
             directory: Directory::default(),
             polls: Polls::new(),
             lending,
@@ -217,6 +207,9 @@ impl Node {
             kept: Instant::now(),
         };
         node.topics.begin(&mut node.swarm);
+        for peer in node.doors.lock().blocked.iter() {
+            node.swarm.behaviour_mut().gate.inner.gossip.blacklist_peer(peer);
+        }
         Ok(node)
     }
 
@@ -254,9 +247,7 @@ impl Node {
     /// Says good-bye, for a moment at most.
     async fn close(&mut self) {
         self.keep();
-        for listener in std::mem::take(&mut self.listeners) {
-            self.swarm.remove_listener(listener);
-        }
+        self.places.close(&mut self.swarm);
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             let _ = self.swarm.disconnect_peer_id(peer);
@@ -280,11 +271,12 @@ impl Node {
                 drop(done.send(self.roster.members().map(|(_, member)| member.clone()).collect()))
             }
             Command::Blocked(done) => drop(done.send(self.roster.blocked().filter_map(Key::peer).collect())),
+            Command::Reachable(done) => drop(done.send(self.reachable())),
             Command::Links(done) => drop(done.send(self.links.figures())),
             Command::Invite { uses, life, done } => drop(done.send(self.invite(uses, life))),
             Command::Revoke { id, done } => drop(done.send(self.roster.revoke(&id))),
             Command::Join { invitation, done } => self.join(invitation, done),
-            Command::Leave(done) => drop(done.send(self.leave())),
+            Command::Leave(done) => self.leave(done),
             Command::Block { peer, done } => drop(done.send(self.block(peer))),
             Command::Unblock { peer, done } => drop(done.send(self.unblock(peer))),
             Command::Dial { address, done } => drop(done.send(self.dial_address(address))),
@@ -310,6 +302,7 @@ impl Node {
             Due::Lobby(connection, peer) => self.clear_lobby(connection, peer),
             Due::Retry(id) => self.retry(id),
             Due::Expire(id) => self.expire(id),
+            Due::Part(peer) => self.part_from_left(peer),
             Due::Arrive(late) => self.take(late),
             Due::Silence(_) => {}
         }
@@ -325,8 +318,14 @@ impl Node {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.disconnected(peer_id, connection_id),
             SwarmEvent::IncomingConnectionError { error, peer_id, .. } => self.incoming_failed(peer_id, error),
-            SwarmEvent::OutgoingConnectionError { error, peer_id, .. } => self.dial_failed(peer_id, &error),
-            SwarmEvent::NewListenAddr { address, .. } => {
+            SwarmEvent::OutgoingConnectionError { error, peer_id, connection_id, .. } => {
+                if !self.reach_failed(connection_id, &error) {
+                    self.dial_failed(peer_id, &error);
+                }
+            }
+            SwarmEvent::ListenerClosed { listener_id, .. } => self.listener_closed(listener_id),
+            SwarmEvent::NewListenAddr { address, listener_id } => {
+                self.listener_opened(listener_id);
                 if self.settings.relay.serve {
                     self.swarm.add_external_address(address.clone());
                 }
@@ -342,10 +341,12 @@ impl Node {
             InnerEvent::Blobs(event) => self.on_blob(event),
             InnerEvent::Gossip(event) => self.on_gossip(event),
             InnerEvent::Kad(event) => self.on_kad(event),
+            InnerEvent::Relay(event) => self.on_relay(event),
             InnerEvent::Ping(event) => self.links.pinged(&event),
             InnerEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let addresses: Vec<Multiaddr> = info.listen_addrs.into_iter().take(8).collect();
                 self.located(peer_id, &addresses);
+                self.reach.observe(peer_id, info.observed_addr);
             }
             _ => {}
         }
@@ -387,14 +388,5 @@ impl Node {
     fn now(&self) -> u64 {
         let ahead = self.settings.weather.as_ref().map_or(0, |weather| weather.ahead());
         timers::now().saturating_add_signed(ahead)
-    }
-
-    /// Where this peer can be reached, the places best reached from afar first.
-    fn own_addresses(&self) -> Vec<Multiaddr> {
-        let mut seen = HashSet::new();
-        let all = self.swarm.external_addresses().chain(self.swarm.listeners()).cloned();
-        let mut all: Vec<Multiaddr> = all.filter(|address| seen.insert(address.clone())).collect();
-        all.sort_by_key(links::is_near);
-        all
     }
 }

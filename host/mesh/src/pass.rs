@@ -47,6 +47,11 @@ impl Pass {
         self.steps.last().map(|step| step.inviter)
     }
 
+    /// When its holder was let in, as the inviter's clock had it; the founder always was.
+    pub(crate) fn at(&self) -> u64 {
+        self.steps.last().map_or(0, |step| step.at)
+    }
+
     /// Whether the chain can grow by one more.
     pub(crate) fn can_invite(&self) -> bool {
         self.steps.len() < DEPTH

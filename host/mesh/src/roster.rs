@@ -3,6 +3,7 @@
 use crate::identity;
 use crate::invitation::Invitation;
 use crate::key::Key;
+use crate::leave::Leave;
 use crate::pass::Pass;
 use crate::votes::Matter;
 use crate::{Error, Why};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 const FILE: &str = "village";
 const MAGIC: &[u8; 8] = b"vlg-mesh";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The most addresses that are kept of one member, and the most bytes of one.
 const ADDRESSES: usize = 8;
 const ADDRESS_LIMIT: usize = 256;
@@ -52,6 +53,18 @@ struct Kept {
     blocked: BTreeSet<Key>,
     /// How this peer has voted, until nobody asks any more.
     cast: BTreeMap<Matter, Cast>,
+    /// Who has left; this peer itself while it tells the others.
+    left: BTreeMap<Key, Leave>,
+}
+
+/// What version 1 kept.
+#[derive(Deserialize)]
+struct Kept1 {
+    pass: Pass,
+    members: BTreeMap<Key, Member>,
+    invitations: BTreeMap<[u8; 16], Issued>,
+    blocked: BTreeSet<Key>,
+    cast: BTreeMap<Matter, Cast>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,6 +96,10 @@ impl Roster {
         }
         let file = Arc::new(Place { path: file, last: Mutex::new(0) });
         let mut roster = Roster { file, turn: 0, kept, changed: true, most };
+        if roster.kept.left.contains_key(&own) {
+            // Some of the others know already that it has left.
+            roster.join(Pass::found(own))?;
+        }
         roster.keep()?;
         Ok(roster)
     }
@@ -119,14 +136,18 @@ impl Roster {
         self.kept.blocked.contains(key)
     }
 
-    /// Takes in whoever has a good pass. Says whether it was not known before.
+    /// Takes in whoever has a good pass. Says whether it was not known before. Of two passes of one the later counts.
     pub(crate) fn admit(&mut self, pass: &Pass) -> Result<bool, Why> {
         let holder = pass.holder();
         if self.is_blocked(&holder) {
             return Err(Why::Blocked);
         }
-        if holder == self.own() || self.has(&holder) {
+        let known = self.kept.members.get(&holder).map(|member| member.pass.at());
+        if holder == self.own() || known.is_some_and(|at| at >= pass.at()) {
             return Ok(false);
+        }
+        if self.kept.left.get(&holder).is_some_and(|leave| leave.until() >= pass.at()) {
+            return Err(Why::Left);
         }
         if pass.village() != self.village() {
             return Err(Why::Stranger);
@@ -134,12 +155,47 @@ impl Roster {
         if !pass.is_of(&self.village()) {
             return Err(Why::Forged);
         }
-        if self.kept.members.len() >= self.most {
+        if known.is_none() && self.kept.members.len() >= self.most {
             return Err(Why::Full);
         }
-        self.kept.members.insert(holder, Member { pass: pass.clone(), addresses: Vec::new() });
+        let new = || Member { pass: pass.clone(), addresses: Vec::new() };
+        self.kept.members.entry(holder).or_insert_with(new).pass = pass.clone();
         self.changed = true;
-        Ok(true)
+        Ok(known.is_none())
+    }
+
+    /// Those that have left, as they have said it.
+    pub(crate) fn left(&self) -> impl Iterator<Item = &Leave> {
+        self.kept.left.values()
+    }
+
+    /// This peer is about to leave: from here on there is no way back but an invitation.
+    pub(crate) fn say_leave(&mut self, leave: Leave) -> Result<(), Error> {
+        self.kept.left.insert(self.own(), leave);
+        self.changed = true;
+        self.keep()
+    }
+
+    /// Somebody has left: it is no member any more, unless it has come back since. Whether that is news.
+    pub(crate) fn part(&mut self, leave: &Leave) -> Result<bool, Why> {
+        let (holder, until) = (leave.holder(), leave.until());
+        if holder == self.own() || self.kept.left.get(&holder).is_some_and(|known| known.until() >= until) {
+            return Ok(false);
+        }
+        if !leave.is_of(&self.village()) {
+            return Err(Why::Forged);
+        }
+        let gone = self.kept.members.get(&holder).is_some_and(|member| member.pass.at() <= until);
+        if gone {
+            self.kept.members.remove(&holder);
+        }
+        self.kept.left.insert(holder, leave.clone());
+        if self.kept.left.len() > self.most {
+            let oldest = self.kept.left.iter().min_by_key(|(_, leave)| leave.until()).map(|(key, _)| *key);
+            oldest.map(|key| self.kept.left.remove(&key));
+        }
+        self.changed = true;
+        Ok(gone || self.kept.left.contains_key(&holder))
     }
 
     /// A member may be reached at these addresses. Those named last come first; the oldest are forgotten.
@@ -223,7 +279,11 @@ impl Roster {
         self.changed = true;
         // Not given if it cannot be kept: otherwise it could be used once more after a restart.
         self.keep().map_err(|_| Why::Full)?;
-        Ok(self.kept.pass.extend(keys, joiner, shown.id(), now))
+        // Later than any that it had: one that it has given up is good no more.
+        let given_up = self.kept.left.get(&joiner).map(Leave::until);
+        let before = given_up.max(self.member(&joiner).map(|member| member.pass.at()));
+        let at = before.map_or(now, |before| now.max(before.saturating_add(1)));
+        Ok(self.kept.pass.extend(keys, joiner, shown.id(), at))
     }
 
     /// Becomes a member of another's village.
@@ -231,6 +291,7 @@ impl Roster {
         self.kept.pass = pass;
         self.kept.members.clear();
         self.kept.invitations.clear();
+        self.kept.left.clear();
         self.changed = true;
         self.keep()
     }
@@ -316,7 +377,15 @@ impl Kept {
             invitations: BTreeMap::new(),
             blocked: BTreeSet::new(),
             cast: BTreeMap::new(),
+            left: BTreeMap::new(),
         }
+    }
+}
+
+impl Kept1 {
+    fn later(self) -> Kept {
+        let Kept1 { pass, members, invitations, blocked, cast } = self;
+        Kept { pass, members, invitations, blocked, cast, left: BTreeMap::new() }
     }
 }
 
@@ -333,17 +402,19 @@ fn write(kept: &Kept) -> Vec<u8> {
 fn read(file: &Path, bytes: &[u8]) -> Result<Kept, Error> {
     let damaged = |what| Error::Damaged { file: file.into(), what };
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it is another kind of file"))?;
-    match rest.first() {
-        Some(&VERSION) => {}
+    let version = match rest.first() {
+        Some(&found @ 1..=VERSION) => found,
         Some(&found) => return Err(Error::Newer { file: file.into(), found, known: VERSION }),
         None => return Err(damaged("it was cut")),
-    }
+    };
     let content = bytes.len().checked_sub(32).filter(|&end| end > MAGIC.len()).ok_or_else(|| damaged("it was cut"))?;
     if blake3::hash(&bytes[..content]).as_bytes() != &bytes[content..] {
         return Err(damaged("its bytes are not those that were written"));
     }
-    let kept: Kept =
-        postcard::from_bytes(&bytes[MAGIC.len() + 1..content]).map_err(|_| damaged("it cannot be read"))?;
+    let content = &bytes[MAGIC.len() + 1..content];
+    let kept =
+        if version == 1 { postcard::from_bytes(content).map(Kept1::later) } else { postcard::from_bytes(content) };
+    let kept: Kept = kept.map_err(|_| damaged("it cannot be read"))?;
     let village = kept.pass.village();
     let good = kept.pass.is_of(&village) && kept.members.iter().all(|(key, member)| member.pass.holder() == *key);
     if !good {
@@ -429,32 +500,86 @@ mod tests {
             assert!(read(&path, &bad).is_err(), "byte {at}");
         }
         let mut later = good.clone();
-        later[8] = 2;
-        assert!(matches!(read(&path, &later), Err(Error::Newer { found: 2, .. })));
+        later[8] = 3;
+        assert!(matches!(read(&path, &later), Err(Error::Newer { found: 3, .. })));
         assert!(matches!(read(&path, &good[..20]), Err(Error::Damaged { .. })));
         assert!(matches!(Roster::open(folder.path(), keys(8).1, 2), Err(Error::Damaged { .. })));
     }
 
     #[test]
-    fn a_file_of_version_1_still_reads() {
-        let kept = Kept {
-            invitations: BTreeMap::from([(
-                [5; 16],
-                Issued { expires: 7, uses: 2, taken: BTreeSet::from([keys(2).1]) },
-            )]),
+    fn files_of_all_versions_still_read() {
+        let pass = Pass::found(keys(1).1).extend(&keys(1).0, keys(2).1, [5; 16], 6);
+        let member = Member { pass: pass.clone(), addresses: vec!["/ip4/192.0.2.1/tcp/4000".into()] };
+        let issued = Issued { expires: 7, uses: 2, taken: BTreeSet::from([keys(2).1]) };
+        let mut kept = Kept {
+            invitations: BTreeMap::from([([5; 16], issued)]),
             blocked: BTreeSet::from([keys(3).1]),
             cast: BTreeMap::from([([4; 32], Cast { yes: true, deadline: 8 })]),
-            members: BTreeMap::from([(
-                keys(2).1,
-                Member {
-                    pass: Pass::found(keys(1).1).extend(&keys(1).0, keys(2).1, [5; 16], 6),
-                    addresses: vec!["/ip4/192.0.2.1/tcp/4000".into()],
-                },
-            )]),
+            members: BTreeMap::from([(keys(2).1, member)]),
             ..Kept::found(keys(1).1)
         };
+        let bytes = |hex: &str| -> Vec<u8> {
+            let hex = hex.trim();
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        };
+        let before = bytes(include_str!("../tests/golden/roster-1.hex"));
+        assert_eq!(write(&read(Path::new("x"), &before).unwrap()), write(&kept));
+        kept.left.insert(keys(2).1, Leave::new(&keys(2).0, pass));
         let hex: String = write(&kept).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, include_str!("../tests/golden/roster-1.hex").trim());
+        assert_eq!(hex, include_str!("../tests/golden/roster-2.hex").trim());
         assert_eq!(write(&read(Path::new("x"), &write(&kept)).unwrap()), write(&kept));
+    }
+
+    #[test]
+    fn who_has_left_comes_back_by_a_later_invitation_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let ((own, village), (guest, guest_key)) = (keys(1), keys(2));
+        let mut roster = open(folder.path(), 2);
+        let made = roster.invite(&own, 2, 1000, &[], 0).unwrap();
+        let pass = roster.redeem(&own, &made, guest_key, 10).unwrap();
+        assert_eq!(roster.admit(&pass), Ok(true));
+        let forged = Leave::new(&own, pass.clone());
+        assert_eq!((roster.part(&forged), roster.has(&guest_key)), (Err(Why::Forged), true));
+        let leave = Leave::new(&guest, pass.clone());
+        assert_eq!((roster.part(&leave), roster.has(&guest_key)), (Ok(true), false));
+        assert_eq!(roster.part(&leave), Ok(false), "it is known");
+        roster.keep().unwrap();
+        let mut roster = open(folder.path(), 2);
+        assert_eq!(roster.admit(&pass), Err(Why::Left));
+        // The inviter's clock has been put back.
+        let made = roster.invite(&own, 1, 1000, &[], 0).unwrap();
+        let again = roster.redeem(&own, &made, guest_key, 3).unwrap();
+        assert!(again.at() > pass.at());
+        assert_eq!(roster.admit(&again), Ok(true));
+        assert_eq!((roster.part(&leave), roster.has(&guest_key)), (Ok(false), true));
+        // Who was away all the time has the old pass, then sees the new one.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let mut away = open(elsewhere.path(), 2);
+        assert_eq!((away.admit(&pass), away.admit(&again)), (Ok(true), Ok(false)));
+        assert_eq!((away.part(&leave), away.has(&guest_key)), (Ok(true), true));
+        let last = Leave::new(&guest, again);
+        assert_eq!((away.part(&last), away.has(&guest_key)), (Ok(true), false));
+        // No more are remembered than there may be members: the earliest is forgotten.
+        for seed in 3..6 {
+            let (member, key) = keys(seed);
+            let pass = Pass::found(village).extend(&own, key, [0; 16], 100 + u64::from(seed));
+            assert_eq!(away.part(&Leave::new(&member, pass)), Ok(true));
+        }
+        assert_eq!(away.left().map(Leave::until).max(), Some(105));
+        assert_eq!(away.left().count(), 2);
+    }
+
+    #[test]
+    fn who_ends_while_it_leaves_has_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let ((own, key), (founder, village)) = (keys(1), keys(2));
+        let mut roster = open(folder.path(), 2);
+        roster.join(Pass::found(village).extend(&founder, key, [5; 16], 6)).unwrap();
+        roster.admit(&Pass::found(village)).unwrap();
+        roster.say_leave(Leave::new(&own, roster.pass().clone())).unwrap();
+        let mut roster = open(folder.path(), 2);
+        assert_eq!((roster.village(), roster.members().count(), roster.left().count()), (key, 0, 0));
+        roster.invite(&own, 1, 1000, &[], 0).unwrap();
+        assert_eq!(open(folder.path(), 2).kept.invitations.len(), 1, "it leaves once");
     }
 }

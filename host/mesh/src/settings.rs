@@ -61,12 +61,18 @@ pub struct Rate {
 }
 
 /// How peers without an address of their own are reached.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relay {
     /// Whether other members may be reached through this one.
     pub serve: bool,
     /// Members through which this one can be reached: their addresses, with `/p2p/` and the peer.
     pub through: Vec<Multiaddr>,
+    /// The most pairs of members that talk through this one at once.
+    pub circuits: usize,
+    /// The most bytes of one such talk, and how long it lasts at most. Who has more to say calls once more.
+    pub bytes: u64,
+    /// How long it lasts.
+    pub time: Duration,
 }
 
 /// How fast a peer does what it does by itself.
@@ -122,6 +128,7 @@ impl Settings {
             ("waiting", self.waiting),
             ("flying", self.flying),
             ("rate.messages", self.rate.messages as usize),
+            ("relay.circuits", self.relay.circuits),
         ];
         for (setting, value) in some {
             if value == 0 || value > 1 << 20 {
@@ -137,6 +144,9 @@ impl Settings {
         if !(1 << 20..=1 << 40).contains(&self.blob_rate) {
             return bad("blob_rate", "it is at least 1 MiB a second");
         }
+        if self.relay.bytes == 0 || self.relay.time.is_zero() || self.relay.time.as_secs() > u32::MAX.into() {
+            return bad("relay", "its bytes and its time are more than 0");
+        }
         let pace = &self.pace;
         if [pace.look, pace.back_off, pace.back_off_most, pace.hello, pace.ping, pace.lobby].contains(&Duration::ZERO) {
             return bad("pace", "none of its times is 0");
@@ -148,6 +158,13 @@ impl Settings {
 impl Default for Rate {
     fn default() -> Rate {
         Rate { messages: 5000, bytes: 64 << 20, late: 256, ban: Duration::from_secs(60) }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Relay {
+        let time = Duration::from_secs(3600);
+        Relay { serve: false, through: Vec::new(), circuits: 16, bytes: 64 << 20, time }
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Tally {
     pub no: BTreeSet<Key>,
     /// Who has said both, and so nothing.
     pub liars: BTreeSet<Key>,
+    /// The proof of each.
+    pub lies: Vec<Lie>,
     /// How many have to say yes.
     pub needed: usize,
     /// What has come of it.
@@ -338,6 +340,10 @@ impl Ballot {
         self.votes.get(voter)
     }
 
+    pub(crate) fn votes(&self) -> impl Iterator<Item = &Vote> {
+        self.votes.values()
+    }
+
     pub(crate) fn lies(&self) -> impl Iterator<Item = &Lie> {
         self.lies.values()
     }
@@ -349,6 +355,7 @@ impl Ballot {
             yes: of(true),
             no: of(false),
             liars: self.lies.keys().copied().collect(),
+            lies: self.lies.values().cloned().collect(),
             needed: self.proposal.said.needed(),
             state: self.state,
         }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Client, escaped};
 use crate::wire::{Adopted, Fetch, NewAdoption, NewInvitation, Peer, Peers, Token};
-use hall::{Fetched, Invited, Joined, MeshFigures, Pinged, Topology};
+use hall::{Fetched, Invited, Joined, Left, MeshFigures, Pinged, Topology};
 use http::Method;
 
 impl Client {
@@ -37,8 +37,8 @@ impl Client {
     }
 
     /// Leaves them.
-    pub async fn leave(&self) -> Answer<()> {
-        self.nothing(Method::POST, "/v1/mesh/leave").await
+    pub async fn leave(&self) -> Answer<Left> {
+        self.bare(Method::POST, "/v1/mesh/leave").await
     }
 
     /// Measures the way to another village.

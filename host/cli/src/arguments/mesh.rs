@@ -1,6 +1,7 @@
 //! The commands of a village among others.
 
 use super::running::Reach;
+use super::votes::{Propose, Verify, Vote, Votes};
 use crate::help;
 use clap::{Args, Subcommand};
 
@@ -77,6 +78,14 @@ pub(crate) enum MeshAction {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Propose something to those who are to decide it, and show its id
+    Propose(Propose),
+    /// Vote on a proposal, once
+    Vote(Vote),
+    /// List what is being decided; or show one proposal, who has voted how, and the proof of its outcome
+    Votes(Votes),
+    /// Check a proof: that something was accepted, or that somebody has voted both ways. It needs no village
+    Verify(Verify),
 }
 
 #[derive(Args)]

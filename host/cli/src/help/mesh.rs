@@ -10,11 +10,21 @@ Examples:
   village mesh ping --data b 5XmV                      a peer is named by its id, or by how that begins
   village deploy --data b navigator@5XmV --grant log   an agent as that village has it
 
+  id=$(village mesh propose --data a 'Who writes the log? The herald.' --for 1d)
+  village mesh vote --data b $id yes                   once each; `village mesh votes` shows how it stands
+  village mesh votes --data a $id --certificate > log.proof
+  village mesh verify log.proof                        anywhere, without a village
+
 A village is closed: only those who were invited, by one of its members, can talk to it. What they send each other is
 encrypted and signed. An invitation is good for as many as it says, until it expires or is revoked; who has it can join, so
 hand it over as you would a password. The inviting village has to be up when somebody joins. A village that is blocked is let in
-no more by this one; the others decide for themselves. Members may fetch the components of each other's agents, but for
+no more by this one; the others decide for themselves. Who leaves tells those that can be reached, and they tell the rest; it
+comes back with a new invitation only. Members may fetch the components of each other's agents, but for
 those of agents with `share = false` under [agent] of their manifest.
+
+A proposal is accepted when 0.8 of those who vote, or another part above a half, have said yes before its time is up. Who says yes
+and no is found out, and counts for nothing: a few who lie can stop a decision, not forge one. What was decided can be read for an
+hour after voting has ended; the proof, in a file, is good for ever.
 
 In village.toml, all of it optional but the first line:
   [mesh]

@@ -1,12 +1,13 @@
 //! `village mesh` and `village fetch`: this village among others.
 
 use super::follow::clock;
+use super::votes;
 use crate::arguments::{Fetch, Mesh, MeshAction, Reach};
 use crate::problem::Problem;
 use crate::{node, print};
 use api::wire::NewInvitation;
 use base::Size;
-use hall::{LinkFigures, MeshFigures, PeerFigures, Topology, short};
+use hall::{Left, LinkFigures, MeshFigures, PeerFigures, Topology, short};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -26,6 +27,10 @@ pub(crate) fn mesh(options: &Mesh, json: bool) -> Result<ExitCode, Problem> {
         MeshAction::Ping { peer, count, reach } => ping(peer, *count, reach, json),
         MeshAction::Block { peer, reach } => block(peer, true, reach, json),
         MeshAction::Unblock { peer, reach } => block(peer, false, reach, json),
+        MeshAction::Propose(options) => votes::propose(options, json),
+        MeshAction::Vote(options) => votes::vote(options, json),
+        MeshAction::Votes(options) => votes::votes(options, json),
+        MeshAction::Verify(options) => votes::verify(options, json),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -74,12 +79,22 @@ fn join(token: &str, reach: &Reach, json: bool) -> Result<(), Problem> {
 
 fn leave(reach: &Reach, json: bool) -> Result<(), Problem> {
     let client = reach.client()?;
-    node::asking(async || Ok(client.leave().await?))?;
+    let left = node::asking(async || Ok(client.leave().await?))?;
     match json {
-        true => print::json(&json!({ "left": true })),
-        false => print::line("left: this village is alone again"),
+        true => print::json(&json!({ "left": true, "known": left.known, "told": left.told })),
+        false => print::line(&left_text(&left)),
     }
     Ok(())
+}
+
+fn left_text(left: &Left) -> String {
+    let heard = match (left.known, left.told) {
+        (0, _) => "there were no others",
+        (_, 0) => "none of the others could be told, and they take it for one that is away",
+        (known, told) if told < known => "those with a link to it were told, and tell the rest",
+        _ => "all others were told",
+    };
+    format!("left: this village is alone again; {heard}")
 }
 
 fn peers(reach: &Reach, json: bool) -> Result<(), Problem> {
@@ -95,7 +110,12 @@ fn peers(reach: &Reach, json: bool) -> Result<(), Problem> {
 /// This village on a line, and below it the others.
 fn table(here: &MeshFigures, peers: &[PeerFigures]) -> String {
     let places = if here.addresses.is_empty() { "no address yet".into() } else { here.addresses.join(", ") };
-    let mut text = format!("this village is {}, at {places}\n", short(&here.peer));
+    let called = match here.reachable {
+        Some(true) => "; others can call it",
+        Some(false) => "; others can't call it: `through` in [mesh] names one that takes its calls",
+        None => "",
+    };
+    let mut text = format!("this village is {}, at {places}{called}\n", short(&here.peer));
     if peers.is_empty() {
         return text
             + "it knows no others: `village mesh invite` there, and `village mesh join TOKEN` here, or the reverse\n";
@@ -266,6 +286,7 @@ mod tests {
             peer: "12D3KooWown".into(),
             founder: "12D3KooWown".into(),
             addresses: Vec::new(),
+            reachable: None,
             members: 2,
             links: Vec::new(),
             turned_away: Vec::new(),
@@ -293,6 +314,27 @@ mod tests {
         assert!(text.contains(linked), "{text}");
         assert!(text.contains("5s ago") && text.contains("blocked") && text.contains("/ip4/10.0.0.9/tcp/1"), "{text}");
         assert!(table(&here, &[]).contains("it knows no others"));
+        for (reachable, said) in [
+            (None, "at no address yet\n"),
+            (Some(true), "yet; others can call it\n"),
+            (Some(false), "yet; others can't call it: `through` in"),
+        ] {
+            let text = table(&MeshFigures { reachable, ..here.clone() }, &all);
+            assert!(text.contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_leaves_sees_whether_the_others_know() {
+        for (known, told, said) in [
+            (0, 0, "no others"),
+            (3, 0, "none of the others could be told"),
+            (3, 1, "tell the rest"),
+            (3, 3, "all others were told"),
+        ] {
+            let text = left_text(&Left { known, told });
+            assert!(text.contains(said), "{text}");
+        }
     }
 
     #[test]

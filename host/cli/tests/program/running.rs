@@ -441,8 +441,10 @@ mod swapped;
 #[path = "running/killed.rs"]
 mod killed;
 
+mod leaving;
 mod mesh;
 mod models;
 #[path = "running/records.rs"]
 mod records;
 mod replicas;
+mod votes;

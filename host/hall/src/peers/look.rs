@@ -18,6 +18,8 @@ pub struct MeshFigures {
     pub founder: String,
     /// Where this one can be reached.
     pub addresses: Vec<String>,
+    /// Whether others can call this one there, as those say who were asked of late; nothing as long as nobody has said.
+    pub reachable: Option<bool>,
     /// The others that are known.
     pub members: u64,
     /// How the links with some of them do.
@@ -107,6 +109,7 @@ impl Village {
             peer: mesh.peer().to_string(),
             founder: mesh.village().await?.to_string(),
             addresses: mesh.addresses().await?.iter().map(ToString::to_string).collect(),
+            reachable: mesh.reachable().await?,
             members: mesh.members().await?.len() as u64,
             links: self.link_figures().await?,
             turned_away: turned_away.into_iter().map(|(why, count)| (word(why).into(), count)).collect(),

@@ -35,6 +35,15 @@ pub struct Joined {
     pub peer: String,
 }
 
+/// How many others were left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Those that were known.
+    pub known: u64,
+    /// Those of them that have said that they have heard it. They tell the rest.
+    pub told: u64,
+}
+
 impl Village {
     /// The mesh, or why there is none.
     pub(crate) fn linked(&self) -> Result<&Mesh, Error> {
@@ -106,9 +115,12 @@ impl Village {
     }
 
     /// Leaves the others: this village is alone again, and they let it in no more without an invitation.
-    pub async fn leave(&self) -> Result<(), Error> {
-        self.linked()?.leave().await?;
-        self.tell_mesh("left", None, Value::Null).await
+    pub async fn leave(&self) -> Result<Left, Error> {
+        let mesh = self.linked()?;
+        let known = mesh.members().await?.len() as u64;
+        let left = Left { known, told: mesh.leave().await? as u64 };
+        self.tell_mesh("left", None, json!(left)).await?;
+        Ok(left)
     }
 
     /// Has nothing to do with a peer any more. Answers which was meant.
@@ -176,7 +188,7 @@ fn list<'a>(peers: impl IntoIterator<Item = &'a String>) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,5 +1,6 @@
 //! What happens in the mesh, told as events of the village; what matters later is written into the journal too.
 
+use super::votes::id;
 use crate::event::What;
 use crate::village::Village;
 use mesh::{Event, Mesh, PeerId, Why};
@@ -30,6 +31,7 @@ pub(super) fn word(why: Why) -> &'static str {
         Why::Invitation => "invitation",
         Why::WrongPeer => "wrong-peer",
         Why::Spent => "spent-invitation",
+        Why::Left => "left",
     }
 }
 
@@ -102,18 +104,29 @@ impl Village {
             Event::NotKept { what } => quietly("not-kept", None, json!({ "reason": what })),
             // What can't be written now is not worth more: the village says itself that its store is closed, or full.
             Event::Met { peer } => drop(self.tell_mesh("met", Some(peer), Value::Null).await),
+            Event::Left { peer } => drop(self.tell_mesh("left", Some(peer), Value::Null).await),
             Event::Dropped { peer } => drop(self.tell_mesh("dropped", Some(peer), Value::Null).await),
             Event::TurnedAway { peer, why } => {
                 if turned.is_news(why, peer) {
                     self.tell_turned_away(why, 1, peer).await;
                 }
             }
-            Event::Listening { .. }
-            | Event::Proposed { .. }
-            | Event::Accepted { .. }
-            | Event::Rejected { .. }
-            | Event::Lapsed { .. }
-            | Event::Lied { .. } => {}
+            Event::Proposed { proposal } => {
+                let details = json!({ "id": id(&proposal.matter()), "subject": proposal.said.subject });
+                drop(self.tell_mesh("proposed", proposal.proposer.peer(), details).await);
+            }
+            Event::Accepted { certificate } => {
+                let proposal = &certificate.proposal;
+                let details = json!({ "id": id(&proposal.matter()), "subject": proposal.said.subject });
+                drop(self.tell_mesh("accepted", proposal.proposer.peer(), details).await);
+            }
+            Event::Rejected { matter } => drop(self.tell_mesh("rejected", None, json!({ "id": id(&matter) })).await),
+            Event::Lapsed { matter } => drop(self.tell_mesh("lapsed", None, json!({ "id": id(&matter) })).await),
+            Event::Lied { lie } => {
+                let details = json!({ "id": id(&lie.one.matter), "proof": lie.to_string() });
+                drop(self.tell_mesh("lied", lie.one.voter.peer(), details).await);
+            }
+            Event::Listening { .. } => {}
         }
     }
 

@@ -1,24 +1,19 @@
 //! What others ask of this peer: held to their rate, looked at, handled once, answered.
 
-use super::calls::Done;
-use super::present::PRESENT;
-use super::recent::RECENT;
-use super::{Answered, Due, Node, Outgoing, Room};
+use super::{Answered, Due, Node};
 use crate::codec::Held;
 use crate::event::{Event, Why};
 use crate::figures::Counters;
-use crate::frame::{self, BODY_LIMIT, Frame, Id, LIFE_LIMIT, Priority, Reply, SKEW, Trace};
+use crate::frame::{Frame, Id, LIFE_LIMIT, Reply, SKEW};
 use crate::key::Key;
 use crate::mesh::OWN;
-use crate::roster::Member;
 use crate::said::Ask;
 use crate::settings::{Rate, Settings};
+use libp2p::PeerId;
 use libp2p::request_response::ResponseChannel;
-use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 pub(super) struct Asked {
     inbox: mpsc::Sender<Ask>,
@@ -76,9 +71,6 @@ const CHANNELS: usize = 4;
 const BUSY: u32 = 50;
 /// How long nothing is heard of what got lost in bad weather.
 const SILENCE: Duration = Duration::from_secs(1);
-/// What members ask each other by themselves.
-const ROSTER: &str = "~roster";
-const ROSTER_LIFE: Duration = Duration::from_secs(20);
 
 impl Asked {
     pub(super) fn new(inbox: mpsc::Sender<Ask>, settings: &Settings) -> Asked {
@@ -252,8 +244,7 @@ impl Node {
             return self.busy(channel);
         }
         if frame.to.starts_with(OWN) {
-            let reply = self.own_answer(&frame);
-            return self.reply(channel, &reply.encode());
+            return self.answer_own(peer, &frame, channel);
         }
         let left = frame.expires.saturating_sub(self.now());
         // Only this task fills it, so what has a place now has it in a moment.
@@ -298,7 +289,7 @@ impl Node {
         self.reply(channel, &Reply::Busy(BUSY).encode());
     }
 
-    fn reply(&mut self, channel: Option<ResponseChannel<Held>>, bytes: &[u8]) {
+    pub(super) fn reply(&mut self, channel: Option<ResponseChannel<Held>>, bytes: &[u8]) {
         if let Some(channel) = channel {
             // Who has gone asks again.
             let _ = self.swarm.behaviour_mut().gate.inner.calls.send_response(channel, bytes.to_vec().into());
@@ -325,85 +316,6 @@ impl Node {
         self.links.sent(&peer, bytes.len());
         for channel in channels {
             self.reply(Some(channel), &bytes);
-        }
-    }
-
-    /// What members ask each other by themselves.
-    fn own_answer(&mut self, frame: &Frame) -> Reply {
-        match frame.to.as_str() {
-            ROSTER => self.roster_answer(),
-            RECENT => self.recent_answer(),
-            PRESENT => self.present_answer(),
-            _ => Reply::Refused("this is not known here".into()),
-        }
-    }
-
-    fn roster_answer(&mut self) -> Reply {
-        let mut members: Vec<Member> = self.roster.members().map(|(_, member)| member.clone()).collect();
-        self.dice.shuffle(&mut members);
-        let mut bytes = frame::encode(&members, Vec::new());
-        while bytes.len() > BODY_LIMIT {
-            members.truncate(members.len() * 3 / 4);
-            bytes = frame::encode(&members, Vec::new());
-        }
-        Reply::Done(bytes)
-    }
-
-    /// Asks a member whom it knows, what was published lately, and who is there.
-    pub(super) fn catch_up(&mut self, peer: PeerId) {
-        self.ask_own(peer, ROSTER, Done::Roster);
-        self.ask_own(peer, RECENT, Done::Recent);
-        self.ask_own(peer, PRESENT, Done::Present);
-    }
-
-    fn ask_own(&mut self, peer: PeerId, what: &str, done: Done) {
-        let now = self.now();
-        let frame = Frame {
-            id: Id::new(),
-            sender: self.own(),
-            to: what.into(),
-            priority: Priority::High,
-            sent: now,
-            expires: now + ROSTER_LIFE.as_millis() as u64,
-            correlation: None,
-            trace: Trace::default(),
-            body: Vec::new(),
-        };
-        let bytes = frame.encode();
-        // Of these there is one for each link.
-        let own = Arc::new(Semaphore::new(2));
-        let (Ok(place), Ok(memory)) = (own.clone().try_acquire_owned(), own.try_acquire_owned()) else { return };
-        let room = Room { _place: place, _memory: memory };
-        let until = Instant::now() + ROSTER_LIFE;
-        let outgoing = Outgoing { to: peer, id: frame.id, priority: frame.priority, bytes, until, _room: room };
-        self.begin(outgoing, done);
-    }
-
-    pub(super) fn learn_roster(&mut self, from: PeerId, bytes: &[u8]) {
-        let members: Vec<Member> = match frame::decode(bytes, BODY_LIMIT) {
-            Ok(members) => members,
-            Err(error) => return self.turn_away(Some(from), super::door::why(error)),
-        };
-        self.learn_members(from, members);
-    }
-
-    /// Takes in those of whom another tells, as far as their passes are good.
-    pub(super) fn learn_members(&mut self, from: PeerId, members: Vec<Member>) {
-        for member in members {
-            let holder = member.pass.holder();
-            let known = self.roster.has(&holder);
-            match self.admit(&member.pass) {
-                Ok(()) => {
-                    // What is known first hand is better.
-                    if !known && let Some(peer) = holder.peer() {
-                        let addresses: Vec<Multiaddr> =
-                            member.addresses.iter().take(8).filter_map(|text| text.parse().ok()).collect();
-                        self.located(peer, &addresses);
-                    }
-                }
-                Err(Why::Blocked | Why::Full) => {}
-                Err(why) => return self.turn_away(Some(from), why),
-            }
         }
     }
 }

@@ -36,6 +36,14 @@ pub(super) enum Done {
     Recent,
     /// It has asked who is there.
     Present,
+    /// It has asked what is voted on.
+    Ballots,
+    /// It has asked to be called.
+    Reach,
+    /// It has asked who has left.
+    Left,
+    /// It has said that it leaves.
+    Told,
 }
 
 #[derive(Default)]
@@ -234,6 +242,10 @@ impl Node {
             // What fails is asked of the next one that gets a link.
             Done::Roster => drop(outcome.map(|bytes| self.learn_roster(call.outgoing.to, &bytes))),
             Done::Recent => drop(outcome.map(|bytes| self.learn_recent(call.outgoing.to, &bytes))),
+            Done::Ballots => drop(outcome.map(|bytes| self.learn_ballots(call.outgoing.to, &bytes))),
+            Done::Left => drop(outcome.map(|bytes| self.learn_left(call.outgoing.to, &bytes))),
+            Done::Told => self.was_told(&call.outgoing.to, outcome.is_ok()),
+            Done::Reach => drop(outcome.map(|bytes| self.learn_reach(call.outgoing.to, &bytes))),
             Done::Present => drop(outcome.map(|bytes| self.learn_present(call.outgoing.to, &bytes))),
         }
     }
@@ -258,14 +270,14 @@ impl Node {
     }
 
     /// Nothing that waits for this peer will be sent.
-    pub(super) fn refuse_calls(&mut self, peer: PeerId) {
+    pub(super) fn refuse_calls(&mut self, peer: PeerId, why: impl Fn() -> Error) {
         let all = self.calls.all.iter().filter(|(_, call)| call.outgoing.to == peer);
         let ids: Vec<Id> = all.map(|(id, _)| *id).collect();
         for id in ids {
             if let Some(request) = self.calls.all.get(&id).and_then(|call| call.flying) {
                 self.calls.land(&request);
             }
-            self.end(id, Err(Error::Blocked { peer }));
+            self.end(id, Err(why()));
         }
     }
 }

@@ -159,17 +159,19 @@ impl Node {
             Ok(Door::Welcome { yours, mine, others }) if joining => {
                 let outcome = self.welcomed(peer, yours, &mine);
                 let good = outcome.is_ok();
-                self.joined(outcome);
                 if good {
                     // Should the inviter have no room, another may.
                     self.learn_members(peer, others);
+                    // Who forgets whom it has joined, because it ends before that is written down, would be alone for good.
+                    self.keep();
                 }
+                self.joined(outcome);
                 good
             }
             Ok(Door::Welcome { .. }) => return self.shut(peer, connection, Why::Malformed),
             Ok(Door::Shut(why)) => {
-                // A full one may have room in a moment.
-                if joining && why != Why::Full {
+                // A full one may have room in a moment; and a stranger is one that has shown its old pass before it wanted to join.
+                if joining && !matches!(why, Why::Full | Why::Stranger | Why::Left) {
                     self.joined(Err(Error::TurnedAway { why }));
                 }
                 self.links.failed(peer, &self.settings.pace, &mut self.dice);
@@ -192,9 +194,13 @@ impl Node {
         if !good || Key::of(&peer) != Some(mine.holder()) {
             return Err(Error::TurnedAway { why: Why::Forged });
         }
+        let places = joining.invitation.addresses();
         self.roster.join(yours)?;
         self.doors.lock().members.clear();
-        self.admit(mine).map_err(|why| Error::TurnedAway { why })
+        self.begin_anew();
+        self.admit(mine).map_err(|why| Error::TurnedAway { why })?;
+        self.located(peer, &places);
+        Ok(())
     }
 
     fn shut(&mut self, peer: PeerId, connection: ConnectionId, why: Why) {
@@ -260,13 +266,6 @@ impl Node {
         self.roster.invite(&self.keys, uses, now + life.as_millis() as u64, &addresses, now)
     }
 
-    pub(super) fn leave(&mut self) -> Result<(), Error> {
-        self.roster.join(Pass::found(self.own()))?;
-        self.doors.lock().members.clear();
-        self.part_from_all();
-        Ok(())
-    }
-
     pub(super) fn block(&mut self, peer: PeerId) -> Result<(), Error> {
         let key = Key::of(&peer).ok_or(Error::Stranger { peer })?;
         self.roster.block(key)?;
@@ -277,7 +276,7 @@ impl Node {
         }
         self.swarm.behaviour_mut().gate.inner.gossip.blacklist_peer(&peer);
         self.part_from(peer);
-        self.refuse_calls(peer);
+        self.refuse_calls(peer, || Error::Blocked { peer });
         Ok(())
     }
 

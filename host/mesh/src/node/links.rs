@@ -12,7 +12,7 @@ use libp2p::core::ConnectedPoint;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, ListenError};
-use libp2p::{Multiaddr, PeerId, mdns, ping};
+use libp2p::{Multiaddr, PeerId, ping};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -40,9 +40,9 @@ pub(super) struct Open {
     pub(super) behind: bool,
 }
 
-#[derive(Clone, Copy)]
 pub(super) struct Connection {
     id: ConnectionId,
+    address: Multiaddr,
     called: bool,
     relayed: bool,
 }
@@ -108,6 +108,24 @@ impl Links {
     pub(super) fn received(&mut self, peer: &PeerId, bytes: usize) {
         if let Some(open) = self.open.get_mut(peer) {
             open.link.received.add(bytes);
+        }
+    }
+
+    /// Those to whom the way leads through nobody else.
+    pub(super) fn direct(&self) -> impl Iterator<Item = PeerId> {
+        let direct = |open: &Open| open.connections.iter().any(|connection| !connection.relayed);
+        self.open.iter().filter(move |(_, open)| direct(open)).map(|(peer, _)| *peer)
+    }
+
+    /// Where the other side of a link is.
+    pub(super) fn from(&self, peer: &PeerId) -> Option<Multiaddr> {
+        Some(self.open.get(peer)?.link.address.clone())
+    }
+
+    /// Not all that its other side has said was of use yet.
+    pub(super) fn fell_behind(&mut self, peer: &PeerId) {
+        if let Some(open) = self.open.get_mut(peer) {
+            open.behind = true;
         }
     }
 
@@ -184,6 +202,9 @@ impl Open {
 
 impl Node {
     pub(super) fn connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        if self.reached(peer, id, endpoint.is_dialer()) {
+            return;
+        }
         if endpoint.is_dialer() {
             self.show(peer);
         }
@@ -194,13 +215,14 @@ impl Node {
             return;
         }
         let address = endpoint.get_remote_address().clone();
-        let connection = Connection { id, called: endpoint.is_dialer(), relayed: endpoint.is_relayed() };
+        let (called, relayed) = (endpoint.is_dialer(), endpoint.is_relayed());
+        let connection = Connection { id, address: address.clone(), called, relayed };
         let (own, first) = (self.own(), !self.links.has(&peer));
         let now = Instant::now();
         let link = Link {
             peer,
             address: address.clone(),
-            called: connection.called,
+            called,
             since: now,
             latency: None,
             pings: 0,
@@ -215,7 +237,7 @@ impl Node {
             self.swarm.behaviour_mut().gate.leave(&double);
             self.swarm.close_connection(double);
         }
-        if connection.called && !connection.relayed {
+        if called && !relayed {
             self.located(peer, &[address]);
         }
         if first {
@@ -224,6 +246,7 @@ impl Node {
                 self.topics.hurry();
             }
             self.look_after_news();
+            self.listen_through(&peer);
         }
         self.pump(peer);
     }
@@ -231,7 +254,9 @@ impl Node {
     pub(super) fn disconnected(&mut self, peer: PeerId, id: ConnectionId) {
         if let Some(open) = self.links.open.get_mut(&peer) {
             open.connections.retain(|connection| connection.id != id);
-            if open.connections.is_empty() {
+            if let Some(left) = open.connections.first() {
+                (open.link.address, open.link.called) = (left.address.clone(), left.called);
+            } else {
                 let lived = open.since().elapsed();
                 let called = open.link.called;
                 self.links.open.remove(&peer);
@@ -241,6 +266,7 @@ impl Node {
                 } else {
                     self.links.forgive(&peer);
                 }
+                self.reach.forget(&peer);
                 self.tell(Event::Unlinked { peer });
                 self.forget_own_calls(peer);
             }
@@ -250,17 +276,6 @@ impl Node {
         if let Some(at) = self.links.again.iter().position(|each| *each == peer) {
             self.links.again.swap_remove(at);
             self.call_peer(peer);
-        }
-    }
-
-    /// A member can be reached there.
-    pub(super) fn located(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
-        let Some(key) = Key::of(&peer) else { return };
-        let bare: Vec<Multiaddr> = addresses.iter().map(|address| without_peer(address, &peer)).collect();
-        self.roster.locate(&key, &bare);
-        let kad = &mut self.swarm.behaviour_mut().gate.inner.kad;
-        for address in bare {
-            kad.add_address(&peer, address);
         }
     }
 
@@ -323,11 +338,17 @@ impl Node {
 
     pub(super) fn part_from(&mut self, peer: PeerId) {
         let _ = self.swarm.disconnect_peer_id(peer);
-        self.swarm.behaviour_mut().gate.inner.kad.remove_peer(&peer);
-        self.links.heard.remove(&peer);
-        self.links.caught_up.remove(&peer);
-        self.directory.forget(&peer);
-        if let Some(key) = Key::of(&peer) {
+        self.forget_news(&peer);
+    }
+
+    /// Forgets what is not written down of a peer.
+    pub(super) fn forget_news(&mut self, peer: &PeerId) {
+        self.swarm.behaviour_mut().gate.inner.kad.remove_peer(peer);
+        self.links.heard.remove(peer);
+        self.links.caught_up.remove(peer);
+        self.links.hints.remove(peer);
+        self.directory.forget(peer);
+        if let Some(key) = Key::of(peer) {
             self.hellos.forget(&key);
         }
     }
@@ -347,28 +368,6 @@ impl Node {
         self.tell(Event::Dropped { peer });
         let _ = self.swarm.disconnect_peer_id(peer);
     }
-
-    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(found) = event else { return };
-        for (peer, address) in found {
-            let news = self.links.hint(peer, vec![address.clone()]);
-            let alone = self.roster.members().next().is_none();
-            let known = Key::of(&peer).is_some_and(|key| self.roster.has(&key));
-            let room = self.swarm.behaviour().gate.taken() < self.wanted();
-            // Somebody unknown may be a new member; a peer that is alone has nothing to show to it.
-            if !room || self.is_cut(&peer) || (!known && alone) {
-                continue;
-            }
-            if news && *self.swarm.local_peer_id() < peer && !self.swarm.is_connected(&peer) {
-                // A call to where it was before may be on its way into nothing, and takes long to fail. Only one of the
-                // two calls at once: calls that meet are one connection in which both speak first.
-                let there = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]);
-                let _ = self.swarm.dial(there.build());
-            } else {
-                self.call_peer(peer);
-            }
-        }
-    }
 }
 
 /// Of two connections with one peer, both sides close the same: the relayed one, else that which the greater one has opened,
@@ -385,15 +384,6 @@ fn double(connections: &[Connection], own: &Key, peer: &PeerId) -> Option<Connec
         _ => false,
     };
     Some(if first_goes { first.id } else { second.id })
-}
-
-/// The same address without the peer at its end: that is named beside it.
-fn without_peer(address: &Multiaddr, peer: &PeerId) -> Multiaddr {
-    let mut bare = address.clone();
-    if bare.iter().last() == Some(Protocol::P2p(*peer)) {
-        bare.pop();
-    }
-    bare
 }
 
 /// Where one listens to be reached through another.

@@ -3,9 +3,10 @@
 use super::Node;
 use crate::error::Error;
 use crate::event::{Event, Why};
-use crate::frame::{self, Frame};
+use crate::frame::{self, BODY_LIMIT, Frame, Reply};
 use crate::key::Key;
 use crate::votes::{Ballot, Brought, Certificate, Draft, Lie, Matter, Proposal, State, Tally, Vote};
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,10 +25,11 @@ enum Said {
 }
 
 pub(super) const VOTES: &str = "~votes";
+pub(super) const BALLOTS: &str = "~ballots";
 /// The most bytes of one of these: a proposal with the largest body and electorate.
 const SAID_LIMIT: usize = 128 << 10;
 /// Proposals that are known at once, and those of one proposer.
-const BALLOTS: usize = 128;
+const ROOM: usize = 128;
 const OF_ONE: usize = 16;
 /// The longest that voting may last, and for how long after it its outcome can be read.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -40,8 +42,8 @@ impl Polls {
 
     fn room_for(&self, proposer: &Key) -> Result<(), Error> {
         let own = self.ballots.values().filter(|ballot| ballot.proposal.proposer == *proposer).count();
-        if self.ballots.len() >= BALLOTS {
-            return Err(Error::NoRoom { what: "the list of proposals", limit: BALLOTS });
+        if self.ballots.len() >= ROOM {
+            return Err(Error::NoRoom { what: "the list of proposals", limit: ROOM });
         }
         if own >= OF_ONE {
             return Err(Error::NoRoom { what: "the list of proposals of one peer", limit: OF_ONE });
@@ -78,6 +80,11 @@ impl Node {
         if deadline <= now {
             return Err(Error::Expired { sent: false });
         }
+        // Others may remember what this peer has forgotten.
+        match ballot.vote_of(&own) {
+            Some(before) if before.yes != yes => return Err(Error::HasVoted { yes: before.yes }),
+            _ => {}
+        }
         // Written down before it is said: who forgets it and votes differently would be taken for a liar.
         self.roster.cast(matter, yes, deadline, now)?;
         let vote = Vote::new(&self.keys, matter, yes);
@@ -97,7 +104,8 @@ impl Node {
     /// A member has said something about a vote.
     pub(super) fn hear_vote(&mut self, frame: &Frame) -> Result<(), Why> {
         match frame::decode(&frame.body, SAID_LIMIT).map_err(super::door::why)? {
-            Said::Proposal(proposal) => self.hear_proposal(frame.sender, proposal),
+            Said::Proposal(proposal) if proposal.proposer != frame.sender => Err(Why::Forged),
+            Said::Proposal(proposal) => self.hear_proposal(proposal),
             Said::Vote(vote) if vote.voter != frame.sender => Err(Why::Forged),
             // What comes before its proposal is said again later.
             Said::Vote(vote) => self.count(vote),
@@ -105,9 +113,9 @@ impl Node {
         }
     }
 
-    fn hear_proposal(&mut self, sender: Key, proposal: Proposal) -> Result<(), Why> {
+    fn hear_proposal(&mut self, proposal: Proposal) -> Result<(), Why> {
         let now = self.now();
-        if proposal.proposer != sender || proposal.village != self.roster.village() || !proposal.is_signed() {
+        if proposal.village != self.roster.village() || !proposal.is_signed() {
             return Err(Why::Forged);
         }
         let matter = proposal.matter();
@@ -121,7 +129,7 @@ impl Node {
         if proposal.said.flaw().is_some() {
             return Err(Why::Malformed);
         }
-        self.polls.room_for(&sender).map_err(|_| Why::Flooding)?;
+        self.polls.room_for(&proposal.proposer).map_err(|_| Why::Flooding)?;
         let mut ballot = Ballot::new(proposal.clone());
         // After a restart this peer still stands by what it has said.
         if let Some(yes) = self.roster.has_cast(&matter) {
@@ -161,6 +169,51 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// What is voted on, and the votes so far, as much as fits into an answer: each is signed by whose it is.
+    pub(super) fn ballots_answer(&mut self) -> Reply {
+        let now = self.now();
+        let mut room = BODY_LIMIT - 64;
+        let mut all: Vec<Said> = Vec::new();
+        for ballot in self.polls.ballots.values().filter(|ballot| ballot.proposal.deadline > now) {
+            let votes = ballot.votes().cloned().map(Said::Vote);
+            let said = votes.chain(ballot.lies().cloned().map(Said::Lie));
+            for said in std::iter::once(Said::Proposal(ballot.proposal.clone())).chain(said) {
+                let Some(left) = room.checked_sub(frame::encode(&said, Vec::new()).len() + 8) else { break };
+                room = left;
+                all.push(said);
+            }
+        }
+        Reply::Done(frame::encode(&all, Vec::new()))
+    }
+
+    /// Takes in what is voted on: who was away while it was said, or has begun anew, does not wait for each to say it again.
+    pub(super) fn learn_ballots(&mut self, from: PeerId, bytes: &[u8]) {
+        let all: Vec<Said> = match frame::decode(bytes, BODY_LIMIT) {
+            Ok(all) => all,
+            Err(error) => return self.turn_away(Some(from), super::door::why(error)),
+        };
+        for said in all {
+            let heard = match said {
+                Said::Proposal(proposal) if !self.is_member(&proposal.proposer) => {
+                    // Who that is may be on its way here: it is asked for once more.
+                    self.links.fell_behind(&from);
+                    continue;
+                }
+                Said::Proposal(proposal) => self.hear_proposal(proposal),
+                Said::Vote(vote) => self.count(vote),
+                Said::Lie(lie) => self.hear_lie(lie),
+            };
+            // What has expired meanwhile, or has no room here, is nobody's fault.
+            if let Err(why @ (Why::Forged | Why::Malformed)) = heard {
+                return self.turn_away(Some(from), why);
+            }
+        }
+    }
+
+    fn is_member(&self, key: &Key) -> bool {
+        *key == self.own() || self.roster.has(key)
     }
 
     fn say(&mut self, said: &Said) {

@@ -49,7 +49,7 @@ impl Node {
         open.sort_by_key(|(_, open)| open.since());
         let old = kept(self.settings.connections);
         let rests = |peer: &PeerId, open: &Open| {
-            let at_work = self.calls.has_for(peer) || self.asked.works_for(peer);
+            let at_work = self.calls.has_for(peer) || self.asked.works_for(peer) || self.places.stand_on(peer);
             !at_work && open.since().elapsed() >= pace.back_off
         };
         let resting = open.into_iter().enumerate().filter(|(_, (peer, open))| rests(peer, open));

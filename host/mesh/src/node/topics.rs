@@ -1,6 +1,7 @@
 //! Topics: what is published, who listens, and the hellos by which members find each other.
 
 use super::Node;
+use super::leaving::LEFT;
 use super::polls::VOTES;
 use crate::directory::{CARDS_LIMIT, Card};
 use crate::error::Error;
@@ -60,7 +61,7 @@ impl Topics {
 
     pub(super) fn begin(&mut self, swarm: &mut Swarm<crate::behaviour::Outer>) {
         let gossip = &mut swarm.behaviour_mut().gate.inner.gossip;
-        for topic in [HELLO, VOTES] {
+        for topic in [HELLO, VOTES, LEFT] {
             gossip.subscribe(&IdentTopic::new(topic)).expect("nothing filters the topics");
         }
     }
@@ -147,6 +148,9 @@ impl Node {
     }
 
     fn say_hello(&mut self) {
+        if self.is_leaving() {
+            return;
+        }
         let addresses = self.own_addresses().iter().take(8).map(Multiaddr::to_string).collect();
         let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let (links, most) = (short(self.swarm.behaviour().gate.taken()), short(self.settings.connections));
@@ -190,7 +194,7 @@ impl Node {
                 self.turn_away(source.or(Some(propagation_source)), why);
                 match why {
                     // It may be good elsewhere.
-                    Why::Stranger | Why::Expired | Why::Blocked | Why::Full | Why::Flooding => {
+                    Why::Stranger | Why::Left | Why::Expired | Why::Blocked | Why::Full | Why::Flooding => {
                         MessageAcceptance::Ignore
                     }
                     _ => {
@@ -232,6 +236,7 @@ impl Node {
         let heard = match frame.to.as_str() {
             HELLO => self.greeted(source, &frame, &message.data),
             VOTES => self.hear_vote(&frame),
+            LEFT => self.hear_left(&frame.body),
             to if to.starts_with(OWN) => Err(Why::Malformed),
             _ => Ok(()),
         };
@@ -270,8 +275,10 @@ impl Node {
         }
         self.admit(&hello.pass)?;
         let addresses: Vec<Multiaddr> = hello.addresses.iter().take(8).filter_map(|text| text.parse().ok()).collect();
+        let before = self.roster.addresses(&source);
         self.located(source, &addresses);
         self.links.heard(source, at, hello.links, hello.most);
+        self.call_at_new(source, &before);
         self.directory.hear(source, hello.cards, frame.sent, at).map_err(|_| Why::Malformed)
     }
 

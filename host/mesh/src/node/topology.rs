@@ -32,10 +32,13 @@ impl Node {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         self.look_after_joining();
+        self.look_after_leaving();
         self.look_for_links();
         self.look_after_calls();
         self.look_after_topics();
         self.look_after_news();
+        self.look_after_places();
+        self.look_after_reach();
         self.look_after_polls();
         self.asked.forget();
     }

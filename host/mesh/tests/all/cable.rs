@@ -8,7 +8,7 @@ pub(crate) struct Space {
     pub(crate) name: String,
 }
 
-fn ip(arguments: &str) -> Result<(), String> {
+pub(crate) fn ip(arguments: &str) -> Result<(), String> {
     let done = Command::new("ip").args(arguments.split(' ')).output();
     match done {
         Ok(output) if output.status.success() => Ok(()),
@@ -18,7 +18,7 @@ fn ip(arguments: &str) -> Result<(), String> {
 }
 
 impl Space {
-    fn new(name: String) -> Result<Space, String> {
+    pub(crate) fn new(name: String) -> Result<Space, String> {
         ip(&format!("netns add {name}"))?;
         Ok(Space { name })
     }

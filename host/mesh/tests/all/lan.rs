@@ -14,21 +14,21 @@ use tokio::sync::{mpsc, oneshot};
 const RUNS: usize = 20;
 const BAR: Duration = Duration::from_secs(2);
 /// How long one waits for a link that may never come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-type Started = (Mesh, Asks);
+pub(crate) type Started = (Mesh, Asks);
 
 /// A machine: a namespace, and a thread in it on which peers live.
-struct Machine {
+pub(crate) struct Machine {
     start: Option<mpsc::UnboundedSender<(Settings, oneshot::Sender<Started>)>>,
     thread: Option<JoinHandle<()>>,
     folder: TempDir,
     // Goes last: a thread is in it.
-    space: Space,
+    pub(crate) space: Space,
 }
 
 impl Machine {
-    fn new(space: Space) -> Result<Machine, String> {
+    pub(crate) fn new(space: Space) -> Result<Machine, String> {
         let file = File::open(format!("/run/netns/{}", space.name)).map_err(|error| error.to_string())?;
         let (start, mut wanted) = mpsc::unbounded_channel::<(Settings, oneshot::Sender<Started>)>();
         let (moved, told) = std::sync::mpsc::channel();
@@ -50,9 +50,13 @@ impl Machine {
     }
 
     async fn start(&self, listen: &str, mdns: bool) -> Started {
+        self.start_with(listen, |settings| settings.mdns = mdns).await
+    }
+
+    pub(crate) async fn start_with(&self, listen: &str, change: impl FnOnce(&mut Settings)) -> Started {
         let mut settings = Settings::new(self.folder.path());
         settings.listen = vec![listen.parse().unwrap()];
-        settings.mdns = mdns;
+        change(&mut settings);
         let (done, started) = oneshot::channel();
         self.start.as_ref().unwrap().send((settings, done)).unwrap();
         started.await.unwrap()
@@ -87,7 +91,7 @@ async fn linked(mesh: &Mesh, other: &Mesh) {
 }
 
 /// Answers with what was asked.
-fn answering(mut asks: Asks) -> tokio::task::JoinHandle<()> {
+pub(crate) fn answering(mut asks: Asks) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while let Some(ask) = asks.next().await {
             let body = ask.frame.body.clone();

@@ -9,9 +9,12 @@ mod directory;
 mod harness;
 #[cfg(target_os = "linux")]
 mod lan;
+mod leaving;
 mod liar;
 mod lookup;
 mod messages;
+#[cfg(target_os = "linux")]
+mod nat;
 mod peers;
 mod room;
 mod storms;

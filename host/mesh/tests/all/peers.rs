@@ -71,6 +71,21 @@ async fn whoever_is_invited_is_a_member_also_after_a_restart_of_both() {
 }
 
 #[tokio::test]
+async fn who_ends_in_the_moment_after_it_has_joined_still_knows_whom_and_where() {
+    let (first, mut guest) = (peer().await, peer().await);
+    guest.join(&first).await.unwrap();
+    // What is on the disk then is what an end without good-bye leaves.
+    let kept = std::fs::read(guest.path().join("village")).unwrap();
+    first.mesh.stop().await;
+    guest.mesh.stop().await;
+    std::fs::write(guest.path().join("village"), kept).unwrap();
+    guest = guest.restart().await;
+    let known = guest.mesh.members().await.unwrap();
+    assert_eq!(known.iter().map(|each| each.pass.holder().peer()).collect::<Vec<_>>(), [Some(first.id())]);
+    assert!(!known[0].addresses.is_empty());
+}
+
+#[tokio::test]
 async fn a_guest_of_a_guest_is_known_to_all_and_speaks_with_them_directly() {
     let mut a = peer().await;
     let (b, c) = (peer().await, peer().await);

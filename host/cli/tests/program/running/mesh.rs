@@ -5,25 +5,25 @@ use crate::harness::{Ran, guest};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-const TCP: &str = "/ip4/127.0.0.1/tcp/0";
+pub(super) const TCP: &str = "/ip4/127.0.0.1/tcp/0";
 const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 
 fn up(way: &str) -> Up {
     Up::start(&["--mesh", way])
 }
 
-fn id(up: &Up) -> String {
+pub(super) fn id(up: &Up) -> String {
     up.first["mesh"]["peer"].as_str().unwrap_or_else(|| panic!("it is in a mesh: {}", up.first)).into()
 }
 
-fn invite(up: &Up, more: &[&str]) -> String {
+pub(super) fn invite(up: &Up, more: &[&str]) -> String {
     let ran = up.call(&[&["mesh", "invite"], more].concat());
     assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "the token alone, for $( ): {ran:?}");
     ran.out.trim().into()
 }
 
 /// Waits until something holds of what a village answers.
-fn until(up: &Up, arguments: &[&str], holds: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn until(up: &Up, arguments: &[&str], holds: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
         let said = up.json(arguments);
@@ -35,11 +35,11 @@ fn until(up: &Up, arguments: &[&str], holds: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-fn linked(up: &Up) -> Value {
+pub(super) fn linked(up: &Up) -> Value {
     until(up, &["mesh", "peers"], |said| said["peers"][0]["link"].is_object())["peers"][0].clone()
 }
 
-fn pair(way: &str) -> (Up, Up) {
+pub(super) fn pair(way: &str) -> (Up, Up) {
     let (a, b) = (up(way), up(way));
     let token = invite(&a, &[]);
     let joined = b.json(&["mesh", "join", &token]);
@@ -50,7 +50,7 @@ fn pair(way: &str) -> (Up, Up) {
     (a, b)
 }
 
-fn refused(ran: &Ran, kind: &str, words: &str) {
+pub(super) fn refused(ran: &Ran, kind: &str, words: &str) {
     assert!(ran.code == 1 && ran.err.starts_with(&format!("village: {kind}: ")), "{kind}: {ran:?}");
     assert!(ran.err.contains(words), "`{words}` in {ran:?}");
 }
