@@ -4,6 +4,7 @@ use crate::admission::{DOOR_LIMIT, SHOW_LIMIT};
 use crate::codec::Lengths;
 use crate::frame::{FRAME_LIMIT, SIGNED_LIMIT};
 use crate::gate::{Doors, Gate};
+use crate::line::Lines;
 use crate::node::{GIVE_LIMIT, WANT_LIMIT};
 use crate::{Error, Settings};
 use libp2p::core::transport::MemoryTransport;
@@ -32,6 +33,7 @@ pub(crate) struct Outer {
 /// What only members get to see.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Inner {
+    pub(crate) lines: Lines,
     pub(crate) calls: request_response::Behaviour<Lengths>,
     pub(crate) blobs: request_response::Behaviour<Lengths>,
     pub(crate) gossip: gossipsub::Behaviour,
@@ -124,6 +126,7 @@ fn outer(
         request_response::Config::default().with_request_timeout(DOOR_TIME).with_max_concurrent_streams(4),
     );
     let inner = Inner {
+        lines: Lines::new(settings.memory),
         calls,
         blobs,
         gossip: gossip()?,

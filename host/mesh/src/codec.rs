@@ -35,9 +35,9 @@ impl From<Vec<u8>> for Held {
 /// The other side has announced more than it may send.
 #[derive(Debug, thiserror::Error)]
 #[error("{length} bytes were announced, and {limit} is the most")]
-struct Oversized {
-    length: usize,
-    limit: usize,
+pub(crate) struct Oversized {
+    pub(crate) length: usize,
+    pub(crate) limit: usize,
 }
 
 /// Whether somebody has announced more than it may send.
@@ -46,7 +46,7 @@ pub(crate) fn is_oversized(error: &io::Error) -> bool {
 }
 
 /// What goes at once: as much as the multiplexer puts into one frame.
-const TOGETHER: usize = 16 << 10;
+pub(crate) const TOGETHER: usize = 16 << 10;
 
 impl Lengths {
     /// Requests and responses up to so many bytes, out of so many bytes each for all that are read at once.

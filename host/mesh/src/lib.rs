@@ -19,6 +19,7 @@ mod identity;
 mod invitation;
 mod key;
 mod leave;
+mod line;
 mod mesh;
 mod meter;
 mod node;

@@ -337,6 +337,7 @@ impl Node {
 
     fn on_inner(&mut self, event: InnerEvent) {
         match event {
+            InnerEvent::Lines(said) => self.on_line(said),
             InnerEvent::Calls(event) => self.on_call(event),
             InnerEvent::Blobs(event) => self.on_blob(event),
             InnerEvent::Gossip(event) => self.on_gossip(event),

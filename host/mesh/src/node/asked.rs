@@ -6,6 +6,7 @@ use crate::event::{Event, Why};
 use crate::figures::Counters;
 use crate::frame::{Frame, Id, LIFE_LIMIT, Reply, SKEW};
 use crate::key::Key;
+use crate::line::Answer;
 use crate::mesh::OWN;
 use crate::said::Ask;
 use crate::settings::{Rate, Settings};
@@ -30,6 +31,12 @@ pub(super) struct Asked {
     running: HashMap<Key, usize>,
 }
 
+/// Where an answer goes. Dropping it has the other side ask again.
+pub(super) enum Channel {
+    Line(Answer),
+    Stream(ResponseChannel<Held>),
+}
+
 /// A message that was here a while ago.
 struct Before {
     peer: PeerId,
@@ -38,7 +45,7 @@ struct Before {
 }
 
 enum State {
-    Running(Vec<ResponseChannel<Held>>),
+    Running(Vec<Channel>),
     Done(Vec<u8>),
     /// It was answered, and for the answer there was no room.
     Forgotten,
@@ -48,7 +55,7 @@ enum State {
 pub(super) struct Late {
     peer: PeerId,
     held: Held,
-    channel: Option<ResponseChannel<Held>>,
+    channel: Option<Channel>,
     /// Whether it is the sender's rate that it had to wait for.
     over: bool,
 }
@@ -163,7 +170,7 @@ impl Asked {
 }
 
 impl Node {
-    pub(super) fn arrived(&mut self, peer: PeerId, held: Held, channel: ResponseChannel<Held>) {
+    pub(super) fn arrived(&mut self, peer: PeerId, held: Held, channel: Channel) {
         self.links.received(&peer, held.bytes.len());
         self.links.used(&peer);
         let fate = self.settings.weather.as_ref().map(|weather| weather.fate()).unwrap_or_default();
@@ -284,15 +291,20 @@ impl Node {
         Ok(())
     }
 
-    fn busy(&mut self, channel: Option<ResponseChannel<Held>>) {
+    fn busy(&mut self, channel: Option<Channel>) {
         Counters::add(&self.counters.busy);
         self.reply(channel, &Reply::Busy(BUSY).encode());
     }
 
-    pub(super) fn reply(&mut self, channel: Option<ResponseChannel<Held>>, bytes: &[u8]) {
+    pub(super) fn reply(&mut self, channel: Option<Channel>, bytes: &[u8]) {
         if let Some(channel) = channel {
-            // Who has gone asks again.
-            let _ = self.swarm.behaviour_mut().gate.inner.calls.send_response(channel, bytes.to_vec().into());
+            match channel {
+                Channel::Line(answer) => answer.send(bytes.to_vec()),
+                // Who has gone asks again.
+                Channel::Stream(channel) => {
+                    let _ = self.swarm.behaviour_mut().gate.inner.calls.send_response(channel, bytes.to_vec().into());
+                }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What this peer asks of others: queues by priority, so many under way, tried again until it expires.
 
+use super::asked::Channel;
 use super::{Due, Node, Outgoing};
 use crate::codec::{Held, is_oversized};
 use crate::error::Error;
@@ -7,6 +8,7 @@ use crate::event::Why;
 use crate::figures::Counters;
 use crate::frame::{Id, Priority, Reply};
 use crate::key::Key;
+use crate::line::{LINE_LIMIT, Question, Said};
 use libp2p::PeerId;
 use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId};
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +18,7 @@ use tokio::sync::oneshot;
 pub(super) struct Calls {
     all: HashMap<Id, Call>,
     queues: HashMap<PeerId, Queue>,
-    flying: HashMap<OutboundRequestId, Id>,
+    flying: HashMap<Way, Id>,
     most: usize,
 }
 
@@ -24,8 +26,15 @@ struct Call {
     outgoing: Outgoing,
     tries: u32,
     sent: bool,
-    flying: Option<OutboundRequestId>,
+    flying: Option<Way>,
     done: Done,
+}
+
+/// How a message is under way: over the line that is shared, or, if it is long, over a stream of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    Line(Question),
+    Stream(OutboundRequestId),
 }
 
 pub(super) enum Done {
@@ -96,8 +105,8 @@ impl Calls {
     }
 
     /// It is not under way any more, whatever came of it.
-    fn land(&mut self, request: &OutboundRequestId) -> Option<Id> {
-        let id = self.flying.remove(request)?;
+    fn land(&mut self, way: &Way) -> Option<Id> {
+        let id = self.flying.remove(way)?;
         if let Some(call) = self.all.get_mut(&id) {
             call.flying = None;
             if let Some(queue) = self.queues.get_mut(&call.outgoing.to) {
@@ -147,10 +156,14 @@ impl Node {
             }
             let bytes = call.outgoing.bytes.clone();
             self.links.sent(&peer, bytes.len());
-            let request = self.swarm.behaviour_mut().gate.inner.calls.send_request(&peer, bytes.into());
+            let inner = &mut self.swarm.behaviour_mut().gate.inner;
+            let way = match bytes.len() {
+                ..=LINE_LIMIT => Way::Line(inner.lines.ask(peer, bytes)),
+                _ => Way::Stream(inner.calls.send_request(&peer, bytes.into())),
+            };
             call.sent = true;
-            call.flying = Some(request);
-            self.calls.flying.insert(request, id);
+            call.flying = Some(way);
+            self.calls.flying.insert(way, id);
             if let Some(queue) = self.calls.queues.get_mut(&peer) {
                 queue.flying += 1;
             }
@@ -171,28 +184,47 @@ impl Node {
                     self.turn_away(Some(peer), Why::Oversized);
                     self.swarm.close_connection(connection_id);
                 } else {
-                    self.arrived(peer, request, channel);
+                    self.arrived(peer, request, Channel::Stream(channel));
                 }
             }
             Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
-                self.links.received(&peer, response.bytes.len());
-                if let Some(id) = self.calls.land(&request_id) {
-                    self.replied(id, &response.bytes);
-                }
-                self.pump(peer);
+                self.came(peer, Way::Stream(request_id), Some(&response));
             }
             Event::OutboundFailure { peer, connection_id, request_id, error } => {
                 if matches!(&error, OutboundFailure::Io(error) if is_oversized(error)) {
                     self.turn_away(Some(peer), Why::Oversized);
                     self.swarm.close_connection(connection_id);
                 }
-                if let Some(id) = self.calls.land(&request_id) {
-                    self.later(id, None);
-                }
-                self.pump(peer);
+                self.came(peer, Way::Stream(request_id), None);
             }
             Event::InboundFailure { .. } | Event::ResponseSent { .. } => {}
         }
+    }
+
+    pub(super) fn on_line(&mut self, said: Said) {
+        match said {
+            Said::Asked { peer, held, answer } => self.arrived(peer, held, Channel::Line(answer)),
+            Said::Answered { peer, question, held } => self.came(peer, Way::Line(question), Some(&held)),
+            Said::Failed { peer, question } => self.came(peer, Way::Line(question), None),
+            Said::Oversized { peer, connection } => {
+                self.turn_away(Some(peer), Why::Oversized);
+                self.swarm.close_connection(connection);
+            }
+        }
+    }
+
+    /// What went this way has its answer, or will have none.
+    fn came(&mut self, peer: PeerId, way: Way, answer: Option<&Held>) {
+        if let Some(held) = answer {
+            self.links.received(&peer, held.bytes.len());
+        }
+        if let Some(id) = self.calls.land(&way) {
+            match answer {
+                Some(held) => self.replied(id, &held.bytes),
+                None => self.later(id, None),
+            }
+        }
+        self.pump(peer);
     }
 
     fn replied(&mut self, id: Id, bytes: &[u8]) {
@@ -228,8 +260,8 @@ impl Node {
     pub(super) fn expire(&mut self, id: Id) {
         let Some(call) = self.calls.all.get(&id) else { return };
         let (sent, peer) = (call.sent, call.outgoing.to);
-        if let Some(request) = call.flying {
-            self.calls.land(&request);
+        if let Some(way) = call.flying {
+            self.calls.land(&way);
         }
         self.end(id, Err(Error::Expired { sent }));
         self.pump(peer);
@@ -255,8 +287,8 @@ impl Node {
         let own = |call: &Call| call.outgoing.to == peer && !matches!(call.done, Done::Caller(_));
         let ids: Vec<Id> = self.calls.all.iter().filter(|(_, call)| own(call)).map(|(id, _)| *id).collect();
         for id in ids {
-            if let Some(request) = self.calls.all.get(&id).and_then(|call| call.flying) {
-                self.calls.land(&request);
+            if let Some(way) = self.calls.all.get(&id).and_then(|call| call.flying) {
+                self.calls.land(&way);
             }
             self.calls.all.remove(&id);
         }
@@ -274,8 +306,8 @@ impl Node {
         let all = self.calls.all.iter().filter(|(_, call)| call.outgoing.to == peer);
         let ids: Vec<Id> = all.map(|(id, _)| *id).collect();
         for id in ids {
-            if let Some(request) = self.calls.all.get(&id).and_then(|call| call.flying) {
-                self.calls.land(&request);
+            if let Some(way) = self.calls.all.get(&id).and_then(|call| call.flying) {
+                self.calls.land(&way);
             }
             self.end(id, Err(why()));
         }

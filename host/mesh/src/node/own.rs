@@ -1,6 +1,7 @@
 //! What members ask each other by themselves: whom each knows, who has left, what was published lately, who is there, what is
 //! voted on, and whether one can be called.
 
+use super::asked::Channel;
 use super::calls::Done;
 use super::leaving::LEFT;
 use super::polls::BALLOTS;
@@ -8,11 +9,9 @@ use super::present::PRESENT;
 use super::reach::REACH;
 use super::recent::RECENT;
 use super::{Node, Outgoing, Room};
-use crate::codec::Held;
 use crate::event::Why;
 use crate::frame::{self, BODY_LIMIT, Frame, Id, Priority, Reply, Trace};
 use crate::roster::Member;
-use libp2p::request_response::ResponseChannel;
 use libp2p::{Multiaddr, PeerId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +22,7 @@ const LIFE: Duration = Duration::from_secs(20);
 
 impl Node {
     /// Another member asks something by itself.
-    pub(super) fn answer_own(&mut self, peer: PeerId, frame: &Frame, channel: Option<ResponseChannel<Held>>) {
+    pub(super) fn answer_own(&mut self, peer: PeerId, frame: &Frame, channel: Option<Channel>) {
         let reply = match frame.to.as_str() {
             // It takes a while to find out.
             REACH => return self.answer_reach(peer, &frame.body, channel),

@@ -2,11 +2,10 @@
 //! than that of the link, at the places that it believes to have. So it is known whether a wall is in between.
 
 use super::Node;
+use super::asked::Channel;
 use super::calls::Done;
-use crate::codec::Held;
 use crate::frame::{self, Reply};
 use libp2p::multiaddr::Protocol;
-use libp2p::request_response::ResponseChannel;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId};
@@ -22,7 +21,7 @@ pub(super) struct Reach {
     observed: HashMap<PeerId, Multiaddr>,
     next: Instant,
     /// Calls that are made for others, and when one was made last for each.
-    calls: HashMap<ConnectionId, Option<ResponseChannel<Held>>>,
+    calls: HashMap<ConnectionId, Option<Channel>>,
     helped: HashMap<PeerId, Instant>,
 }
 
@@ -96,7 +95,7 @@ impl Node {
     }
 
     /// Asked to call a member. Only where its link comes from: nobody is to be called for somebody else.
-    pub(super) fn answer_reach(&mut self, peer: PeerId, body: &[u8], channel: Option<ResponseChannel<Held>>) {
+    pub(super) fn answer_reach(&mut self, peer: PeerId, body: &[u8], channel: Option<Channel>) {
         let from = self.links.from(&peer).and_then(|address| ip(&address));
         let all: Vec<String> = frame::decode(body, BODY).unwrap_or_default();
         let all = all.iter().take(ADDRESSES).filter_map(|text| text.parse::<Multiaddr>().ok());

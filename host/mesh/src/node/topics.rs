@@ -184,13 +184,14 @@ impl Node {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
         self.links.received(&propagation_source, message.data.len());
         let fate = self.settings.weather.as_ref().map(|weather| weather.fate()).unwrap_or_default();
-        let acceptance = match self.look_at_message(&message) {
-            _ if fate.lost => MessageAcceptance::Ignore,
-            Ok(frame) => {
+        let looked = if fate.lost { None } else { Some(self.look_at_message(&message)) };
+        let acceptance = match looked {
+            None => MessageAcceptance::Ignore,
+            Some(Ok(frame)) => {
                 self.heard_published(frame, &message.data);
                 MessageAcceptance::Accept
             }
-            Err((source, why)) => {
+            Some(Err((source, why))) => {
                 self.turn_away(source.or(Some(propagation_source)), why);
                 match why {
                     // It may be good elsewhere.
