@@ -25,6 +25,7 @@ mod rings;
 mod sdk;
 mod secrets;
 mod serve;
+mod spaces;
 mod storage;
 mod structure;
 mod supervision;

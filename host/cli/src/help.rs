@@ -259,6 +259,11 @@ const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
         "sending to an agent of that name; helper/* for all that helper created, * for all here, *@* elsewhere",
     ),
     ("public", "public", "being sent to by agents of other villages"),
+    (
+        "memory",
+        "memory=SPACE",
+        "documents kept and found in that space; notes/* for all that begin so, :read behind it to read only",
+    ),
     ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
     ("spawn", "spawn", "creating helpers, within `children`"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),

@@ -110,6 +110,7 @@ pub struct Builder {
     books: Option<Arc<Books>>,
     mesh: Option<Mesh>,
     models: Option<Arc<Router>>,
+    embedder: Option<String>,
 }
 
 impl Builder {
@@ -174,6 +175,12 @@ impl Builder {
         self
     }
 
+    /// The model of this machine that makes vectors of what agents remember. Without this they find it by its words.
+    pub fn embedder(mut self, model: impl Into<String>) -> Builder {
+        self.embedder = Some(model.into());
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -202,8 +209,14 @@ impl Builder {
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let compute = Compute::new(count, self.device);
         let network = Arc::new(Network::new(self.roots, self.secrets));
-        let means =
-            Means { compute: compute.clone(), network, models: self.models, books: self.books, mesh: self.mesh };
+        let means = Means {
+            compute: compute.clone(),
+            network,
+            models: self.models,
+            embedder: self.embedder,
+            books: self.books,
+            mesh: self.mesh,
+        };
         let house = House::new(workers.spawner(), io, engine.room(), means);
         house.look_after_strays();
         house.look_after_idlers();
@@ -236,6 +249,7 @@ impl Host {
             books: None,
             mesh: None,
             models: None,
+            embedder: None,
         }
     }
 

@@ -32,6 +32,7 @@ mod secrets;
 mod serve;
 mod service;
 mod site;
+mod spaces;
 mod standing;
 mod state;
 mod swap;

@@ -198,13 +198,14 @@ fn open(
             }
             Ok(())
         }
-        ("env" | "files" | "agents" | "mesh", DeValue::Array(list)) => {
+        ("env" | "files" | "agents" | "mesh" | "memory", DeValue::Array(list)) => {
             for item in list {
                 let text = string(known, example(known), item)?;
                 let opened = match known {
                     "env" => grants.open_env(&text),
                     "agents" => grants.open_agents(&text),
                     "mesh" => grants.open_mesh(&text),
+                    "memory" => grants.open_memory(&text),
                     _ => grants.open_files(&beside(&text, folder)),
                 };
                 opened.map_err(|error| (item.span().start, error.to_string()))?;
@@ -223,6 +224,10 @@ fn open(
             let said = "grant `mesh` takes a list of topics and skills, such as mesh = [\"topic/prices/*\"]";
             Err((value.span().start, said.into()))
         }
+        ("memory", _) => {
+            let said = "grant `memory` takes a list of spaces, such as memory = [\"notes\", \"library:read\"]";
+            Err((value.span().start, said.into()))
+        }
         ("files", _) => {
             let said = "grant `files` takes a list of folders, such as files = [\"./data:/data:ro\"]";
             Err((value.span().start, said.into()))
@@ -238,6 +243,7 @@ fn example(grant: &str) -> &'static str {
         "env" => "LANG",
         "agents" => "scribe",
         "mesh" => "topic/prices/*",
+        "memory" => "notes",
         _ => "./data:/data:ro",
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub mesh: Option<MeshConfig>,
     /// Who answers the prompts of its agents; without this nobody does.
     pub models: Option<model::Settings>,
+    /// The model of this machine that makes vectors of what agents remember.
+    pub embedder: Option<String>,
     /// Agents that are deployed if they aren't there.
     pub agents: Vec<Wish>,
 }
@@ -71,7 +73,8 @@ pub struct Error {
     pub problem: String,
 }
 
-const KEYS: [&str; 9] = ["listen", "data", "stop-within", "journal", "mesh", "models", "defaults", "groups", "agents"];
+const KEYS: [&str; 10] =
+    ["listen", "data", "stop-within", "journal", "mesh", "models", "memory", "defaults", "groups", "agents"];
 const JOURNAL: [&str; 4] = ["keep", "most", "size", "archive"];
 const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
 const AGENT: [&str; 7] = ["component", "name", "group", "budget", "grants", "turns", "replicas"];
@@ -110,6 +113,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             "journal" => config.journal = journal(value)?,
             "mesh" => config.mesh = Some(MeshConfig::read(value)?),
             "models" => config.models = Some(model::Settings::read(table("models", value)?)?.within(folder)),
+            "memory" => config.embedder = embedder(value)?,
             "defaults" => {
                 for (field, at, text) in fields("defaults", value)? {
                     config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;
@@ -243,6 +247,19 @@ fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
     format!("unknown {what} `{name}`{}; there are {}", near.unwrap_or_default(), known.join(", "))
 }
 
+/// `[memory]`: the model that makes vectors.
+fn embedder(value: &Spanned<DeValue<'_>>) -> Result<Option<String>, Problem> {
+    let mut embedder = None;
+    for (key, value) in table("memory", value)? {
+        let (at, key) = (key.span().start, key.get_ref().as_ref());
+        if key != "embedder" {
+            return Err((at, format!("unknown key of memory `{key}`; there is `embedder`")));
+        }
+        embedder = Some(string("embedder", "embedded/minilm", value)?);
+    }
+    Ok(embedder)
+}
+
 fn table<'a, 'b>(key: &str, value: &'a Spanned<DeValue<'b>>) -> Result<&'a DeTable<'b>, Problem> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
@@ -365,6 +382,10 @@ max = 4
         );
         let said = models("models = 3\n").expect_err("it is refused");
         assert!(said.ends_with("1: `models` is a table"), "{said}");
+        let read = parse("[memory]\nembedder = \"embedded/minilm\"\n").expect("it is good");
+        assert_eq!(read.embedder.as_deref(), Some("embedded/minilm"));
+        let said = parse("[memory]\nembeder = \"x\"\n").expect_err("it is refused");
+        assert!(said.ends_with("2: unknown key of memory `embeder`; there is `embedder`"), "{said}");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Options {
     pub mesh: Option<mesh::Settings>,
     /// Who answers the prompts of its agents; without this nobody does, unless the host has somebody.
     pub models: Option<model::Settings>,
+    /// The model of this machine that makes vectors of what agents remember; without this that is found by its words.
+    pub embedder: Option<String>,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -104,7 +106,7 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal, mesh, models } = options;
+        let Options { data, groups, supervised, budget, journal, mesh, models, embedder } = options;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
@@ -116,6 +118,10 @@ impl Village {
         };
         let host = match crate::models::open(models).await? {
             Some(models) => host.models(models),
+            None => host,
+        };
+        let host = match embedder {
+            Some(embedder) => host.embedder(embedder),
             None => host,
         };
         let host = host.books(books.clone()).build()?;
