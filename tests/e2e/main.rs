@@ -3,9 +3,14 @@
 mod across;
 mod bindings;
 mod bundled;
+mod circles;
 mod cpu;
 mod deadline;
 mod deploys;
+/// The servers that the back ends are tried against.
+#[allow(dead_code, unreachable_pub, reason = "each of its users needs a part of it")]
+#[path = "../../host/model/tests/all/fake.rs"]
+mod fake;
 mod families;
 mod family;
 mod faults;
@@ -13,9 +18,11 @@ mod figures;
 mod files;
 mod http;
 mod kernels;
+mod lapse;
 mod load;
 mod log;
 mod memory;
+mod models;
 mod neighbours;
 mod power;
 mod records;
@@ -25,11 +32,15 @@ mod rings;
 mod sdk;
 mod secrets;
 mod serve;
+mod shared;
+mod skills;
 mod spaces;
 mod storage;
 mod structure;
 mod supervision;
 mod swap;
+mod thoughts;
 mod turns;
+mod vectors;
 mod workspace;
 mod world;

@@ -1,64 +1,11 @@
 //! Whole villages beside each other: what a client sends to another one, what others are told of open agents, dead letters.
 
-use guest::Payload;
-use hall::{Deployment, Letter, Options, Village};
-use mesh::fault::Weather;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tests::abroad::{seed, settings, until};
-use tests::{builder, guest as component};
-
-async fn open(folder: &Path, seed: u64) -> Village {
-    let mesh = Some(settings(folder, &Weather::new(seed | 1), seed | 1));
-    let options = Options { data: folder.join("data"), mesh, ..Options::default() };
-    Village::begin(builder(16), options).await.unwrap_or_else(|error| panic!("{error}"))
-}
-
-async fn deploy(village: &Village, guest: &str, name: &str, grants: &str) {
-    let digest = village.upload(component(guest).to_vec()).await.unwrap_or_else(|error| panic!("{error}")).digest;
-    let text = format!("[agent]\nname = \"{name}\"\ncomponent = \"x.wasm\"\n[grants]\nstate = true\n{grants}");
-    let deployment = Deployment {
-        digest: Some(digest.parse().expect("a digest")),
-        manifest: Some((text, PathBuf::from("/nowhere/agent.toml"))),
-        ..Deployment::default()
-    };
-    village.deploy(deployment).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-}
-
-fn letter(skill: &str, body: &str) -> Letter {
-    Letter::new(skill, Payload { content_type: String::new(), body: body.into() })
-}
-
-async fn asked(village: &Village, name: &str, skill: &str, body: &str) -> Result<String, String> {
-    let came = village.ask(name, letter(skill, body)).await.map_err(|error| format!("{}: {error}", error.kind()))?;
-    let payload = came.outcome.map_err(|failed| failed.to_string())?;
-    Ok(String::from_utf8(payload.body).expect("it writes text"))
-}
-
-/// The agents that the village believes to have a skill.
-async fn known(village: &Village, skill: &str) -> Vec<String> {
-    let found = village.mesh().expect("it has one").find(skill).await.unwrap_or_default();
-    found.into_iter().map(|found| format!("{} {}", found.agent, found.version)).collect()
-}
-
-async fn close(village: Village) {
-    village.stop(Duration::from_secs(5)).await;
-    village.close().await.unwrap_or_else(|error| panic!("{error}"));
-}
+use tests::abroad::{seed, until};
+use tests::neighbours::{asked, close, deploy, known, letter, mesh, pair};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn villages_know_each_others_open_agents_and_send_to_them() {
-    let folders = [0, 1].map(|_| tempfile::tempdir().expect("a temporary folder can be made"));
-    let seed = seed();
-    let (here, there) = (open(folders[0].path(), seed).await, open(folders[1].path(), seed + 1).await);
-    let mesh = |village: &Village| village.mesh().cloned().expect("it has one");
-    let invitation = mesh(&here).invite(1, Duration::from_secs(60)).await.expect("it invites");
-    mesh(&there).join(&invitation).await.expect("it joins");
-    until("they know each other", || async {
-        mesh(&here).members().await.is_ok_and(|members| members.len() == 1)
-            && mesh(&here).links().await.is_ok_and(|links| links.len() == 1)
-    })
-    .await;
+    let (_folders, here, there) = pair(seed()).await;
     deploy(&there, "herald", "hermes", "public = true").await;
     deploy(&there, "clerk", "shut", "").await;
     until("who is open is known", || async { known(&here, "whoami").await == ["hermes 2.3.4"] }).await;

@@ -235,7 +235,7 @@ async fn a_text_is_shortened_to_what_the_task_needs() {
 }
 
 /// The last turn of an agent that is on record.
-fn last(village: &Lasting, agent: &str) -> Box<Entry> {
+pub(crate) fn last(village: &Lasting, agent: &str) -> Box<Entry> {
     let entries = village.books.store().read().journal(0..u64::MAX, usize::MAX).expect("it can be read");
     let turn = entries.iter().rev().find_map(|entry| match entry.read::<Event>() {
         Ok(Some(Event::Turn(entry))) if entry.agent == agent && !entry.record.is_empty() => Some(entry),
@@ -244,7 +244,7 @@ fn last(village: &Lasting, agent: &str) -> Box<Entry> {
     turn.expect("there is one")
 }
 
-async fn again(village: &Lasting, entry: &Entry, guest: &str) -> Replayed {
+pub(crate) async fn again(village: &Lasting, entry: &Entry, guest: &str) -> Replayed {
     let version = village.host.load(tests::guest(guest)).await.unwrap_or_else(|error| panic!("{error}"));
     let record = Record::read(&entry.record).expect("it is a record");
     let grants = tests::grants(&["memory=notes", "memory=team/*"]);

@@ -28,7 +28,7 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("hyper", &["guest", "model", "api", "bench"]),
     ("rustls", &["guest", "model", "tests"]),
     ("wgpu", &["kernels"]),
-    ("libp2p", &["mesh"]),
+    ("libp2p", &["mesh", "bench"]),
     ("tokenizers", &["model"]),
     ("redb", &["store"]),
     ("sysinfo", &["device"]),

@@ -24,6 +24,8 @@ pub struct Place {
     pub weather: Weather,
     /// Where everything is kept.
     pub disk: FaultyDisk,
+    /// How many messages of each other village it knows at once, from its next life on.
+    pub known: u64,
     /// What others ask, until somebody answers it.
     asks: Mutex<Option<Asks>>,
     settings: Settings,
@@ -68,8 +70,17 @@ impl Place {
         let peer = mesh.peer();
         let disk = FaultyDisk::new();
         let asked = Mutex::default();
-        let mut place =
-            Place { village: None, mesh: None, weather, disk, asks: asked, settings, _folder: folder, peer };
+        let mut place = Place {
+            village: None,
+            mesh: None,
+            weather,
+            disk,
+            known: 1_000_000,
+            asks: asked,
+            settings,
+            _folder: folder,
+            peer,
+        };
         let books = place.books().await.expect("nothing is wrong with the disk");
         place.begin(mesh, asks, books).await;
         place
@@ -83,7 +94,7 @@ impl Place {
     }
 
     async fn begin(&mut self, mesh: Mesh, asks: Asks, books: Arc<Books>) {
-        let village = Lasting::on(builder(64).mesh(mesh.clone()), books).await;
+        let village = Lasting::on(builder(64).mesh(mesh.clone()).known(self.known), books).await;
         (self.village, self.mesh, *self.asks.lock()) = (Some(village), Some(mesh), Some(asks));
     }
 

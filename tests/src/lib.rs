@@ -3,6 +3,7 @@
 pub mod abroad;
 pub mod bundle;
 pub mod lasting;
+pub mod neighbours;
 pub mod text;
 pub mod web;
 

@@ -61,6 +61,8 @@ pub struct Spec<T: Guest> {
     pub cpu: Arc<Cpu>,
     /// What the graphics processor does for it is charged to this one.
     pub gpu: Arc<Cpu>,
+    /// Tokens of models that were ever used.
+    pub tokens: Arc<AtomicU64>,
     /// What its memory is counted on.
     pub memory: Arc<Quota>,
     /// What may wait.
@@ -112,6 +114,8 @@ pub struct Receipt {
     pub cpu: Duration,
     /// Time of the graphics processor.
     pub gpu: Duration,
+    /// Tokens of models, read and written together.
+    pub tokens: u64,
     /// Wall time, waiting included.
     pub wall: Duration,
     /// The most memory held at once, in bytes.

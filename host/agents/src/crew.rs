@@ -293,7 +293,8 @@ impl<T: Lasting> Life<T> {
         };
         crew.numbers += 1;
         let (number, (work, works)) = (crew.numbers, mpsc::unbounded_channel());
-        let Spec { name, books, retry, care, version, budget, cpu, gpu, memory, mailbox, data, fell, .. } = &self.spec;
+        let Spec { name, books, retry, care, version, budget, cpu, gpu, tokens, memory, mailbox, data, fell, .. } =
+            &self.spec;
         let spec = Spec {
             name: name.clone(),
             books: books.clone(),
@@ -304,6 +305,7 @@ impl<T: Lasting> Life<T> {
             budget: *budget,
             cpu: cpu.clone(),
             gpu: gpu.clone(),
+            tokens: tokens.clone(),
             memory: memory.clone(),
             mailbox: mailbox.clone(),
             data: data.clone(),

@@ -161,7 +161,7 @@ impl Used {
     /// What one turn used.
     pub fn of(receipt: &Receipt) -> Used {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let Receipt { cpu, gpu, wall, memory } = receipt;
+        let Receipt { cpu, gpu, wall, memory, tokens: _ } = receipt;
         Used { cpu: micros(*cpu), gpu: micros(*gpu), wall: micros(*wall), memory: *memory }
     }
 }

@@ -254,6 +254,7 @@ impl<T: Lasting> Life<T> {
         let (lasts, again) = (*origin != Origin::Memory, *again);
         let limit = Duration::from_nanos(self.deadline.load(Relaxed));
         let (memory, before) = (self.spec.memory.clone(), self.used());
+        let tokens = self.spec.tokens.load(Relaxed);
         memory.take_peak();
         let (instance, spec, chunks) = (&mut self.instance, &self.spec, desk.chunks.clone());
         let (asleep, blows) = (&mut self.asleep, &self.blows);
@@ -291,7 +292,9 @@ impl<T: Lasting> Life<T> {
         // The guest has one thread; what the host computes for it runs beside that.
         let cpu = cpu.saturating_add(Duration::from_nanos(slice)).min(wall + beside);
         self.ended = ended;
-        let answer = Answer { outcome, receipt: Receipt { cpu, gpu, wall, memory: memory.take_peak() }, held: None };
+        let tokens = self.spec.tokens.load(Relaxed) - tokens;
+        let receipt = Receipt { cpu, gpu, tokens, wall, memory: memory.take_peak() };
+        let answer = Answer { outcome, receipt, held: None };
         self.orders.saw(&answer);
         self.pulse.awake.store(true, Relaxed);
         self.watch(&answer);

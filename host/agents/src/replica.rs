@@ -70,6 +70,7 @@ impl<T: Lasting> Life<T> {
             answer = self.handle(handed).await;
             answer.receipt.cpu += before.cpu;
             answer.receipt.gpu += before.gpu;
+            answer.receipt.tokens += before.tokens;
             answer.receipt.wall += before.wall;
             answer.receipt.memory = answer.receipt.memory.max(before.memory);
         }

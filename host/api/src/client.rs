@@ -1,6 +1,7 @@
 //! The other side: asks a running village.
 
 mod mesh;
+mod models;
 mod records;
 
 use crate::wire::{

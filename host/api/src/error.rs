@@ -100,7 +100,7 @@ fn status(wrong: &Wrong) -> StatusCode {
         Wrong::Elsewhere { error, .. } => elsewhere(error),
         Wrong::Late(_) => StatusCode::GATEWAY_TIMEOUT,
         Wrong::Full => StatusCode::INSUFFICIENT_STORAGE,
-        Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Wrong::Config(_) | Wrong::Kept(_) | Wrong::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

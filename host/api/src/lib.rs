@@ -10,6 +10,7 @@ mod manage;
 mod mesh;
 mod messages;
 mod metrics;
+mod models;
 mod read;
 mod records;
 mod routes;

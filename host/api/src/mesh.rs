@@ -95,6 +95,9 @@ pub struct Adopted {
     pub from: String,
     /// What it may reach there, by kind. None of it is open here unless it was said.
     pub grants_there: Vec<String>,
+    /// Fields of its budget that are smaller here than there, with what they are there.
+    #[serde(default)]
+    pub less: BTreeMap<String, String>,
 }
 
 type Answered<T> = Result<axum::Json<T>, Error>;
@@ -222,7 +225,8 @@ async fn adopt(
     let village = app.village.clone();
     let adopted = finished(async move { village.adopt(adoption).await }).await?;
     let agent = app.village.details(&adopted.row.name)?;
-    let adopted = Adopted { agent, from: adopted.from, grants_there: adopted.grants_there };
+    let hall::Adopted { from, grants_there, less, row: _ } = adopted;
+    let adopted = Adopted { agent, from, grants_there, less: less.into_iter().collect() };
     Ok((StatusCode::CREATED, axum::Json(adopted)))
 }
 
@@ -288,7 +292,10 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
                 }),
             ),
         ),
-        ("Adopted", whole(json!({ "agent": of("Details"), "from": text, "grants_there": texts }))),
+        (
+            "Adopted",
+            whole(json!({ "agent": of("Details"), "from": text, "grants_there": texts, "less": of("Fields") })),
+        ),
     ]
 }
 

@@ -23,6 +23,7 @@ pub(crate) async fn send(
         let id = tokio::time::timeout(patience, app.village.tell(&name, letter)).await.map_err(late)??;
         return Ok((StatusCode::ACCEPTED, axum::Json(Accepted { id })).into_response());
     }
-    let came = tokio::time::timeout(patience, app.village.ask(&name, letter)).await.map_err(late)??;
+    let came =
+        tokio::time::timeout(patience, app.village.ask_within(&name, letter, patience)).await.map_err(late)??;
     Ok(axum::Json(Reply::try_from(came)?).into_response())
 }

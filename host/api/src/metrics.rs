@@ -5,6 +5,7 @@ use crate::routes::App;
 use axum::extract::State;
 use hall::{Details, Figures, LinkFigures, MeshFigures, State as Doing, Used};
 use http::{HeaderName, header};
+use model::{Figure, Totals};
 use std::fmt::Write as _;
 
 /// The media type of the text format.
@@ -13,11 +14,17 @@ pub(crate) const KIND: &str = "text/plain; version=0.0.4";
 /// Agents that have rows of their own. Those that sleep have none.
 const AGENTS: usize = 2_000;
 
+/// Models that have rows, of those that were asked.
+const MODELS: usize = 500;
+
 pub(crate) async fn metrics(State(app): State<App>) -> Result<([(HeaderName, &'static str); 1], String), Error> {
     let agents = app.village.awake_now();
     let mut page = text(&app.village.figures(), &agents);
     if app.village.mesh().is_some() {
         page.push_str(&mesh(&app.village.mesh_figures().await?));
+    }
+    if let Some(router) = app.village.models() {
+        page.push_str(&models(&router.figures(), &router.totals()));
     }
     Ok(([(header::CONTENT_TYPE, KIND)], page))
 }
@@ -99,6 +106,70 @@ fn mesh(figures: &MeshFigures) -> String {
     page.0
 }
 
+/// Rows of models that were asked: by their names, and never by what they were asked.
+fn models(figures: &[Figure], totals: &Totals) -> String {
+    let mut page = Page(String::new());
+    let asked = || figures.iter().filter(|figure| figure.calls > 0).take(MODELS);
+    let labels = |figure: &'_ Figure| [("backend", figure.backend.clone()), ("model", figure.model.clone())];
+    type Of = fn(&Figure) -> f64;
+    let families: [(&str, &str, &str, &[(&str, &str, Of)]); 4] = [
+        (
+            "village_model_calls_total",
+            "counter",
+            "Calls of a model, those that are under way included.",
+            &[
+                ("outcome", "failed", |one| one.failures as f64),
+                ("outcome", "other", |one| (one.calls - one.failures) as f64),
+            ],
+        ),
+        (
+            "village_model_tokens_total",
+            "counter",
+            "Tokens of its answers and of what they answer.",
+            &[("direction", "read", |one| one.tokens_in as f64), ("direction", "written", |one| one.tokens_out as f64)],
+        ),
+        (
+            "village_model_cost_total",
+            "counter",
+            "What that cost, in the money of the prices.",
+            &[("", "", |one| one.cost as f64 / 1e9)],
+        ),
+        (
+            "village_model_resting",
+            "gauge",
+            "Whether it failed, and is left alone.",
+            &[("", "", |one| f64::from(one.rests))],
+        ),
+    ];
+    for (name, kind, help, rows) in families {
+        page.family(name, kind, help);
+        for figure in asked() {
+            for (label, value, of) in rows {
+                page.model(name, &labels(figure), (label, value), of(figure));
+            }
+        }
+    }
+    page.family("village_model_first_token_seconds", "gauge", "Until the first token of its last calls.");
+    for figure in asked() {
+        for (quantile, span) in figure.first.iter().flat_map(|(half, most)| [("0.5", half), ("0.95", most)]) {
+            page.model(
+                "village_model_first_token_seconds",
+                &labels(figure),
+                ("quantile", quantile),
+                span.as_secs_f64(),
+            );
+        }
+    }
+    page.family("village_model_answers_total", "counter", "Answers that came in a special way, by which.");
+    let Totals { cached, hedged, failovers, shadows, .. } = totals;
+    for (way, count) in [("cached", cached), ("hedged", hedged), ("failed-over", failovers), ("shadow", shadows)] {
+        page.row("village_model_answers_total", &[("way", way)], *count as f64);
+    }
+    page.family("village_model_cache_bytes", "gauge", "Bytes of answers that are kept to be given again.");
+    page.row("village_model_cache_bytes", &[], totals.held as f64);
+    page.0
+}
+
 struct Page(String);
 
 impl Page {
@@ -112,6 +183,12 @@ impl Page {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn model(&mut self, name: &str, labels: &[(&str, String); 2], more: (&str, &str), value: f64) {
+        let labels = labels.iter().map(|(name, value)| (*name, value.as_str()));
+        let all: Vec<_> = labels.chain([more]).filter(|(name, _)| !name.is_empty()).collect();
+        self.row(name, &all, value);
     }
 
     fn village(&mut self, figures: &Figures) {
@@ -194,6 +271,7 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
     use hall::{Health, Sends, Swaps};
+    use std::time::Duration;
 
     fn agent(name: &str) -> Details {
         let field =
@@ -296,6 +374,39 @@ mod tests {
             assert!(text.contains(&format!("{row}\n")), "{row} in {text}");
         }
         assert!(!text.contains("latency_seconds{peer=\"b\"}"), "it was not measured");
+        well_formed(&text);
+    }
+
+    #[test]
+    fn models_that_were_asked_have_rows() {
+        let figure = |model: &str, calls| Figure {
+            backend: "far".into(),
+            model: model.into(),
+            calls,
+            failures: 1.min(calls),
+            tokens_in: 10,
+            tokens_out: 20,
+            cost: 1_500_000_000,
+            first: Some((Duration::from_millis(250), Duration::from_millis(500))),
+            rests: true,
+        };
+        let totals = Totals { cached: 3, held: 77, ..Totals::default() };
+        let text = models(&[figure("cloud/a", 4), figure("cloud/b", 0)], &totals);
+        for row in [
+            "village_model_calls_total{backend=\"far\",model=\"cloud/a\",outcome=\"failed\"} 1",
+            "village_model_calls_total{backend=\"far\",model=\"cloud/a\",outcome=\"other\"} 3",
+            "village_model_tokens_total{backend=\"far\",model=\"cloud/a\",direction=\"read\"} 10",
+            "village_model_tokens_total{backend=\"far\",model=\"cloud/a\",direction=\"written\"} 20",
+            "village_model_cost_total{backend=\"far\",model=\"cloud/a\"} 1.5",
+            "village_model_resting{backend=\"far\",model=\"cloud/a\"} 1",
+            "village_model_first_token_seconds{backend=\"far\",model=\"cloud/a\",quantile=\"0.5\"} 0.25",
+            "village_model_first_token_seconds{backend=\"far\",model=\"cloud/a\",quantile=\"0.95\"} 0.5",
+            "village_model_answers_total{way=\"cached\"} 3",
+            "village_model_cache_bytes 77",
+        ] {
+            assert!(text.contains(&format!("{row}\n")), "{row} in {text}");
+        }
+        assert!(!text.contains("cloud/b"), "nobody asked it");
         well_formed(&text);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, bad};
 use crate::token::Token;
-use crate::{guard, manage, mesh, messages, metrics, read, records, scale, streams};
+use crate::{guard, manage, mesh, messages, metrics, models, read, records, scale, streams};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post};
@@ -366,7 +366,12 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
             patch(manage::group),
         ),
     ];
-    own.into_iter().chain(records::routes()).chain(scale::routes()).chain(mesh::routes()).collect()
+    own.into_iter()
+        .chain(records::routes())
+        .chain(scale::routes())
+        .chain(mesh::routes())
+        .chain(models::routes())
+        .collect()
 }
 
 /// All of them, behind the guard.

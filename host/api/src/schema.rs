@@ -12,6 +12,7 @@ pub(crate) fn all() -> Map<String, Value> {
         .chain(crate::records::schemas())
         .chain(crate::scale::schemas())
         .chain(crate::mesh::schemas())
+        .chain(crate::models::schemas())
     {
         all.insert(name.into(), schema);
     }
@@ -196,6 +197,7 @@ fn messages() -> Vec<(&'static str, Value)> {
             whole(json!({
                 "cpu_ms": number(),
                 "gpu_ms": number(),
+                "tokens": count(),
                 "wall_ms": number(),
                 "memory_peak_bytes": count(),
             })),
@@ -409,7 +411,7 @@ mod tests {
         holds("Accepted", &wire::Accepted { id: String::new() });
         let body = wire::Body { content_type: String::new(), body: Some(json!(1)), body_base64: word() };
         holds("Body", &body);
-        let usage = wire::Usage { cpu_ms: 0.5, gpu_ms: 0.5, wall_ms: 0.5, memory_peak_bytes: 1 };
+        let usage = wire::Usage { cpu_ms: 0.5, gpu_ms: 0.5, tokens: 1, wall_ms: 0.5, memory_peak_bytes: 1 };
         holds("Usage", &usage);
         holds("Reply", &wire::Reply { id: String::new(), repeated: false, reply: body, usage });
         let line = Stamped { id: 1, time: 1, what: Spoken { level: "info".into(), text: "x".into() } };
@@ -512,7 +514,8 @@ mod tests {
         holds("Scale", &hall::Scale { serving: 1, min: 1, max: 1 });
         holds("NewScale", &wire::NewScale { min: 1, max: Some(1) });
         let held = 37;
-        let others = 2 + crate::records::schemas().len() + crate::mesh::schemas().len();
+        let others =
+            2 + crate::records::schemas().len() + crate::mesh::schemas().len() + crate::models::schemas().len();
         assert_eq!(
             all().len(),
             held + others,

@@ -144,12 +144,12 @@ pub(crate) async fn stream(
     let patience = message.patience()?;
     let letter = message.letter()?;
     // What is wrong with the name is said with a status, before the stream begins.
-    app.village.details(&name)?;
+    app.village.may_hear(&name)?;
     let (events, waiting) = mpsc::channel(PARTS);
     let village = app.village.clone();
     tokio::spawn(async move {
         let _seat = seat;
-        let told = listen(&village, &name, letter, &events);
+        let told = listen(&village, &name, letter, patience, &events);
         let last = match tokio::time::timeout(patience, told).await {
             Ok(Ok(reply)) => event("reply", &json!(reply)),
             Ok(Err(error)) => event("error", &json!(error.reason())),
@@ -165,10 +165,11 @@ async fn listen(
     village: &Village,
     name: &str,
     letter: hall::Letter,
+    patience: Duration,
     events: &mpsc::Sender<Result<Event, Infallible>>,
 ) -> Result<Reply, Error> {
     let mut lost = 0;
-    let came = village.listen(name, letter, |part| {
+    let came = village.listen_within(name, letter, patience, |part| {
         let body = Body::from(Payload { content_type: String::new(), body: part });
         // The turn does not wait for whoever reads too slowly.
         if events.try_send(Ok(event("part", &json!(body)))).is_err() {

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, bad};
 pub use crate::mesh::{Adopted, Fetch, NewAdoption, NewInvitation, Peer, Peers, Token};
+pub use crate::models::{
+    ConsideredModel, MeasuredModel, MeasuredModels, ModelRow, Models, NewMeasure, NewRoute, Routed,
+};
 pub use crate::records::{Erasure, Replay};
 pub use crate::scale::NewScale;
 use base64::Engine as _;
@@ -243,6 +246,9 @@ pub struct Usage {
     pub cpu_ms: f64,
     /// Time of the graphics processor.
     pub gpu_ms: f64,
+    /// Tokens of models, read and written together.
+    #[serde(default)]
+    pub tokens: u64,
     /// Wall time, waiting included.
     pub wall_ms: f64,
     /// The most memory held at once.
@@ -252,8 +258,8 @@ pub struct Usage {
 impl From<Receipt> for Usage {
     fn from(receipt: Receipt) -> Usage {
         let ms = |span: Duration| span.as_micros() as f64 / 1e3;
-        let Receipt { cpu, gpu, wall, memory } = receipt;
-        Usage { cpu_ms: ms(cpu), gpu_ms: ms(gpu), wall_ms: ms(wall), memory_peak_bytes: memory }
+        let Receipt { cpu, gpu, tokens, wall, memory } = receipt;
+        Usage { cpu_ms: ms(cpu), gpu_ms: ms(gpu), tokens, wall_ms: ms(wall), memory_peak_bytes: memory }
     }
 }
 

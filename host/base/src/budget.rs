@@ -32,6 +32,8 @@ pub struct Budget {
     pub gpu: Share,
     /// HTTP requests a second.
     pub http: u32,
+    /// Tokens of models a minute, read and written together.
+    pub tokens: u32,
 }
 
 impl Default for Budget {
@@ -50,12 +52,13 @@ impl Default for Budget {
             children: 0,
             gpu: Share::percent(5),
             http: 20,
+            tokens: 10_000,
         }
     }
 }
 
 /// The fields that are enforced, in the manifest's order.
-pub const FIELDS: [&str; 13] = [
+pub const FIELDS: [&str; 14] = [
     "cpu",
     "burst",
     "deadline",
@@ -69,10 +72,8 @@ pub const FIELDS: [&str; 13] = [
     "children",
     "gpu",
     "http",
+    "tokens",
 ];
-
-/// Fields of the design whose room does not exist yet, with that room.
-const LATER: [(&str, &str); 1] = [("tokens", "models (host/model)")];
 
 /// A budget that can't be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +140,7 @@ impl Budget {
             "children" => self.children = count("children", text, 0, 100_000)?,
             "gpu" => self.gpu = share("gpu", text, Share::CORE)?,
             "http" => self.http = per_second("http", text, 1, 10_000)?,
+            "tokens" => self.tokens = tokens(text)?,
             field => unreachable!("`{field}` is one of FIELDS"),
         }
         Ok(())
@@ -160,11 +162,31 @@ impl Budget {
             ("children", self.children.to_string()),
             ("gpu", self.gpu.to_string()),
             ("http", format!("{}/s", self.http)),
+            ("tokens", tokens_text(self.tokens)),
         ]
     }
 }
 
 impl Budget {
+    /// The same with no field above that of `most`.
+    pub fn within(&self, most: &Budget) -> Budget {
+        Budget {
+            cpu: self.cpu.min(most.cpu),
+            burst: self.burst.min(most.burst),
+            deadline: self.deadline.min(most.deadline),
+            memory: self.memory.min(most.memory),
+            storage: self.storage.min(most.storage),
+            mailbox: self.mailbox.min(most.mailbox),
+            mailbox_bytes: self.mailbox_bytes.min(most.mailbox_bytes),
+            log: self.log.min(most.log),
+            messages: self.messages.min(most.messages),
+            mesh: self.mesh.min(most.mesh),
+            children: self.children.min(most.children),
+            gpu: self.gpu.min(most.gpu),
+            http: self.http.min(most.http),
+        }
+    }
+
     /// Each field with its limit to the last digit: [`Budget::set`] makes the same budget of it. For what is kept.
     pub fn exact(&self) -> [(&'static str, String); FIELDS.len()] {
         let size = |size: Size| format!("{}B", size.get());
@@ -221,9 +243,6 @@ fn known(field: &str) -> Result<&'static str, Error> {
     if let Some(known) = FIELDS.into_iter().find(|known| *known == field) {
         return Ok(known);
     }
-    if let Some((_, room)) = LATER.into_iter().find(|(later, _)| *later == field) {
-        return Err(Error::Later { field: field.into(), room });
-    }
     Err(Error::Unknown { field: field.into(), nearest: nearest(field, FIELDS) })
 }
 
@@ -247,6 +266,34 @@ fn per_second(field: &'static str, text: &str, least: u32, most: u32) -> Result<
     let bad = || Bad { given: text.into(), wanted: "a number a second, such as 20/s" };
     let value = a_second(text).trim().parse().map_err(|_| Error::Value { field, bad: bad() })?;
     within(field, value, least, most, |value| format!("{value}/s"))
+}
+
+/// A number a minute, of which `k` are thousands and `M` millions: `10k/min`, or without its `/min`.
+fn tokens(text: &str) -> Result<u32, Error> {
+    let bad = || Bad { given: text.into(), wanted: "tokens a minute, such as 10k/min" };
+    let bad = || Error::Value { field: "tokens", bad: bad() };
+    let amount = text.trim();
+    let amount = amount.strip_suffix("/min").unwrap_or(amount).trim();
+    let (number, scale) = match amount.strip_suffix(['k', 'M']) {
+        Some(number) => (number, if amount.ends_with('k') { 1_000 } else { 1_000_000 }),
+        None => (amount, 1),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| bad())?;
+    let most = u64::from(MOST_TOKENS);
+    let value = within("tokens", number.saturating_mul(scale), 1, most, |value| format!("{value}/min"))?;
+    u32::try_from(value).map_err(|_| bad())
+}
+
+/// More than any back end writes in a minute.
+const MOST_TOKENS: u32 = 1_000_000_000;
+
+/// As it would be written, to the last digit.
+fn tokens_text(tokens: u32) -> String {
+    match tokens {
+        millions if millions.is_multiple_of(1_000_000) => format!("{}M/min", millions / 1_000_000),
+        thousands if thousands.is_multiple_of(1_000) => format!("{}k/min", thousands / 1_000),
+        tokens => format!("{tokens}/min"),
+    }
 }
 
 fn count(field: &'static str, text: &str, least: u32, most: u32) -> Result<u32, Error> {
@@ -296,6 +343,7 @@ mod tests {
             ("children", "3"),
             ("gpu", "20%"),
             ("http", "5/s"),
+            ("tokens", "2500/min"),
         ] {
             assert_ne!(
                 budget.fields().iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str()),
@@ -308,6 +356,34 @@ mod tests {
 
     fn field_name(field: &str) -> &'static str {
         known(field).expect("a known field")
+    }
+
+    #[test]
+    fn a_budget_within_another_has_the_smaller_of_each_field() {
+        let small = Budget { gpu: Share::percent(1), ..Budget::default() };
+        let mut large = small;
+        for (field, text) in [
+            ("cpu", "90%"),
+            ("burst", "9s"),
+            ("deadline", "90s"),
+            ("memory", "1GiB"),
+            ("storage", "1GiB"),
+            ("mailbox", "9999"),
+            ("mailbox-bytes", "1GiB"),
+            ("log", "1MiB"),
+            ("messages", "999"),
+            ("mesh", "9MiB"),
+            ("children", "9"),
+            ("gpu", "90%"),
+            ("http", "99"),
+        ] {
+            large.set(field, text).expect("it is good");
+        }
+        let differ = large.fields().iter().zip(small.fields()).filter(|(large, small)| *large != small).count();
+        assert_eq!(differ, FIELDS.len(), "each field is tried");
+        assert_eq!((large.within(&small), small.within(&large)), (small, small));
+        let one = Budget { memory: Size::mib(1), ..large };
+        assert_eq!(one.within(&small), Budget { memory: Size::mib(1), ..small });
     }
 
     #[test]
@@ -326,6 +402,7 @@ mod tests {
             children: 3,
             gpu: "0.7%".parse().expect("a share"),
             http: 9,
+            tokens: 1_234_567,
         };
         let mut again = Budget::default();
         for (field, text) in odd.exact() {
@@ -339,15 +416,30 @@ mod tests {
         assert_eq!(
             refusal("memmory", "1MiB"),
             "unknown budget field `memmory`, did you mean `memory`?; there are cpu, burst, \
-             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, mesh, children, gpu, http"
+             deadline, memory, storage, mailbox, mailbox-bytes, log, messages, mesh, children, gpu, http, tokens"
         );
     }
 
     #[test]
-    fn a_field_without_its_room_names_the_room() {
-        for (field, room) in LATER {
-            assert!(refusal(field, "1").contains(room), "{field}");
+    fn tokens_are_written_short_and_long() {
+        let set = |text: &str| {
+            let mut budget = Budget::default();
+            budget.set("tokens", text).map(|()| (budget.tokens, budget.fields()[13].1.clone()))
+        };
+        for (text, tokens, shown) in [
+            ("10k/min", 10_000, "10k/min"),
+            ("2M", 2_000_000, "2M/min"),
+            (" 1500 / min ", 1_500, "1500/min"),
+            ("7", 7, "7/min"),
+        ] {
+            let written = text.replace(" / ", "/");
+            assert_eq!(set(&written), Ok((tokens, shown.to_string())), "{text}");
         }
+        for bad in ["", "k", "10K/min", "1.5k", "10k/s", "-1", "unlimited"] {
+            assert!(matches!(set(bad), Err(Error::Value { .. })), "{bad}");
+        }
+        assert!(matches!(set("0"), Err(Error::Range { .. })));
+        assert!(matches!(set("2000M"), Err(Error::Range { .. })));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod digest;
 mod nearest;
 mod part;
 mod quantity;
+pub mod schema;
 
 pub use budget::{Budget, Error as BudgetError, FIELDS as BUDGET_FIELDS, Group};
 pub use digest::Digest;

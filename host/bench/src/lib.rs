@@ -9,7 +9,9 @@ mod density;
 mod durable;
 mod fairness;
 mod http;
+mod mesh;
 mod metering;
+mod models;
 mod native;
 mod plain;
 mod program;
@@ -42,7 +44,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 14] = [
+pub const GROUPS: [&str; 15] = [
     "spawn",
     "turn",
     "durable",
@@ -54,8 +56,10 @@ pub const GROUPS: [&str; 14] = [
     "swap",
     "http",
     "kernels",
+    "models",
     "program",
     "village",
+    "mesh",
     "authoring",
 ];
 
@@ -78,8 +82,10 @@ pub fn run(plan: &Plan, said: &mut dyn FnMut(&Row)) -> Result<Report, Error> {
             "swap" => swap::measure(plan)?,
             "http" => http::measure(plan)?,
             "kernels" => weights::measure(plan)?,
+            "models" => models::measure(plan)?,
             "program" => program::measure(plan)?,
             "village" => running::measure(plan)?,
+            "mesh" => mesh::measure(plan)?,
             _ => authoring::measure(plan)?,
         };
         for row in rows {

@@ -1,11 +1,13 @@
 //! What the command line may say, and what is wrong with one that says something else.
 
 mod mesh;
+mod models;
 mod records;
 mod running;
 mod scale;
 
 pub(crate) use mesh::{Fetch, Mesh, MeshAction};
+pub(crate) use models::{Models, ModelsAction, RouteWish};
 pub(crate) use records::{Erase, Replay, Turns};
 pub(crate) use running::{
     Audit, Backup, Budget, DeadLetters, Deploy, Dev, Events, Logs, MemoryWish, Named, Ps, Reach, Restore, Rollback,
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Fetch(Fetch),
     /// Meet other villages: invite, join, look who is there
     Mesh(Mesh),
+    /// Models of a running village: which there are, which would answer and why, how fast they are
+    Models(Models),
     /// List a running village's agents: what each is doing, and what it uses of its budget
     Ps(Ps),
     /// Show what the agents use, as they use it
@@ -156,6 +160,9 @@ pub(crate) struct Test {
     /// Only the cases with these words in their names
     #[arg(long, value_name = "WORDS")]
     pub(crate) only: Option<String>,
+    /// Take the back ends of models from this file; without it, from a village.toml in the agent's folder
+    #[arg(long, value_name = "village.toml")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -191,6 +198,9 @@ pub(crate) struct Run {
     /// Start this agent too, under the name that its agent.toml gives it, so that it can be asked
     #[arg(long, value_name = "FILE")]
     pub(crate) beside: Vec<PathBuf>,
+    /// Take the back ends of models from this file; without it, from a village.toml here
+    #[arg(long, value_name = "village.toml")]
+    pub(crate) config: Option<PathBuf>,
     /// Write the parts of a reply as they come; the reply at the end says whether they stand
     #[arg(long)]
     pub(crate) stream: bool,
@@ -324,6 +334,9 @@ pub(crate) struct Tensors {
 
 #[derive(Args)]
 pub(crate) struct Doctor {
+    /// Ask the back ends of models in this file; without it, those of a village.toml here
+    #[arg(long, value_name = "village.toml")]
+    pub(crate) config: Option<PathBuf>,
     /// Set up what agents are built with, if it isn't there
     #[arg(long)]
     pub(crate) fix: bool,

@@ -10,7 +10,6 @@ mod new;
 mod project;
 mod reader;
 mod renew;
-mod schema;
 mod template;
 mod test;
 

@@ -1,9 +1,10 @@
-//! `village demo`: real agents beside hostile ones, each held to its budget, and one that is replaced while it is asked. All of
-//! them are inside the program.
+//! `village demo`: real agents beside hostile ones, each held to its budget; one that is replaced while it is asked; and two
+//! villages that talk. All agents are inside the program.
 
 mod cast;
 mod panel;
 mod succession;
+mod villages;
 
 use crate::problem::Problem;
 use crate::{node, print};
@@ -30,7 +31,8 @@ pub(crate) fn demo(json: bool) -> Result<ExitCode, Problem> {
         (false, true) => Meters::Live,
         (false, false) => Meters::Lines,
     };
-    let rows = node::with(Host::builder().pool(Pool::Slots(16)), async |host| cast::play(host, meters).await)?;
+    let mut rows = node::with(Host::builder().pool(Pool::Slots(16)), async |host| cast::play(host, meters).await)?;
+    rows.push(node::serving(async || villages::play(meters).await)?);
     let held = rows.iter().all(|row| row.held);
     if json {
         let agents: Vec<_> = rows.iter().map(Row::object).collect();
@@ -38,7 +40,9 @@ pub(crate) fn demo(json: bool) -> Result<ExitCode, Problem> {
     } else {
         print::out(table(&rows).as_bytes());
         print::line(match held {
-            true => "\nEach was held to its budget, and nothing was lost when one was replaced.",
+            true => {
+                "\nEach was held to its budget, and nothing was lost: neither when one was replaced, nor between two villages."
+            }
             false => "\nNot every one was held to what it was promised.",
         });
         print::line(

@@ -27,7 +27,7 @@ pub(crate) fn doctor(options: &Doctor, json: bool) -> Result<ExitCode, Problem> 
         }
         toolchain::install()?;
     }
-    let findings = look();
+    let findings = look(options)?;
     let well = findings.iter().all(|finding| finding.found || !finding.needed);
     if json {
         let checks: Vec<_> = findings.iter().map(object).collect();
@@ -39,7 +39,7 @@ pub(crate) fn doctor(options: &Doctor, json: bool) -> Result<ExitCode, Problem> 
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn look() -> Vec<Finding> {
+fn look(options: &Doctor) -> Result<Vec<Finding>, Problem> {
     let mut findings: Vec<_> = toolchain::doctor()
         .into_iter()
         .map(|check| Finding {
@@ -54,7 +54,35 @@ fn look() -> Vec<Finding> {
     findings.extend(limits());
     findings.extend(machine());
     findings.push(vulkan());
-    findings
+    findings.extend(models(options)?);
+    Ok(findings)
+}
+
+/// Asks each back end of models for its list.
+fn models(options: &Doctor) -> Result<Vec<Finding>, Problem> {
+    let config = crate::settings::config(options.config.as_deref(), Path::new(""))?;
+    let Some(settings) = config.and_then(|config| config.models) else { return Ok(Vec::new()) };
+    let tried = node::asking(async || Ok(hall::try_models(&settings).await))?;
+    let finding = |(name, tried): (String, Result<Vec<String>, String>)| {
+        let (found, detail, fix) = match tried {
+            Ok(models) => (true, shown(&models), ""),
+            Err(why) => (false, why, "correct [models] in village.toml, or start the server that it names"),
+        };
+        Finding { name: format!("models: {name}"), found, needed: false, detail, fix: fix.into() }
+    };
+    Ok(tried.into_iter().map(finding).collect())
+}
+
+/// How many models of a list are named.
+const NAMED: usize = 5;
+
+fn shown(models: &[String]) -> String {
+    let named = models.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match models.len() {
+        0 => "it answers, and has no models".into(),
+        count if count > NAMED => format!("it answers: {named} and {} more", count - NAMED),
+        _ => format!("it answers: {named}"),
+    }
 }
 
 /// Makes a host of the largest size: that needs the cache folder, address space and mappings.

@@ -1,10 +1,12 @@
 //! The parts of the help that teach.
 
 mod mesh;
+mod models;
 mod records;
 mod scale;
 
 pub(crate) use mesh::{FETCH, MESH};
+pub(crate) use models::MODELS;
 pub(crate) use records::{AUDIT, DEAD_LETTERS, ERASE, REPLAY, TURNS};
 pub(crate) use scale::SCALE;
 
@@ -15,7 +17,7 @@ pub(crate) const VILLAGE: &str = "\
 To begin with:
   village new my-agent               a new agent, in a folder of its own
   village doctor                     what this machine has, and what to do about what it lacks
-  village demo                       real agents beside hostile ones, each held to its budget; and a swap
+  village demo                       real agents beside hostile ones, each held to its budget; a swap; two villages
   village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
@@ -100,7 +102,10 @@ Examples:
   village send my-agent --skill greet --input '{\"name\": \"Ada\"}' --key order-7
   village send my-agent --input 'later' --no-wait
   village send my-agent --skill remind --after 10m
+  village send skill:translate --input 'Guten Tag'
 
+Of another village NAME@VILLAGE is an agent, and skill:NAME is whoever is known to have that skill: the best, and the next one
+if that one can't be reached or does not take it.
 A message is kept before it is accepted, and tried again if its turn fails; it is handled also if nobody waits any more,
 and if the village ends before that. With --fast or --stream it is in memory only, and tried once.
 A key is known for an hour, also after a restart. --sequence numbers the messages of one --from: what is not above the last
@@ -196,8 +201,9 @@ a billionth. Exit code 1 if any case fails.";
 
 pub(crate) const DEMO: &str = "\
 The agents are inside the program: it needs no network and no other file. On a terminal it shows what each uses while
-it runs, elsewhere a line a second. At the end a better version takes over from an agent that is asked meanwhile.
-Exit code 1 if any agent was not held to its budget, or if a message was lost in the swap.";
+it runs, elsewhere a line a second. Then a better version takes over from an agent that is asked meanwhile. At the end a
+second village is invited: an agent asks one over there, and what it is told while it is away arrives once when it is back.
+Exit code 1 if any agent was not held to its budget, or if a message was lost or came twice.";
 
 pub(crate) const INSPECT: &str = "\
 Examples:
@@ -242,6 +248,7 @@ const FIELDS: [(&str, &str); base::BUDGET_FIELDS.len()] = [
     ("children", "agents that it may create"),
     ("gpu", "time of the graphics processor, sustained; it may run ahead by burst"),
     ("http", "HTTP requests that it may send in a second"),
+    ("tokens", "tokens of models in a minute, read and written together"),
 ];
 
 /// What each grant opens, with how it is written.
@@ -265,6 +272,7 @@ const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
         "documents kept and found in that space; notes/* for all that begin so, :read behind it to read only",
     ),
     ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
+    ("model", "model=local/*", "models by name or pattern: local/* for all of this machine, cloud/claude-*"),
     ("spawn", "spawn", "creating helpers, within `children`"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),
     ("files", "files=HOST:GUEST:ro", "a folder of this machine, under the guest's name for it; rw to write as well"),
@@ -395,7 +403,7 @@ pub(crate) fn quantize() -> String {
 
 pub(crate) const BENCH: &str = "\
 Measurements: spawn, turn, durable, metering, shares, fairness, deadline, density, swap, http,
-kernels, program, village, authoring.
+kernels, program, village, mesh, authoring.
 
 Each row is a ratio or a percentile of repeated runs that take turns with their baseline. A row that misses its bar is
 marked so, and does not make the program fail. Times on a busy machine wander: measure on a quiet one.

@@ -44,7 +44,13 @@ pub(crate) fn log(lines: &[Line]) -> Value {
 
 /// What a turn used.
 pub(crate) fn usage(receipt: &Receipt) -> Value {
-    json!({ "cpu_ms": ms(receipt.cpu), "gpu_ms": ms(receipt.gpu), "wall_ms": ms(receipt.wall), "memory_peak_bytes": receipt.memory })
+    json!({
+        "cpu_ms": ms(receipt.cpu),
+        "gpu_ms": ms(receipt.gpu),
+        "tokens": receipt.tokens,
+        "wall_ms": ms(receipt.wall),
+        "memory_peak_bytes": receipt.memory,
+    })
 }
 
 /// Every field of a budget, with what the turn used of it.
@@ -65,6 +71,7 @@ fn used(field: &str, receipt: &Receipt) -> Option<String> {
         "cpu" => Some(format!("{:.1}%", receipt.cpu.as_secs_f64() / receipt.wall.as_secs_f64().max(SECOND) * 100.0)),
         "gpu" => Some(format!("{:.1}%", receipt.gpu.as_secs_f64() / receipt.wall.as_secs_f64().max(SECOND) * 100.0)),
         "deadline" => Some(format!("{}ms", ms(receipt.wall))),
+        "tokens" => Some(receipt.tokens.to_string()),
         "memory" => Some(base::Size::bytes(receipt.memory).to_string()),
         _ => None,
     }

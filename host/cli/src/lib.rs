@@ -18,6 +18,7 @@ mod run;
 mod running;
 mod secret;
 mod serve;
+mod settings;
 mod source;
 mod weights;
 
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Deploy(options) => running::deploy(&options, json),
         Command::Fetch(options) => running::fetch(&options, json),
         Command::Mesh(options) => running::mesh(&options, json),
+        Command::Models(options) => running::models(&options, json),
         Command::Ps(options) => running::ps(&options, json),
         Command::Top(options) => running::top(&options, json),
         Command::Logs(options) => running::logs(&options, json),

@@ -4,7 +4,7 @@ use crate::arguments::Run;
 use crate::author;
 use crate::problem::Problem;
 use crate::source::{Source, read, read_file};
-use crate::{json, node, print};
+use crate::{json, node, print, settings};
 use base::Budget;
 use guest::{
     Agent, Builder, Card, Grants, Host, Kind, Line, Message, Payload, Pool, Priority, Receipt, Sender, Shape, Stdin,
@@ -40,7 +40,9 @@ pub(crate) fn run(options: &Run, json: bool) -> Result<ExitCode, Problem> {
         print::err(&format!("village: {stale}"));
     }
     let room = beside.len().saturating_add(usize::try_from(budget.children).unwrap_or(usize::MAX));
-    node::with(small(room), async |host| {
+    let granted = !grants.model.is_empty() || beside.iter().any(|source| !source.grants().model.is_empty());
+    let builder = settings::with_models(small(room), granted, options.config.as_deref(), Path::new(""))?;
+    node::with(builder, async |host| {
         let version = load(host, &source).await?;
         let _beside = settle(host, &beside).await?;
         let job = Job { options, source: &source, version: &version, budget, grants, json };

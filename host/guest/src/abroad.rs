@@ -3,17 +3,23 @@
 mod answering;
 mod arrivals;
 mod asking;
+mod chains;
 mod courier;
+mod outside;
+mod parts;
 mod seeking;
 mod topics;
 pub(crate) mod wire;
 
 pub use asking::Elsewhere;
-pub(crate) use asking::{Asked, Whom, ask};
-pub(crate) use seeking::SKILL;
+pub(crate) use asking::{Asked, Peers, Whom, ask};
+pub(crate) use chains::{Chain, Noted};
+pub use outside::Unanswered;
+pub(crate) use parts::Ear;
+pub use seeking::SKILL;
 pub(crate) use topics::followers;
+pub use wire::ADDRESSES;
 pub(crate) use wire::LARGEST;
-pub use wire::SETTLED;
 
 use crate::house::House;
 use agents::{ARRIVED, Books, OUTBOX, Outgoing, TOPICS};
@@ -21,6 +27,7 @@ use mesh::{Event, Mesh, PeerId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -41,10 +48,15 @@ pub(crate) struct Abroad {
     settled: Mutex<HashMap<PeerId, Settled>>,
     /// What others have said so of, until it is forgotten.
     forgotten: Mutex<VecDeque<(Instant, String, u64)>>,
-    /// How many messages of each village are known here.
+    /// How many messages of each village are known here, and how many may be.
     known: Mutex<HashMap<String, u64>>,
-    /// Questions under way here, by id, with those who asked again meanwhile.
-    asked: Mutex<HashMap<String, Vec<mesh::Ask>>>,
+    most_known: AtomicU64,
+    /// Questions under way here, by id.
+    asked: Mutex<HashMap<String, answering::UnderWay>>,
+    /// Who waits for the answers to questions of other villages.
+    chains: chains::Chains,
+    /// Who hears parts of replies.
+    pub(crate) ears: Arc<parts::Ears>,
     /// Who follows which topic.
     pub(crate) topics: Mutex<HashMap<String, topics::Followed>>,
     /// What runs for it. It ends with it.
@@ -115,7 +127,24 @@ impl Abroad {
         let salt = books.map_or(0, Books::salt);
         let (members, lanes, waiting, settled) = Default::default();
         let (forgotten, known, asked, topics, tasks) = Default::default();
-        Abroad { mesh, salt, members, lanes, waiting, settled, forgotten, known, asked, topics, tasks }
+        let (chains, ears) = Default::default();
+        let most_known = AtomicU64::new(MOST_KNOWN);
+        Abroad {
+            mesh,
+            salt,
+            members,
+            lanes,
+            waiting,
+            settled,
+            forgotten,
+            known,
+            most_known,
+            asked,
+            chains,
+            ears,
+            topics,
+            tasks,
+        }
     }
 
     /// Whom an address leads to: `agent@peer`, where the peer is a whole id or what only one of them begins with.
@@ -163,14 +192,31 @@ impl Abroad {
         Ok(Stay { all: self.waiting.clone(), from: from.into(), bytes })
     }
 
-    /// Has a village told, in a while, that a question will not be asked again.
-    pub(crate) fn settle(&self, peer: PeerId, id: String) {
-        let mut settled = self.settled.lock();
-        let settled = settled.entry(peer).or_default();
-        // Those beyond are kept there until their time is over.
-        if settled.asks.len() < MOST_SETTLED {
-            settled.asks.push(id);
+    /// Has the villages told, in a while, that a question will not be asked again.
+    pub(crate) fn settle(&self, peers: &Peers, id: &str) {
+        let mut all = self.settled.lock();
+        for peer in std::mem::take(&mut *peers.lock()) {
+            let settled = all.entry(peer).or_default();
+            // Those beyond are kept there until their time is over.
+            if settled.asks.len() < MOST_SETTLED {
+                settled.asks.push(id.into());
+            }
         }
+    }
+
+    /// So many messages of each village are known here from now on.
+    pub(crate) fn bound(&self, most: u64) {
+        self.most_known.store(most, Relaxed);
+    }
+
+    /// Whether no more messages of a village can be known here.
+    fn is_full(&self, peer: &str) -> bool {
+        self.known.lock().get(peer).is_some_and(|known| *known >= self.most_known.load(Relaxed))
+    }
+
+    /// So many more are.
+    fn know(&self, peer: &str, more: u64) {
+        *self.known.lock().entry(peer.into()).or_default() += more;
     }
 
     /// Counts a message that is in the outbox.
@@ -180,12 +226,21 @@ impl Abroad {
         *waiting = (waiting.0 + 1, waiting.1 + going.mail.body.len() as u64);
     }
 
+    /// One is not there any more.
+    fn give_back(&self, going: &Outgoing) {
+        give_back(&self.waiting, &going.mail.from.to_string(), 1, going.mail.body.len() as u64);
+    }
+
     fn spawn(&self, house: &House, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn_on(work, &house.io)
     }
 }
+
+/// So many messages of one village are known at once, unless it is said; until it says that it will not send them again, it
+/// has to wait.
+const MOST_KNOWN: u64 = 1_000_000;
 
 /// So many that are settled are remembered for each village until it is told.
 const MOST_SETTLED: usize = 100_000;
@@ -210,12 +265,14 @@ impl House {
             self.take_up(abroad, books);
             let house = Arc::downgrade(self);
             abroad.spawn(self, async move {
-                let mut sweep = Instant::now() + SWEEP;
+                // At once: a host may never be there for so long.
+                let mut sweep = Instant::now();
                 loop {
                     tokio::time::sleep(TIDY).await;
                     courier::tell_settled(&house).await;
-                    arrivals::forget(&house, Instant::now() >= sweep).await;
-                    if Instant::now() >= sweep {
+                    let due = Instant::now() >= sweep;
+                    arrivals::forget(&house, due).await;
+                    if due {
                         sweep = Instant::now() + SWEEP;
                     }
                 }
@@ -233,7 +290,7 @@ impl House {
             lanes.insert(lane);
         }
         for ((whose, _), _) in read.scan(ARRIVED.all(), None, usize::MAX).unwrap_or_default() {
-            *abroad.known.lock().entry(peer_of(&whose).into()).or_default() += 1;
+            abroad.know(peer_of(&whose), 1);
         }
         for ((agent, topic), _) in read.scan(TOPICS.all(), None, usize::MAX).unwrap_or_default() {
             self.follow(&agent, &topic);

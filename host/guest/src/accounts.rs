@@ -8,6 +8,7 @@ use crate::log::Log;
 use crate::outgoing::Web;
 use crate::rate::Rate;
 use crate::state::{Shelf, State};
+use crate::tokens::Tokens;
 use agents::Mailbox;
 use base::{Budget, Group};
 use parking_lot::Mutex;
@@ -34,6 +35,8 @@ pub(crate) struct Accounts {
     pub(crate) messages: Arc<Rate>,
     /// Bytes that it exchanges with other villages.
     pub(crate) mesh: Arc<Rate>,
+    /// Tokens of models.
+    pub(crate) tokens: Tokens,
     /// Agents that it created, theirs included.
     pub(crate) children: Arc<Quota>,
     /// Whether these are of a version that runs apart from its agent, so that nothing it does may have an effect.
@@ -231,6 +234,7 @@ impl Accounts {
             },
             messages,
             mesh,
+            tokens: Tokens::new(budget.tokens, parent.map(|parent| &parent.tokens)),
             children: quota(budget.children.into(), parent.map(|parent| &parent.children)),
             budget: Mutex::new(budget),
             apart: matches!(above, Above::Apart(_)).then(Apart::default),
@@ -266,6 +270,7 @@ impl Accounts {
         self.log.rate().set_limit(budget.log.get());
         self.messages.set_limit(budget.messages.into());
         self.mesh.set_limit(budget.mesh.get());
+        self.tokens.set_limit(budget.tokens);
         self.children.set_limit(budget.children.into());
         self.gpu.set(budget.gpu, budget.burst);
         self.http.rate.set_limit(budget.http.into());
@@ -313,6 +318,10 @@ impl Accounts {
             "http" => {
                 let (text, used, limit) = count(spent(&self.http.rate), budget.http);
                 (format!("{text}/s"), used, limit)
+            }
+            "tokens" => {
+                let (text, used, limit) = count(self.tokens.spent(), budget.tokens);
+                (format!("{text}/min"), used, limit)
             }
             field => unreachable!("`{field}` is one of the budget's fields"),
         };

@@ -117,6 +117,7 @@ impl Agent {
             budget,
             cpu: accounts.cpu.clone(),
             gpu: accounts.gpu.clone(),
+            tokens: accounts.tokens.total(),
             memory: accounts.memory.clone(),
             mailbox: accounts.mailbox.clone(),
             data: Arc::new(move |memory| Ctx::new(behind.clone(), first.clone(), memory, None)),

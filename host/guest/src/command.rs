@@ -76,7 +76,8 @@ impl Host {
         standing.end();
         drop(seat);
         let [cpu, gpu] = [&accounts.cpu, &accounts.gpu].map(|account| Duration::from_nanos(account.used()));
-        let receipt = agents::Receipt { cpu, gpu, wall: turn.wall(), memory: accounts.memory.take_peak() };
+        let tokens = accounts.tokens.used();
+        let receipt = agents::Receipt { cpu, gpu, tokens, wall: turn.wall(), memory: accounts.memory.take_peak() };
         let outcome = match turn.outcome {
             Ok(outcome) => outcome,
             Err(Interrupted::Deadline) => Err(Fault::Deadline { limit: budget.deadline, ring: Vec::new() }),

@@ -1,5 +1,6 @@
 //! The state of one guest: what stands behind its imports.
 
+use crate::abroad::Chain;
 use crate::accounts::Accounts;
 use crate::effects::Effects;
 use crate::fetched::Wire;
@@ -45,6 +46,8 @@ pub struct Ctx {
     pub(crate) tape: Tape,
     /// The same for what the web answers it.
     pub(crate) wire: Wire,
+    /// Who waits in other villages, or for those that do, for what comes of the message that it handles.
+    pub(crate) chain: Option<Chain>,
     /// Requests of this turn that changed something elsewhere.
     pub(crate) posts: u32,
     /// Where parts of its reply go.
@@ -112,6 +115,7 @@ impl Ctx {
             turn: None,
             tape: Tape::Off,
             wire: Wire::Off,
+            chain: None,
             posts: 0,
             chunks: None,
             leaving: None,
@@ -182,6 +186,7 @@ impl Guest for Ctx {
             self.tape = if wanted { Tape::Recording(Box::default()) } else { Tape::Off };
             self.wire = if wanted { Wire::recording() } else { Wire::Off };
         }
+        self.chain = None;
         self.posts = 0;
         self.chunks = turn.chunks;
         self.leaving = turn.leaving;
@@ -193,6 +198,7 @@ impl Guest for Ctx {
 
     fn handles(&mut self, message: &Message) {
         self.accepted = message.accepted;
+        self.chain = self.standing.house.chain(&message.id);
     }
 
     fn commit(&mut self) {

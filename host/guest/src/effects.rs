@@ -1,13 +1,12 @@
 //! What a turn will have done to others once it ends well: messages told, agents created and let go.
 
-use crate::abroad::{Stay, followers};
+use crate::abroad::{Peers, Stay, followers};
 use crate::house::millis;
 use crate::kin;
 use crate::standing::{CHILDREN, Child, Later, Standing};
 use crate::tape::Bytes;
 use agents::kin::{BIRTHS, Tie, What};
 use agents::{Desk, Did, Door, MAIL, Mail, OUTBOX, Origin, Outgoing, Place, TIMERS, TOPICS, Timer};
-use mesh::PeerId;
 use runtime::{Held, Message};
 use std::sync::Arc;
 use store::Change;
@@ -29,7 +28,9 @@ pub(crate) struct Effects {
     /// Topics that it follows from the next turn on, and those that it does not any more; in order.
     followed: Vec<(String, bool)>,
     /// Questions that it asked in other villages, which need not keep the replies once it is over.
-    pub(crate) elsewhere: Vec<(PeerId, String)>,
+    pub(crate) elsewhere: Vec<(Peers, String)>,
+    /// What it says of answers that it got of models.
+    pub(crate) judged: Vec<(String, u32)>,
     /// How many agents the turn has asked.
     pub(crate) asked: u32,
 }
@@ -56,7 +57,7 @@ pub(crate) enum Way {
 impl Effects {
     pub(crate) fn new(standing: Arc<Standing>) -> Effects {
         let (told, later, recalled, born, retired, ties) = Default::default();
-        let (farewells, pretended, followed, elsewhere) = Default::default();
+        let (farewells, pretended, followed, elsewhere, judged) = Default::default();
         Effects {
             standing,
             told,
@@ -69,6 +70,7 @@ impl Effects {
             pretended,
             followed,
             elsewhere,
+            judged,
             asked: 0,
         }
     }
@@ -235,8 +237,14 @@ impl Effects {
                 false => self.standing.house.leave_topic(&self.standing.name, &topic),
             }
         }
+        if let Some(models) = &self.standing.house.models {
+            for (model, score) in self.judged.drain(..) {
+                // An answer that was forgotten meanwhile can't be judged any more.
+                let _ = models.feedback(&self.standing.name, &model, score);
+            }
+        }
         if let Some(abroad) = &self.standing.house.abroad {
-            self.elsewhere.drain(..).for_each(|(peer, id)| abroad.settle(peer, id));
+            self.elsewhere.drain(..).for_each(|(peers, id)| abroad.settle(&peers, &id));
         }
         for Told { way, mut message, number, to, .. } in self.told.drain(..) {
             let (door, place) = match way {

@@ -32,6 +32,8 @@ pub struct Grants {
     pub mesh: Vec<String>,
     /// Spaces of memory: `notes`, `team/*`, or `library:read` to read only.
     pub memory: Vec<String>,
+    /// Models, by pattern: `local/*`, `cloud/claude-*`.
+    pub model: model::Grant,
     /// Arithmetic on weights.
     pub kernels: bool,
     /// Environment variables, with their values.
@@ -83,7 +85,7 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "log",
     "state",
     "workspace",
@@ -95,14 +97,14 @@ pub const NAMES: [&str; 15] = [
     "public",
     "mesh",
     "memory",
+    "model",
     "spawn",
     "env",
     "files",
     "http",
 ];
 
-const LATER: [(&str, &str); 5] = [
-    ("model", "models (host/model)"),
+const LATER: [(&str, &str); 4] = [
     ("tasks", "tasks (host/tasks)"),
     ("team", "tasks (host/tasks)"),
     ("ledger", "the ledger (host/ledger)"),
@@ -125,6 +127,8 @@ impl Grants {
             ("mesh", None) => Err(bad("mesh", MESH)),
             ("memory", Some(value)) => self.open_memory(value),
             ("memory", None) => Err(bad("memory", MEMORY)),
+            ("model", Some(value)) => self.open_model(value),
+            ("model", None) => Err(bad("model", MODEL)),
             ("http", Some(value)) => self.open_http(Site::parse(value)),
             ("env", None) => Err(bad("env", "which variable? Write env=NAME")),
             ("files", None) => Err(bad("files", FILES)),
@@ -148,6 +152,9 @@ impl Grants {
             "public" => self.public = open,
             "mesh" => {
                 return Err(bad("mesh", &format!("it takes a list, such as mesh = [\"topic/prices/*\"]; {MESH}")));
+            }
+            "model" => {
+                return Err(bad("model", &format!("it takes a list, such as model = [\"local/*\"]; {MODEL}")));
             }
             "agents" => {
                 return Err(bad("agents", &format!("it takes a list, such as agents = [\"scribe\"]; {AGENTS}")));
@@ -220,6 +227,13 @@ impl Grants {
             .any(|(own, rights)| matches(own, name) && (!writes || rights == "write"))
     }
 
+    /// Opens models of a name or pattern.
+    pub(crate) fn open_model(&mut self, pattern: &str) -> Result<(), Error> {
+        let pattern = pattern.parse().map_err(|bad_one| bad("model", &format!("`{pattern}`: {bad_one}")))?;
+        self.model.open(pattern);
+        Ok(())
+    }
+
     /// Whether it may send to the agent `name`, or to all that a pattern covers.
     pub(crate) fn reaches(&self, name: &str) -> bool {
         self.agents.iter().any(|pattern| addressed(pattern, name))
@@ -254,6 +268,7 @@ impl Grants {
         texts.extend(self.agents.iter().map(|pattern| format!("agents={pattern}")));
         texts.extend(self.mesh.iter().map(|pattern| format!("mesh={pattern}")));
         texts.extend(self.memory.iter().map(|space| format!("memory={space}")));
+        texts.extend(self.model.patterns().map(|pattern| format!("model={pattern}")));
         texts.extend(self.env.iter().map(|(name, _)| format!("env={name}")));
         texts.extend(self.files.iter().map(|folder| {
             let rights = if folder.writable { "rw" } else { "ro" };
@@ -344,6 +359,7 @@ const AGENTS: &str =
 const MESH: &str = "write topic/NAME or skill/NAME, topic/prices/* for all that begin so, or * for all";
 const MEMORY: &str =
     "write the name of a space, notes/* for all that begin so, * for all, and :read behind it to read only";
+const MODEL: &str = "write local/* for all models of this machine, or a name or pattern such as cloud/claude-*";
 const HTTP: &str = "write http=GET,POST https://api.example.com/v1/, on the command line or in a list in agent.toml";
 
 const FILES: &str = "write HOST:GUEST:ro to read, HOST:GUEST:rw to write as well";
@@ -367,6 +383,7 @@ pub(crate) fn shut(name: &str) -> String {
     let (written, given) = match name {
         "agents" => ("[\"NAME\"]", "agents=NAME"),
         "memory" => ("[\"SPACE\"]", "memory=SPACE"),
+        "model" => ("[\"local/*\"]", "model=local/*"),
         name => ("true", name),
     };
     format!(
@@ -490,7 +507,8 @@ mod tests {
         assert!(refusal("mesh").contains("topic/NAME or skill/NAME"));
         assert!(refusal("mesh=prices").contains("`prices` is neither"));
         assert!(refusal("agents=clerk@").contains("`clerk@` is no name"));
-        assert!(refusal("model").contains("host/model"));
+        assert!(refusal("model").contains("local/*") && refusal("model=gpt").contains("`gpt`"));
+        assert!(refusal("tasks").contains("host/tasks"));
         assert!(refusal("agents").contains("write a name"));
         assert!(refusal("agents=a b").contains("`a b` is no name"));
         assert!(refusal("files=/tmp").contains("HOST:GUEST:ro"));

@@ -10,6 +10,7 @@ use crate::imports;
 use crate::network::Network;
 use crate::roll::Enrolment;
 use crate::secrets::{self, Secrets};
+use crate::spaces::local_model;
 use crate::standing::Standing;
 use crate::turns::Turns;
 use agents::kin::{PLANS, Supervision, What, head_of_group};
@@ -109,6 +110,7 @@ pub struct Builder {
     secrets: Option<Secrets>,
     books: Option<Arc<Books>>,
     mesh: Option<Mesh>,
+    known: Option<u64>,
     models: Option<Arc<Router>>,
     embedder: Option<String>,
 }
@@ -169,13 +171,21 @@ impl Builder {
         self
     }
 
+    /// How many messages of each other village are known here at once, so that none is taken twice: a million, unless it is
+    /// said. One of which as many are known has to wait.
+    pub fn known(mut self, most: u64) -> Builder {
+        self.known = Some(most);
+        self
+    }
+
     /// Who answers prompts. Without this there are no models.
     pub fn models(mut self, models: Arc<Router>) -> Builder {
         self.models = Some(models);
         self
     }
 
-    /// The model of this machine that makes vectors of what agents remember. Without this they find it by its words.
+    /// The model of this machine that makes vectors of what agents remember, such as `local/minilm`. Without this they find it
+    /// by its words.
     pub fn embedder(mut self, model: impl Into<String>) -> Builder {
         self.embedder = Some(model.into());
         self
@@ -198,6 +208,9 @@ impl Builder {
         let cache = self.cache.or_else(cache_folder).ok_or_else(|| {
             Error::Host("there is no folder for compiled components: set VILLAGE_CACHE to one".into())
         })?;
+        if let Some(model) = self.embedder.as_ref().filter(|model| !local_model(model)) {
+            return Err(Error::Host(format!("`{model}` is no name of a model of this machine, such as local/minilm")));
+        }
         let engine = Engine::new(&Settings { pool: self.pool, cache, compiler: self.compiler })?;
         let mut linker = imports::linker(&engine).map_err(broken)?;
         let mut own = Vec::new();
@@ -220,6 +233,9 @@ impl Builder {
         let house = House::new(workers.spawner(), io, engine.room(), means);
         house.look_after_strays();
         house.look_after_idlers();
+        if let (Some(abroad), Some(most)) = (&house.abroad, self.known) {
+            abroad.bound(most);
+        }
         house.look_abroad();
         Ok(Host { engine, linker, own, house, workers, _computing: Computing(compute) })
     }
@@ -248,6 +264,7 @@ impl Host {
             secrets: None,
             books: None,
             mesh: None,
+            known: None,
             models: None,
             embedder: None,
         }

@@ -81,7 +81,8 @@ const IDLERS: Duration = Duration::from_millis(500);
 impl House {
     pub(crate) fn new(spawner: Spawner, io: Handle, room: Room, means: Means) -> Arc<House> {
         let Means { compute, network, models, embedder, books, mesh } = means;
-        let embedder = models.as_ref().zip(embedder).and_then(|(models, name)| Embedder::new(models.clone(), &name));
+        let embedder =
+            models.as_ref().zip(embedder).and_then(|(models, name)| Embedder::new(models.clone(), &name, io.clone()));
         let spaces = Spaces::new(books.clone(), embedder, io.clone());
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let kin = books.as_deref().map(kin::load).unwrap_or_default();

@@ -55,6 +55,10 @@ pub(crate) mod bindings {
             "village:agent/memory.ingest": async | trappable,
             "village:agent/memory.search": async | trappable,
             "village:agent/memory.compress": async | trappable,
+            "village:agent/model.complete": async | trappable,
+            "village:agent/model.embed": async | trappable,
+            "village:agent/model.count": async | trappable,
+            "village:agent/model.models": async | trappable,
             "village:agent/kernels.open": async | trappable,
             "village:agent/kernels.norm": async | trappable,
             "village:agent/kernels.distance": async | trappable,
@@ -69,6 +73,7 @@ pub(crate) mod bindings {
             "village:agent/kernels.tensor": crate::tensors::Tensor,
             "village:agent/kernels.weights": crate::tensors::Weights,
             "village:agent/kernels.work": super::kernels::Work,
+            "village:agent/model.writing": crate::thinking::Writing,
         },
         require_store_data_send: true,
     });

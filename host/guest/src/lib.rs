@@ -39,11 +39,13 @@ mod swap;
 mod talk;
 mod tape;
 mod tensors;
+mod thinking;
+mod tokens;
 mod turns;
 mod waits;
 mod workspace;
 
-pub use abroad::{Elsewhere, SETTLED};
+pub use abroad::{ADDRESSES, Elsewhere, SKILL, Unanswered};
 pub use accounts::{Parent as Group, Usage};
 pub use agent::{Agent, Unkept};
 pub use agents::kin::{STRATEGIES, Strategy, Supervision};
@@ -65,11 +67,13 @@ pub use replicas::Replicas;
 pub use roll::Enrolment;
 pub use runtime::compiler::enter;
 pub use runtime::{
-    Card, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape, Skill,
+    Card, Chunk, Compiler, Failure, FailureKind, Fault, Frame, Kind, Message, Payload, Pool, Priority, Sender, Shape,
+    Skill,
 };
 pub use secrets::{Error as SecretError, Place, Secrets};
 pub use serve::{Exchange, Server, address as listen_address};
 pub use site::{Key, Site};
+pub use spaces::local_model;
 pub use talk::Talk;
 pub use tape::Record;
 pub use turns::{Error as TurnsError, FIELDS as TURNS_FIELDS, Turns};

@@ -20,6 +20,8 @@ pub struct Manifest {
     pub name: String,
     /// The component, as it is written: relative to the manifest.
     pub component: PathBuf,
+    /// Whether other villages may have it: its component, and its budget.
+    pub share: bool,
     /// What it may use.
     pub budget: Budget,
     /// What it may reach.
@@ -45,7 +47,7 @@ pub struct Error {
 }
 
 const TABLES: [&str; 6] = ["agent", "budget", "grants", "replicas", "supervision", "turns"];
-const AGENT: [&str; 2] = ["name", "component"];
+const AGENT: [&str; 3] = ["name", "component", "share"];
 
 type Problem = (usize, String);
 
@@ -67,7 +69,7 @@ impl Manifest {
 
 fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Problem> {
     let document = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
-    let (mut name, mut component) = (None, None);
+    let (mut name, mut component, mut share) = (None, None, true);
     let (mut grants, mut looks_after, mut turns) = (Grants::default(), None, Turns::default());
     let mut replicas = Replicas::default();
     for (title, value) in document.get_ref() {
@@ -92,6 +94,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
             match (title.get_ref().as_ref(), field) {
                 ("agent", "name") => name = Some(agent_name(value)?),
                 ("agent", "component") => component = Some(component_path(value)?),
+                ("agent", "share") => share = flag("share", value)?,
                 ("agent", _) => return Err((at, stray("key", field, "agent", &AGENT))),
                 ("budget", _) => set(&mut budget, field, at, value)?,
                 ("turns", _) => drop(lives::set_turns(&mut turns, field, at, value)?),
@@ -106,6 +109,7 @@ fn read(text: &str, folder: &Path, mut budget: Budget) -> Result<Manifest, Probl
     Ok(Manifest {
         name: name.ok_or_else(|| missing("name = \"…\""))?,
         component: component.ok_or_else(|| missing("component = \"….wasm\""))?,
+        share,
         budget,
         grants,
         supervision: looks_after,
@@ -146,6 +150,13 @@ fn component_path(value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Problem> {
     match path.trim().is_empty() {
         true => Err((value.span().start, "`component` is empty: name a file, as component = \"agent.wasm\"".into())),
         false => Ok(PathBuf::from(path)),
+    }
+}
+
+fn flag(key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, Problem> {
+    match value.get_ref() {
+        DeValue::Boolean(flag) => Ok(*flag),
+        _ => Err((value.span().start, format!("`{key}` is either true or false"))),
     }
 }
 
@@ -198,7 +209,7 @@ fn open(
             }
             Ok(())
         }
-        ("env" | "files" | "agents" | "mesh" | "memory", DeValue::Array(list)) => {
+        ("env" | "files" | "agents" | "mesh" | "memory" | "model", DeValue::Array(list)) => {
             for item in list {
                 let text = string(known, example(known), item)?;
                 let opened = match known {
@@ -206,6 +217,7 @@ fn open(
                     "agents" => grants.open_agents(&text),
                     "mesh" => grants.open_mesh(&text),
                     "memory" => grants.open_memory(&text),
+                    "model" => grants.open_model(&text),
                     _ => grants.open_files(&beside(&text, folder)),
                 };
                 opened.map_err(|error| (item.span().start, error.to_string()))?;
@@ -228,6 +240,10 @@ fn open(
             let said = "grant `memory` takes a list of spaces, such as memory = [\"notes\", \"library:read\"]";
             Err((value.span().start, said.into()))
         }
+        ("model", _) => {
+            let said = "grant `model` takes a list of models, such as model = [\"local/*\"]";
+            Err((value.span().start, said.into()))
+        }
         ("files", _) => {
             let said = "grant `files` takes a list of folders, such as files = [\"./data:/data:ro\"]";
             Err((value.span().start, said.into()))
@@ -244,6 +260,7 @@ fn example(grant: &str) -> &'static str {
         "agents" => "scribe",
         "mesh" => "topic/prices/*",
         "memory" => "notes",
+        "model" => "local/*",
         _ => "./data:/data:ro",
     }
 }

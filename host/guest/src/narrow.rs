@@ -60,6 +60,14 @@ pub(crate) fn grants(own: &Grants, text: &str) -> Answer<Grants> {
                     grants.open_memory(&text).map_err(|error| invalid(error.to_string()))?;
                 }
             }
+            ("model", Value::Array(list)) => {
+                for pattern in texts("model", list)? {
+                    if !own.model.covers(&pattern) {
+                        return Err(wider(format!("it has no grant `model` that covers `{pattern}`")));
+                    }
+                    grants.open_model(&pattern).map_err(|error| invalid(error.to_string()))?;
+                }
+            }
             ("agents", Value::Array(list)) => {
                 for pattern in texts("agents", list)? {
                     if !own.reaches(&pattern) {
@@ -173,6 +181,7 @@ fn narrow(budget: &mut Budget, most: &Budget) {
         children,
         gpu,
         http,
+        tokens,
     } = budget;
     *cpu = (*cpu).min(most.cpu);
     *burst = (*burst).min(most.burst);
@@ -187,6 +196,7 @@ fn narrow(budget: &mut Budget, most: &Budget) {
     *children = (*children).min(most.children);
     *gpu = (*gpu).min(most.gpu);
     *http = (*http).min(most.http);
+    *tokens = (*tokens).min(most.tokens);
 }
 
 fn table(text: &str) -> Answer<toml::Table> {

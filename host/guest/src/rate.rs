@@ -54,6 +54,16 @@ impl Rate {
         }
     }
 
+    /// Gives back what was used and is not needed.
+    pub(crate) fn give(&self, amount: u64) {
+        let mut level = self.level.lock();
+        level.left = level.left.saturating_add_unsigned(amount).min(signed(level.limit));
+        drop(level);
+        if let Some(above) = &self.above {
+            above.give(amount);
+        }
+    }
+
     /// What could be used now.
     pub(crate) fn left(&self, now: u64) -> u64 {
         let mut level = self.level.lock();

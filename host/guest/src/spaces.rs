@@ -10,6 +10,7 @@ mod staged;
 
 use agents::Books;
 pub(crate) use embedder::Embedder;
+pub use embedder::local_model;
 use ledger::{Ledger, Volume};
 use memory::{Index, Layer, Query};
 use parking_lot::{Mutex, RwLock};

@@ -1,6 +1,7 @@
 //! What a turn read, kept so that it can be run again in the world that it saw.
 
 use crate::fetched::Fetched;
+use crate::thinking::Thought;
 use agents::{Mail, raw};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
@@ -104,6 +105,8 @@ pub(crate) enum Seen {
         topic: String,
         there: bool,
     },
+    /// What a model said.
+    Model(Box<Thought>),
     /// How many passages a document became, or why it can't be read.
     Ingested {
         document: [u8; 32],
@@ -217,6 +220,10 @@ impl Tape {
             playing.missing.push(what());
         }
         Some(found)
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        matches!(self, Tape::Recording(_))
     }
 
     pub(crate) fn is_playing(&self) -> bool {

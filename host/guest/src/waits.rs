@@ -3,12 +3,13 @@
 //! Nobody looks at it while all goes well. When a deadline strikes or an ask takes too long, it is followed from agent to
 //! agent, to see whether it leads back to where it began.
 
+use crate::abroad::SKILL;
 use crate::house::House;
 use crate::standing::Standing;
 use parking_lot::Mutex;
 use runtime::clock;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 /// The agents of a ring, each waiting for the next one and the last for the first.
 pub(crate) type Ring = Arc<[String]>;
@@ -21,6 +22,8 @@ pub(crate) struct Waits(Mutex<Waiting>);
 struct Waiting {
     asks: Vec<Wait>,
     number: u64,
+    /// Asks whose rings other villages may know of.
+    far: Vec<(Arc<str>, Weak<OnceLock<Ring>>)>,
     /// The ring that the turn was in whose deadline, by which it is known, broke its wait off.
     broken: Option<(u64, Ring)>,
 }
@@ -49,6 +52,27 @@ impl Waits {
         }
     }
 
+    /// Where the ring goes that an ask turns out to be in, if that is known of other villages.
+    pub(crate) fn expect(&self, to: &Arc<str>) -> Arc<OnceLock<Ring>> {
+        let ring = Arc::default();
+        let mut waiting = self.0.lock();
+        waiting.far.retain(|(_, ask)| ask.strong_count() > 0);
+        waiting.far.push((to.clone(), Arc::downgrade(&ring)));
+        ring
+    }
+
+    /// Tells the asks to `to` that they are in a ring.
+    pub(crate) fn tell(&self, to: &str, ring: &Ring) {
+        let waiting = self.0.lock();
+        // Who was asked by skill is not known here.
+        for (_, ask) in waiting.far.iter().filter(|(other, _)| &**other == to || other.starts_with(SKILL)) {
+            if let Some(ask) = ask.upgrade() {
+                // The first that was found is as good.
+                let _ = ask.set(ring.clone());
+            }
+        }
+    }
+
     /// The ring in which the turn waited that had to end at `until`.
     pub(crate) fn broken(&self, until: u64) -> Option<Ring> {
         self.0.lock().broken.take().filter(|(of, _)| *of == until).map(|(_, ring)| ring)
@@ -60,18 +84,25 @@ pub(crate) struct Wanted<'a> {
     asker: &'a Arc<Standing>,
     to: &'a str,
     number: u64,
+    /// The ring that it is in, if another village knows of one.
+    far: Option<&'a OnceLock<Ring>>,
     /// When the turn must have ended; 0 once the wait is over.
     until: u64,
 }
 
 impl<'a> Wanted<'a> {
-    pub(crate) fn begin(asker: &'a Arc<Standing>, to: &'a Arc<str>, until: u64) -> Wanted<'a> {
+    pub(crate) fn begin(
+        asker: &'a Arc<Standing>,
+        to: &'a Arc<str>,
+        far: Option<&'a OnceLock<Ring>>,
+        until: u64,
+    ) -> Wanted<'a> {
         let mut waiting = asker.waits.0.lock();
         waiting.number += 1;
         let number = waiting.number;
         waiting.asks.push(Wait { number, to: to.clone(), ring: None });
         drop(waiting);
-        Wanted { asker, to, number, until }
+        Wanted { asker, to, number, far, until }
     }
 
     /// What was waited for has come, or takes too long.
@@ -90,7 +121,8 @@ impl Drop for Wanted<'_> {
         let Some(at) = waiting.asks.iter().position(|wait| wait.number == self.number) else { return };
         let wait = waiting.asks.swap_remove(at);
         let known = wait.ring.filter(|(when, _)| now.saturating_sub(*when) < TOGETHER).map(|(_, ring)| ring);
-        if let Some(ring) = ring.or(known).filter(|_| struck) {
+        let far = || self.far.and_then(|ring| ring.get().cloned());
+        if let Some(ring) = ring.or(known).or_else(far).filter(|_| struck) {
             waiting.broken = Some((self.until, ring));
         }
     }
@@ -98,6 +130,13 @@ impl Drop for Wanted<'_> {
 
 /// The ring in which `from` waits for `to`, beginning with `from`; none if `to` does not wait for it in turn.
 pub(crate) fn ring(house: &House, from: &str, to: &str) -> Option<Ring> {
+    let ring = path(house, from, to)?;
+    tell_all(house, &ring);
+    Some(ring)
+}
+
+/// The same, of which nobody is told: `from`, and those that wait for each other from `to` on, the last of them for `from`.
+pub(crate) fn path(house: &House, from: &str, to: &str) -> Option<Ring> {
     let mut path: Vec<(Arc<str>, Vec<Arc<str>>)> = Vec::new();
     let mut seen = HashSet::new();
     let mut next: Option<Arc<str>> = Some(to.into());
@@ -105,9 +144,7 @@ pub(crate) fn ring(house: &House, from: &str, to: &str) -> Option<Ring> {
         if let Some(name) = next.take() {
             if &*name == from {
                 let names = std::iter::once(from).chain(path.iter().map(|(name, _)| &**name));
-                let ring: Ring = names.map(String::from).collect();
-                tell_all(house, &ring);
-                return Some(ring);
+                return Some(names.map(String::from).collect());
             }
             if seen.len() < MOST && seen.insert(name.clone()) {
                 let targets = house.standing(&name).map(|standing| standing.waits.targets()).unwrap_or_default();

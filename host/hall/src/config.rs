@@ -103,7 +103,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
     let document =
         DeTable::parse(text).map_err(|error| (error.span().unwrap_or_default().start, error.message().to_string()))?;
     let mut config = Config::default();
-    let mut places = Vec::new();
+    let (mut places, mut embeds) = (Vec::new(), 0);
     for (key, value) in document.get_ref() {
         let at = key.span().start;
         match key.get_ref().as_ref() {
@@ -113,7 +113,10 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             "journal" => config.journal = journal(value)?,
             "mesh" => config.mesh = Some(MeshConfig::read(value)?),
             "models" => config.models = Some(model::Settings::read(table("models", value)?)?.within(folder)),
-            "memory" => config.embedder = embedder(value)?,
+            "memory" => {
+                config.embedder = embedder(value)?;
+                embeds = value.span().start;
+            }
             "defaults" => {
                 for (field, at, text) in fields("defaults", value)? {
                     config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;
@@ -142,6 +145,9 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
         if let Some(group) = agent.group.as_ref().filter(|group| !config.groups.contains_key(*group)) {
             return Err((at, format!("there is no group `{group}`: write [groups.{group}]")));
         }
+    }
+    if let Some(embedder) = config.embedder.as_ref().filter(|_| config.models.is_none()) {
+        return Err((embeds, format!("nobody has `{embedder}`: [models] says who answers")));
     }
     Ok(config)
 }
@@ -251,11 +257,15 @@ fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
 fn embedder(value: &Spanned<DeValue<'_>>) -> Result<Option<String>, Problem> {
     let mut embedder = None;
     for (key, value) in table("memory", value)? {
-        let (at, key) = (key.span().start, key.get_ref().as_ref());
-        if key != "embedder" {
-            return Err((at, format!("unknown key of memory `{key}`; there is `embedder`")));
+        let at = key.span().start;
+        if key.get_ref().as_ref() != "embedder" {
+            return Err((at, format!("unknown key of memory `{}`; there is `embedder`", key.get_ref())));
         }
-        embedder = Some(string("embedder", "embedded/minilm", value)?);
+        let model = string("embedder", "local/minilm", value)?;
+        if !guest::local_model(&model) {
+            return Err((at, format!("`{model}` is no model of this machine: write embedder = \"local/minilm\"")));
+        }
+        embedder = Some(model);
     }
     Ok(embedder)
 }
@@ -382,9 +392,18 @@ max = 4
         );
         let said = models("models = 3\n").expect_err("it is refused");
         assert!(said.ends_with("1: `models` is a table"), "{said}");
-        let read = parse("[memory]\nembedder = \"embedded/minilm\"\n").expect("it is good");
-        assert_eq!(read.embedder.as_deref(), Some("embedded/minilm"));
-        let said = parse("[memory]\nembeder = \"x\"\n").expect_err("it is refused");
+        let ollama = "[models.ollama]\nurl = \"http://127.0.0.1:11434\"\n";
+        let memory = |line: &str, models: &str| parse(&format!("[memory]\n{line}\n{models}"));
+        let read = memory("embedder = \"local/minilm\"", ollama).expect("it is good");
+        assert_eq!(read.embedder.as_deref(), Some("local/minilm"));
+        let refused = |line: &str, models: &str| memory(line, models).expect_err("it is refused").to_string();
+        for name in ["cloud/embed", "minilm", "local/*", "local/"] {
+            let said = refused(&format!("embedder = \"{name}\""), ollama);
+            assert!(said.contains(&format!("2: `{name}` is no model of this machine")), "{said}");
+        }
+        let said = refused("embedder = \"local/minilm\"", "");
+        assert!(said.ends_with("1: nobody has `local/minilm`: [models] says who answers"), "{said}");
+        let said = refused("embeder = \"x\"", "");
         assert!(said.ends_with("2: unknown key of memory `embeder`; there is `embedder`"), "{said}");
     }
 

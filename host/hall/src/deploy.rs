@@ -57,6 +57,7 @@ impl Village {
         for text in &more {
             grants.open(text)?;
         }
+        let share = manifest.as_ref().is_none_or(|manifest| manifest.share);
         let looks_after = manifest.as_ref().and_then(|manifest| manifest.supervision);
         let own = manifest.as_ref().map(|manifest| (manifest.turns, manifest.replicas)).unwrap_or_default();
         let turns = own.0.with(turns.iter().map(|(field, text)| (field.as_str(), text.as_str())))?;
@@ -78,7 +79,7 @@ impl Village {
             since: millis(),
             before: Vec::new(),
         };
-        self.register(row, looks_after, turns, replicas).await
+        self.register(row, looks_after, turns, replicas, share).await
     }
 
     /// Asks it what it is, under the budget that it will have; answers its name.
@@ -109,6 +110,7 @@ impl Village {
         plan: Option<Supervision>,
         turns: Turns,
         replicas: Replicas,
+        share: bool,
     ) -> Result<Registration, Error> {
         let _coming = self.take_name(&row.name)?;
         let note = Note::new("deployed", json!({ "digest": row.digest, "grants": row.grants, "group": row.group }));
@@ -118,6 +120,7 @@ impl Village {
                 self.host().supervise_with(&row.name, plan, change);
                 crate::turns::keep(&row.name, &turns, change);
                 crate::replicas::keep(&row.name, replicas, change);
+                crate::share::keep(&row.name, share, change);
             };
             self.registry().put_with(&row, note, more).await
         };
@@ -127,6 +130,10 @@ impl Village {
         }
         self.settle(Resident::new(&row.name, row.wanted));
         self.tell_of(&row.name, What::Deployed { digest: row.digest.clone() });
+        if !share {
+            // Others could have had it until now.
+            self.take_back().await?;
+        }
         Ok(row)
     }
 
@@ -146,6 +153,7 @@ impl Village {
             told = Some(self.host().tell_removed(name, change));
             crate::turns::forget(name, change);
             crate::replicas::forget(name, change);
+            crate::share::forget(name, change);
         });
         if let Err(error) = gone.await {
             // It is there as before.

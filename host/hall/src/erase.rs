@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::registry::{Note, Wanted, apart};
 use crate::village::Village;
-use agents::{ANSWERS, DEAD, Event, KEYS, MAIL, REPLIES, SEQUENCES, TIMERS};
+use agents::{ANSWERS, DEAD, Event, From, KEYS, MAIL, OUTBOX, Outgoing, REPLIES, SEQUENCES, TIMERS};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Change, Read};
@@ -11,7 +11,8 @@ use store::{Change, Read};
 /// Whose words are to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Erase {
-    /// All that was sent to an agent, and what its turns read.
+    /// All that was sent to an agent, what its turns read, and what it has on its way; or, of an address in another village,
+    /// all that is on its way there.
     Agent(String),
     /// One message, by its id.
     Message(String),
@@ -24,7 +25,7 @@ pub struct Erased {
     pub entries: u64,
     /// Dead letters that are gone.
     pub letters: u64,
-    /// Messages that waited, or were to be sent later, and are gone.
+    /// Messages that waited, were to be sent later or were on their way to another village, and are gone.
     pub messages: u64,
     /// Recorded answers that are gone.
     pub answers: u64,
@@ -49,6 +50,7 @@ impl Village {
         for agent in &agents {
             self.take_out(agent, &what, &mut change, &mut erased)?;
         }
+        erased.messages += self.take_from_outbox(&what).await?;
         if found.entries.is_empty() && erased == Erased::default() {
             return Err(match what {
                 Erase::Agent(name) if self.resident(&name).is_err() => self.unknown(&name),
@@ -74,6 +76,31 @@ impl Village {
         };
         self.registry().note(&agent, Note::new("erased", details)).await?;
         Ok(erased)
+    }
+
+    /// Takes out what is on its way to other villages; answers how many messages that were.
+    async fn take_from_outbox(&self, what: &Erase) -> Result<u64, Error> {
+        loop {
+            let (mut change, mut taken) = (Change::new(), Vec::new());
+            for ((lane, number), going) in self.books().store().read().scan(OUTBOX.all(), None, usize::MAX)? {
+                if is_meant(&going, what) {
+                    change.require(&OUTBOX, (&lane, number)).delete(&OUTBOX, (&lane, number));
+                    taken.push(going);
+                }
+            }
+            if taken.is_empty() {
+                return Ok(0);
+            }
+            match self.books().store().commit(change).await {
+                Ok(_) => {
+                    self.host().carry_no_more(&taken);
+                    return Ok(taken.len() as u64);
+                }
+                // Some of it was brought there just now.
+                Err(store::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Adds to a change that what is kept of messages to an agent goes.
@@ -130,6 +157,18 @@ impl Village {
     }
 }
 
+/// Whether a message on its way is one of those.
+fn is_meant(going: &Outgoing, what: &Erase) -> bool {
+    let sent_by = |name: &str| match &going.mail.from {
+        From::Agent(sender) => sender == name || sender.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')),
+        _ => false,
+    };
+    match what {
+        Erase::Agent(name) => going.address() == *name || sent_by(name),
+        Erase::Message(id) => going.mail.id == *id,
+    }
+}
+
 /// What the journal has of it.
 #[derive(Default)]
 struct Found {
@@ -159,6 +198,11 @@ impl Found {
 
 fn found(read: &Read, what: &Erase) -> Result<Found, store::Error> {
     let (mut found, mut next) = (Found::default(), read.anchor()?.seq + 1);
+    if let Erase::Message(wanted) = what {
+        // One that did not get to another village is under its address, and the journal does not name that.
+        let dead = read.scan(DEAD.all(), None, usize::MAX)?.into_iter().filter(|(_, dead)| dead.mail.id == *wanted);
+        found.agents.extend(dead.map(|((agent, _), _)| agent));
+    }
     loop {
         let records = read.journal(next..u64::MAX, PAGE as usize)?;
         let Some(last) = records.last() else { return Ok(found) };

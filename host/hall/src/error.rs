@@ -23,6 +23,9 @@ pub enum Error {
     /// What was written can't be accepted; the text says why, and what would be right.
     #[error("{0}")]
     Bad(String),
+    /// The settings of this village can't be so, on this machine.
+    #[error("{0}")]
+    Config(String),
     /// There is no group of that name.
     #[error("there is no group `{name}`: groups are named in village.toml, as [groups.{name}]")]
     Group {
@@ -203,6 +206,7 @@ impl Error {
             Error::Unknown { .. } => "unknown-agent",
             Error::Exists { .. } => "exists",
             Error::Bad(_) => "bad-request",
+            Error::Config(_) => "config",
             Error::Group { .. } => "unknown-group",
             Error::Component { .. } => "unknown-component",
             Error::Load { kind, .. } | Error::Asleep { kind, .. } => kind,

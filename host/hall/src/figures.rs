@@ -106,6 +106,7 @@ pub(crate) fn unused(budget: &Budget, stored: u64) -> Vec<Used> {
             "children" => ("0", budget.children.into()),
             "messages" => ("0/s", budget.messages.into()),
             "http" => ("0/s", budget.http.into()),
+            "tokens" => ("0/min", budget.tokens.into()),
             field => unreachable!("`{field}` is one of the budget's fields"),
         };
         let (used, used_units) = match field {

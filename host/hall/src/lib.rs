@@ -31,6 +31,7 @@ mod replicas;
 mod resident;
 mod ring;
 mod send;
+mod share;
 mod swap;
 mod turns;
 mod village;
@@ -50,6 +51,7 @@ pub use figures::{Dead, Details, Figures, GroupFigures, Health, Sends, State, Sw
 pub use folder::private;
 pub use journal::{Cut, Keep};
 pub use letter::{Came, Letter};
+pub use models::{attempt as try_models, open as open_models};
 pub use peers::{
     Adopted, Adoption, Edge, Fetched, Invited, Joined, LinkFigures, MeshFigures, PeerFigures, Pinged, Topology, short,
 };
@@ -58,5 +60,6 @@ pub use replay::Again;
 pub use replicas::Scale;
 pub use resident::Spoken;
 pub use ring::{Since, Stamped};
+pub use share::Terms;
 pub use swap::{Step, Steps, VersionFigures};
 pub use village::{Options, Village};

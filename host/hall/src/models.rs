@@ -3,19 +3,59 @@
 use crate::error::Error;
 use crate::registry::apart;
 use guest::Secrets;
-use model::{Keys, Router, Settings, Trust};
+use model::{Grant, Keys, Router, Settings, Trust};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// Opens the back ends, if any are named. Their keys are in the environment, or with the user's secrets.
-pub(crate) async fn open(settings: Option<Settings>) -> Result<Option<Arc<Router>>, Error> {
+/// Opens the back ends, if any are named.
+pub(crate) async fn begin(settings: Option<Settings>) -> Result<Option<Arc<Router>>, Error> {
     let Some(settings) = settings else { return Ok(None) };
-    let keys = Keys::at(Secrets::of_user().map(|secrets| secrets.file().to_owned()));
-    let roots = std::env::var_os("VILLAGE_CA_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let trust = Arc::new(Trust::new(roots));
-    let opened = apart(move || Ok::<_, store::Error>(settings.open(&keys, &trust))).await?;
-    match opened {
-        Ok(router) => Ok(Some(Arc::new(router))),
+    apart(move || Ok::<_, store::Error>(open(&settings))).await?.map(Some)
+}
+
+/// Opens back ends. Their keys are in the environment, or with the user's secrets. Reads weights, and blocks for as long.
+pub fn open(settings: &Settings) -> Result<Arc<Router>, Error> {
+    let (keys, trust) = means();
+    match settings.open(&keys, &trust) {
+        Ok(router) => Ok(Arc::new(router)),
         Err(error) => Err(Error::Load { kind: "models", text: error.to_string() }),
     }
+}
+
+fn means() -> (Keys, Arc<Trust>) {
+    let keys = Keys::at(Secrets::of_user().map(|secrets| secrets.file().to_owned()));
+    let roots = std::env::var_os("VILLAGE_CA_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    (keys, Arc::new(Trust::new(roots)))
+}
+
+/// How long a back end may take to say which models it has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Each back end by its name, with its models, or why it does not answer. Reads weights, and blocks for as long.
+pub async fn attempt(settings: &Settings) -> Vec<(String, Result<Vec<String>, String>)> {
+    let (keys, trust) = means();
+    let mut all = Vec::new();
+    for chosen in &settings.backends {
+        let listed = match chosen.open(&keys, &trust) {
+            Ok(backend) => backend.list(Instant::now() + PATIENCE).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let names = |listed: Vec<model::Listed>| listed.into_iter().map(|listed| listed.name).collect();
+        all.push((chosen.name.clone(), listed.map(names)));
+    }
+    for inside in &settings.inside {
+        let only = Settings { inside: vec![inside.clone()], ..Settings::default() };
+        let listed = match only.open(&keys, &trust) {
+            Ok(router) => {
+                let every = Grant::parse(["*"]).unwrap_or_default();
+                let listed = router.models(&every, Instant::now() + PATIENCE).await;
+                Ok(listed.into_iter().map(|listed| listed.name).collect())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        all.push((inside.settings.name.clone(), listed));
+    }
+    all
 }

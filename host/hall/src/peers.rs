@@ -34,7 +34,11 @@ pub(crate) async fn begin(settings: Option<Settings>, data: &Path) -> Result<(Op
     let Some(settings) = settings else { return Ok((None, None)) };
     let (folder, blobs) = (data.join(FOLDER), blobs(data));
     crate::folder::private(&folder).map_err(|error| Error::Kept(format!("{}: {error}", folder.display())))?;
-    let (mesh, asks) = Mesh::start(Settings { blobs, folder, ..settings }).await?;
+    let started = Mesh::start(Settings { blobs, folder, ..settings }).await;
+    let (mesh, asks) = started.map_err(|error| match error {
+        mesh::Error::Setting { .. } => Error::Config(format!("the mesh: {error}")),
+        error => error.into(),
+    })?;
     Ok((Some(mesh), Some(asks)))
 }
 
@@ -69,7 +73,7 @@ impl Village {
 
 /// Answers what another village asks.
 async fn received(village: &Village, ask: Ask) {
-    if ask.frame.to.starts_with(own::OWN) && ask.frame.to != guest::SETTLED {
+    if ask.frame.to.starts_with(own::OWN) && !guest::ADDRESSES.contains(&ask.frame.to.as_str()) {
         return village.answer_village(ask).await;
     }
     crate::callers::received(village, ask).await;

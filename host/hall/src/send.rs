@@ -1,5 +1,6 @@
 //! Messages from outside: asked, told, listened to.
 
+use crate::callers::{PATIENCE, way};
 use crate::error::Error;
 use crate::letter::{Came, Letter};
 use crate::resident::Resident;
@@ -50,11 +51,16 @@ const TRIES: u32 = 3;
 impl Village {
     /// Hands an agent a message, and waits for what comes of it. The message is handled also if nobody waits any more.
     pub async fn ask(&self, name: &str, letter: Letter) -> Result<Came, Error> {
+        self.ask_within(name, letter, PATIENCE).await
+    }
+
+    /// The same by somebody who will not wait for longer than that: it is what one elsewhere has to answer.
+    pub async fn ask_within(&self, name: &str, letter: Letter, patience: Duration) -> Result<Came, Error> {
         if letter.due.is_some() {
             return Err(Error::Bad("nobody waits for the answer to a message that is for later".into()));
         }
-        if crate::callers::is_elsewhere(name) {
-            return self.ask_elsewhere(name, letter).await;
+        if let Some(way) = way(name) {
+            return self.ask_abroad(way, name, letter, patience, None).await;
         }
         // Whoever is told that the agent does not want it needs no dead letter.
         let waiting = Arc::new(());
@@ -65,21 +71,38 @@ impl Village {
 
     /// The same; `hear` is given each provisional part of the reply when it comes. Nothing of such a message is kept: nobody
     /// could hear its parts a second time.
-    pub async fn listen(
+    pub async fn listen(&self, name: &str, letter: Letter, hear: impl FnMut(Vec<u8>) + Send) -> Result<Came, Error> {
+        self.listen_within(name, letter, PATIENCE, hear).await
+    }
+
+    /// Whether an address is one that can be listened to: an agent of this village, or one that may be elsewhere.
+    pub fn may_hear(&self, name: &str) -> Result<(), Error> {
+        match way(name) {
+            Some(_) => Ok(()),
+            None => self.resident(name).map(drop),
+        }
+    }
+
+    /// The same by somebody who will not wait for longer than that: it is what one elsewhere has to answer.
+    pub async fn listen_within(
         &self,
         name: &str,
         letter: Letter,
+        patience: Duration,
         mut hear: impl FnMut(Vec<u8>) + Send,
     ) -> Result<Came, Error> {
-        if crate::callers::is_elsewhere(name) {
-            return Err(Error::Bad("an answer of another village comes whole: it can't be heard in parts".into()));
-        }
         if letter.sequence.is_some() || letter.due.is_some() {
             let said = "a message whose answer is heard in parts is not kept: it has no `sequence`, and comes at once";
             return Err(Error::Bad(said.into()));
         }
         let (parts, mut heard) = mpsc::unbounded_channel();
-        let mut came = pin!(ended(self.hand(name, letter, Some(parts), Weak::new())?.came));
+        let came = async {
+            match way(name) {
+                Some(way) => self.ask_abroad(way, name, letter, patience, Some(&parts)).await,
+                None => ended(self.hand(name, letter, Some(parts.clone()), Weak::new())?.came).await,
+            }
+        };
+        let mut came = pin!(came);
         let came = loop {
             tokio::select! {
                 biased;
@@ -95,8 +118,8 @@ impl Village {
 
     /// Hands an agent a message, and waits until it is accepted, which means kept unless it is a fast one: answers its id.
     pub async fn tell(&self, name: &str, letter: Letter) -> Result<String, Error> {
-        if crate::callers::is_elsewhere(name) {
-            return self.tell_elsewhere(name, letter).await;
+        if let Some(way) = way(name) {
+            return self.tell_abroad(way, name, letter).await;
         }
         if let Some(due) = letter.due {
             return self.post_later(name, letter, due).await;

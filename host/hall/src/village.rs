@@ -10,6 +10,7 @@ use crate::journal::Keep;
 use crate::registry::{Registration, Registry, Wanted, apart};
 use crate::resident::Resident;
 use crate::ring::{Ring, Since, millis};
+use crate::share::Terms;
 use crate::window::Window;
 use agents::{Books, MAIL, TIMERS};
 use base::{Budget, Digest, Group};
@@ -39,6 +40,8 @@ pub struct Options {
     pub journal: Keep,
     /// How it meets other villages; without this it is alone. Folders in it are replaced by ones in the data folder.
     pub mesh: Option<mesh::Settings>,
+    /// What other villages may have of it.
+    pub terms: Terms,
     /// Who answers the prompts of its agents; without this nobody does, unless the host has somebody.
     pub models: Option<model::Settings>,
     /// The model of this machine that makes vectors of what agents remember; without this that is found by its words.
@@ -52,6 +55,7 @@ pub struct Village(Arc<Inner>);
 struct Inner {
     host: Host,
     mesh: Option<Mesh>,
+    terms: Terms,
     /// Held by those that lend or fetch components, and alone by whoever takes back what is lent.
     lending: tokio::sync::RwLock<()>,
     registry: Registry,
@@ -106,7 +110,8 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal, mesh, models, embedder } = options;
+        let Options { data, groups, supervised, budget, journal, mesh, terms, models, embedder } = options;
+        terms.most(budget)?;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
         let store = apart(move || Store::open(&place, store::Options::default())).await?;
@@ -116,7 +121,7 @@ impl Village {
             Some(mesh) => host.mesh(mesh.clone()),
             None => host,
         };
-        let host = match crate::models::open(models).await? {
+        let host = match crate::models::begin(models).await? {
             Some(models) => host.models(models),
             None => host,
         };
@@ -132,6 +137,7 @@ impl Village {
         let village = Village(Arc::new(Inner {
             host,
             mesh,
+            terms,
             lending: tokio::sync::RwLock::default(),
             registry: Registry::new(books),
             _folder: folder,
@@ -242,6 +248,11 @@ impl Village {
     /// The way to other villages; none if this one is alone.
     pub fn mesh(&self) -> Option<&Mesh> {
         self.0.mesh.as_ref()
+    }
+
+    /// What other villages may have of this one.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.0.terms
     }
 
     /// Who answers the prompts of its agents; none if no back end is named.

@@ -1,6 +1,6 @@
 //! The mesh in a storm: a third of 20 peers killed each 10 s for 2 minutes, and ten that fall into two halves for a minute.
 //!
-//! `cargo run -p mesh --example storm [SEED]`
+//! `cargo run -p mesh --example storm [SEED [CONNECTIONS]]`
 
 #![allow(clippy::unwrap_used, reason = "it is a test that takes long")]
 
@@ -12,7 +12,8 @@ use std::time::Duration;
 #[tokio::main]
 async fn main() {
     let seed = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(42);
-    let churned = churn::churn(20, Duration::from_secs(10), Duration::from_secs(120), seed).await;
+    let connections = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(churn::DEFAULT);
+    let churned = churn::churn((20, connections), Duration::from_secs(10), Duration::from_secs(120), seed).await;
     let part = 100.0 * churned.answered as f64 / churned.asks.max(1) as f64;
     println!("churn: {part:.3} % of {} asks between the living were answered within 5 s; {churned:?}", churned.asks);
     let healed = churn::partition(10, Duration::from_secs(60), mesh::Pace::default(), seed).await;

@@ -81,7 +81,12 @@ pub(crate) fn swarm(keys: &Keypair, settings: &Settings, doors: Arc<Mutex<Doors>
         .with_behaviour(|keys, relayed| outer(keys, settings, doors, relayed))
         .map_err(|error| bad("mdns")(error.to_string()))?
         .with_swarm_config(|config| {
-            config.with_idle_connection_timeout(IDLE).with_max_negotiating_inbound_streams(STREAMS)
+            // What each protocol is called is known: what is said goes with its name, not after the other side has
+            // repeated it. That halves the way of a question and its answer.
+            config
+                .with_idle_connection_timeout(IDLE)
+                .with_max_negotiating_inbound_streams(STREAMS)
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
         });
     Ok(builder.build())
 }

@@ -1,5 +1,6 @@
 //! Blobs: bytes found by their BLAKE3 hash, in verified chunks. Here is what a chunk and an outline are, and how they are read.
 
+use crate::raw;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
@@ -32,11 +33,11 @@ pub(crate) enum Want {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Give {
     /// The blob has one chunk: this.
-    Whole(Vec<u8>),
+    Whole(#[serde(with = "raw")] Vec<u8>),
     /// The hashes of its chunks, two at least.
     Outline(Vec<ChainingValue>),
     /// The chunk.
-    Chunk(Vec<u8>),
+    Chunk(#[serde(with = "raw")] Vec<u8>),
     /// It is not here.
     Nothing,
     /// Too much is under way.

@@ -45,6 +45,9 @@ pub(crate) fn is_oversized(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Oversized>())
 }
 
+/// What goes at once: as much as the multiplexer puts into one frame.
+const TOGETHER: usize = 16 << 10;
+
 impl Lengths {
     /// Requests and responses up to so many bytes, out of so many bytes each for all that are read at once.
     pub(crate) fn new(request: usize, response: usize, memory: usize) -> Lengths {
@@ -105,8 +108,55 @@ async fn read<T: AsyncRead + Unpin + Send>(io: &mut T, limit: usize, memory: &Ar
 }
 
 async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-    io.write_all(&length.to_be_bytes()).await?;
-    io.write_all(bytes).await?;
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?.to_be_bytes();
+    // Each write goes as a frame of its own, which costs more than copying a little.
+    let first = bytes.len().min(TOGETHER - length.len());
+    io.write_all(&[&length, &bytes[..first]].concat()).await?;
+    io.write_all(&bytes[first..]).await?;
     io.close().await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// What was written, piece by piece.
+    #[derive(Default)]
+    struct Pieces(Vec<Vec<u8>>);
+
+    impl AsyncWrite for Pieces {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fits_into_a_frame_of_the_multiplexer_goes_in_one_and_all_is_read_as_it_was() {
+        let memory = Arc::new(Semaphore::new(1 << 20));
+        for (size, pieces) in [(0, 1), (1024, 1), (TOGETHER - 4, 1), (TOGETHER - 3, 2), (3 * TOGETHER, 2)] {
+            let bytes: Vec<u8> = (0..size).map(|n| n as u8).collect();
+            let mut written = Pieces::default();
+            write(&mut written, &bytes).await.unwrap();
+            assert_eq!(written.0.len(), pieces, "{size}");
+            let held = read(&mut written.0.concat().as_slice(), size, &memory).await.unwrap();
+            assert!(held.bytes == bytes, "{size}");
+            // Where less may be sent, it is not read.
+            if size > 0 {
+                let refused = read(&mut written.0.concat().as_slice(), size - 1, &memory).await;
+                assert!(is_oversized(&refused.unwrap_err()), "{size}");
+            }
+        }
+    }
 }

@@ -81,12 +81,12 @@ impl Directory {
         Ok(())
     }
 
-    /// A peer has said what its agents can do.
-    pub(crate) fn hear(&mut self, peer: PeerId, cards: Vec<Card>, sent: u64) -> Result<(), Error> {
+    /// A peer has said what its agents can do; it was heard then.
+    pub(crate) fn hear(&mut self, peer: PeerId, cards: Vec<Card>, sent: u64, heard: Instant) -> Result<(), Error> {
         check(&cards)?;
         match self.others.get_mut(&peer) {
             Some(entry) if entry.sent >= sent => {}
-            _ => drop(self.others.insert(peer, Entry { cards, heard: Instant::now(), sent })),
+            _ => drop(self.others.insert(peer, Entry { cards, heard, sent })),
         }
         Ok(())
     }
@@ -182,9 +182,9 @@ mod tests {
     fn the_near_and_idle_come_before_the_far_and_busy() {
         let mut directory = Directory::default();
         let peers: Vec<PeerId> = (0..4).map(|_| PeerId::random()).collect();
-        directory.hear(peers[0], vec![card("far", 0)], 1).unwrap();
-        directory.hear(peers[1], vec![card("near", 0), card("busy", 90)], 1).unwrap();
-        directory.hear(peers[2], vec![card("unlinked", 0)], 1).unwrap();
+        directory.hear(peers[0], vec![card("far", 0)], 1, Instant::now()).unwrap();
+        directory.hear(peers[1], vec![card("near", 0), card("busy", 90)], 1, Instant::now()).unwrap();
+        directory.hear(peers[2], vec![card("unlinked", 0)], 1, Instant::now()).unwrap();
         let latency = |peer: &PeerId| match peers.iter().position(|each| each == peer) {
             Some(0) => Some(Duration::from_millis(40)),
             Some(1) => Some(Duration::from_millis(2)),
@@ -203,8 +203,8 @@ mod tests {
     fn what_is_old_is_not_offered_and_what_comes_late_changes_nothing() {
         let mut directory = Directory::default();
         let (peer, own) = (PeerId::random(), PeerId::random());
-        directory.hear(peer, vec![card("new", 0)], 5).unwrap();
-        directory.hear(peer, vec![card("old", 0)], 4).unwrap();
+        directory.hear(peer, vec![card("new", 0)], 5, Instant::now()).unwrap();
+        directory.hear(peer, vec![card("old", 0)], 4, Instant::now()).unwrap();
         let found = directory.find("translate", own, LONG, |_| None);
         assert_eq!(found.iter().map(|found| found.agent.as_str()).collect::<Vec<_>>(), ["new"]);
         directory.others.get_mut(&peer).unwrap().heard = Instant::now().checked_sub(LONG * 2).unwrap();
@@ -220,6 +220,6 @@ mod tests {
         assert!(matches!(directory.advertise(many(3000)), Err(Error::NoRoom { .. })));
         assert!(matches!(directory.advertise(vec![card("a", 101)]), Err(Error::Setting { .. })));
         assert!(matches!(directory.advertise(vec![card("a", 1), card("a", 2)]), Err(Error::Setting { .. })));
-        assert!(directory.hear(PeerId::random(), many(3000), 1).is_err());
+        assert!(directory.hear(PeerId::random(), many(3000), 1, Instant::now()).is_err());
     }
 }

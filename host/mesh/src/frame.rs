@@ -1,6 +1,7 @@
 //! The frame in which everything is said, and the reply to one. The first byte is the version of what follows.
 
 use crate::key::{self, Key, Signature};
+use crate::raw;
 use libp2p::identity::Keypair;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -66,12 +67,14 @@ pub struct Frame {
     /// What it belongs to.
     pub trace: Trace,
     /// What it says.
+    #[serde(with = "raw")]
     pub body: Vec<u8>,
 }
 
 /// A published frame: it goes through others' hands, so it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Signed {
+    #[serde(with = "raw")]
     frame: Vec<u8>,
     signature: Signature,
 }
@@ -168,7 +171,7 @@ impl fmt::Debug for Frame {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reply {
     /// The answer.
-    Done(Vec<u8>),
+    Done(#[serde(with = "raw")] Vec<u8>),
     /// Not now: again after so many milliseconds.
     Busy(u32),
     /// Never.
@@ -179,7 +182,8 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        encode(self, Vec::new())
+        let body = if let Reply::Done(body) = self { body.len() } else { 0 };
+        encode(self, Vec::with_capacity(body + 16))
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Reply, FrameError> {

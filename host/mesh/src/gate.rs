@@ -31,6 +31,8 @@ pub(crate) struct Doors {
 
 /// Connections that are not encrypted yet: an honest one takes less than a second.
 const PENDING: usize = 64;
+/// Connections above the most that there may be, for the moment in which a link takes another's place.
+const SWAPS: usize = 4;
 /// Two that call each other at the same moment have two connections for a moment.
 const PER_PEER: usize = 2;
 
@@ -44,6 +46,8 @@ pub(crate) struct Gate<B> {
     doors: Arc<Mutex<Doors>>,
     /// Connections with members, and with others.
     full: HashMap<ConnectionId, PeerId>,
+    /// Those with members that are about to be closed: their places are free.
+    leaving: HashSet<ConnectionId>,
     lobby: HashSet<ConnectionId>,
     pending_in: HashSet<ConnectionId>,
     pending_out: HashSet<ConnectionId>,
@@ -51,8 +55,8 @@ pub(crate) struct Gate<B> {
 
 impl<B> Gate<B> {
     pub(crate) fn new(inner: B, doors: Arc<Mutex<Doors>>) -> Gate<B> {
-        let (lobby, pending_in, pending_out) = Default::default();
-        Gate { inner, doors, full: HashMap::new(), lobby, pending_in, pending_out }
+        let (leaving, lobby, pending_in, pending_out) = Default::default();
+        Gate { inner, doors, full: HashMap::new(), leaving, lobby, pending_in, pending_out }
     }
 
     /// Whether all that members speak is spoken on this connection.
@@ -62,7 +66,28 @@ impl<B> Gate<B> {
 
     /// How many connections with members there are, those under way included.
     pub(crate) fn taken(&self) -> usize {
-        self.full.len() + self.pending_out.len()
+        self.staying() + self.pending_out.len()
+    }
+
+    /// Whether there are more connections with members than there may be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.staying() > self.doors.lock().connections
+    }
+
+    /// This connection is about to be closed.
+    pub(crate) fn leave(&mut self, id: &ConnectionId) {
+        if self.full.contains_key(id) {
+            self.leaving.insert(*id);
+        }
+    }
+
+    /// All connections with this peer are.
+    pub(crate) fn leave_all(&mut self, peer: &PeerId) {
+        self.leaving.extend(self.full.iter().filter(|(_, each)| *each == peer).map(|(id, _)| *id));
+    }
+
+    fn staying(&self) -> usize {
+        self.full.len() - self.leaving.len()
     }
 
     fn to(&self, peer: &PeerId) -> usize {
@@ -73,7 +98,7 @@ impl<B> Gate<B> {
         let doors = self.doors.lock();
         doors.check(&peer)?;
         if doors.members.contains(&peer) {
-            if self.full.len() >= doors.connections || self.to(&peer) >= PER_PEER {
+            if self.full.len() >= doors.connections + SWAPS || self.to(&peer) >= PER_PEER {
                 return Err(Denied(Some(Why::Full)));
             }
             self.full.insert(id, peer);
@@ -90,6 +115,7 @@ impl<B> Gate<B> {
         self.pending_in.remove(id);
         self.pending_out.remove(id);
         self.full.remove(id);
+        self.leaving.remove(id);
         self.lobby.remove(id);
     }
 }

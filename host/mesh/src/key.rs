@@ -15,6 +15,8 @@ pub struct Signature([u8; 32], [u8; 32]);
 
 /// The code of the multihash that holds the key itself.
 const IDENTITY: u64 = 0;
+/// What a key begins with there: that it is ed25519, and its 32 bytes.
+const ED25519: [u8; 4] = [8, 1, 18, 32];
 
 impl Key {
     /// The key that this peer is named by; nothing if it is no ed25519 key.
@@ -22,6 +24,14 @@ impl Key {
         let hash = peer.as_ref();
         let key = (hash.code() == IDENTITY).then(|| PublicKey::try_decode_protobuf(hash.digest()).ok())??;
         key.try_into_ed25519().ok().map(|key| Key(key.to_bytes()))
+    }
+
+    /// The bytes by which a peer is named, without a look whether they are a key, which takes as long as all else that is
+    /// done with a message: enough for a peer that has proved who it is, and to look for it among those that are known.
+    pub(crate) fn named(peer: &PeerId) -> Option<Key> {
+        let hash = peer.as_ref();
+        let bytes = (hash.code() == IDENTITY).then(|| hash.digest().strip_prefix(&ED25519))??;
+        bytes.try_into().ok().map(Key)
     }
 
     /// The public half of these keys.
@@ -102,4 +112,21 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system has random bytes");
     bytes
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails says where")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_named_by_its_key() {
+        let keys = Keypair::ed25519_from_bytes([7; 32]).unwrap();
+        let peer = keys.public().to_peer_id();
+        let key = Key::of_pair(&keys).unwrap();
+        assert_eq!((Key::named(&peer), key.peer()), (Some(key), Some(peer)));
+        // Only its hash is in the name of one with another kind of key.
+        let hashed = PeerId::from_multihash(libp2p::multihash::Multihash::wrap(0x12, &[7; 32]).unwrap()).unwrap();
+        assert_eq!((Key::named(&hashed), Key::of(&hashed)), (None, None));
+    }
 }

@@ -22,6 +22,8 @@ mod mesh;
 mod meter;
 mod node;
 mod pass;
+mod port;
+mod raw;
 mod roster;
 mod said;
 mod settings;

@@ -5,8 +5,11 @@ mod blobs;
 mod calls;
 mod door;
 mod links;
+mod lookup;
 mod polls;
+mod present;
 mod recent;
+mod room;
 mod topics;
 mod topology;
 
@@ -21,6 +24,7 @@ use crate::gate::Doors;
 use crate::identity;
 use crate::invitation::Invitation;
 use crate::key::Key;
+use crate::port;
 use crate::roster::{Member, Roster};
 use crate::said::{Ask, Topic};
 use crate::settings::Settings;
@@ -37,8 +41,10 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify};
 use links::Links;
+use lookup::Sought;
 use parking_lot::Mutex;
 use polls::Polls;
+use present::Hellos;
 use recent::Recent;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -121,6 +127,7 @@ pub(crate) struct Node {
     timers: Timers<Due>,
     dice: Dice,
     links: Links,
+    sought: Sought,
     entry: Entry,
     calls: Calls,
     asked: Asked,
@@ -130,6 +137,7 @@ pub(crate) struct Node {
     polls: Polls,
     lending: Lending,
     recent: Recent,
+    hellos: Hellos,
     /// Writing down what was learned, and when that was done last.
     keeping: JoinSet<Result<(), Error>>,
     kept: Instant,
@@ -169,6 +177,7 @@ impl Node {
             lobby: settings.lobby,
         }));
         let mut swarm = behaviour::swarm(&keys, &settings, doors.clone())?;
+        port::check_free(&settings.listen)?;
         let mut listeners = Vec::new();
         for address in settings.listen.iter().cloned().chain(settings.relay.through.iter().map(links::circuit)) {
             let listener = swarm
@@ -193,6 +202,7 @@ impl Node {
             timers,
             dice,
             links,
+            sought: Sought::default(),
             entry,
             calls,
             asked,
@@ -202,6 +212,7 @@ impl Node {
             polls: Polls::new(),
             lending,
             recent: Recent::default(),
+            hellos: Hellos::default(),
             keeping: JoinSet::new(),
             kept: Instant::now(),
         };
@@ -330,6 +341,7 @@ impl Node {
             InnerEvent::Calls(event) => self.on_call(event),
             InnerEvent::Blobs(event) => self.on_blob(event),
             InnerEvent::Gossip(event) => self.on_gossip(event),
+            InnerEvent::Kad(event) => self.on_kad(event),
             InnerEvent::Ping(event) => self.links.pinged(&event),
             InnerEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let addresses: Vec<Multiaddr> = info.listen_addrs.into_iter().take(8).collect();

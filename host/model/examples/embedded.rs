@@ -1,5 +1,5 @@
 //! Measures models that run in this process. `speed [THREADS]` makes a model of random weights in the shape of a Llama
-//! of a billion parameters; `vectors FOLDER VECTORS` compares an embedder with what another program has computed.
+//! of a billion parameters; `formed` does so with schemas and without; `vectors FOLDER VECTORS` compares an embedder with what another program has computed.
 
 use kernels::weights::gguf::{Array, Value};
 use kernels::{Format, Metadata, Output};
@@ -24,8 +24,9 @@ async fn main() {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speed"] => speed(1).await,
         ["speed", threads] => speed(threads.parse().expect("a number")).await,
+        ["formed"] => formed().await,
         ["vectors", folder, wanted] => vectors(Path::new(folder), Path::new(wanted)).await,
-        _ => eprintln!("speed [THREADS] | vectors FOLDER VECTORS"),
+        _ => eprintln!("speed [THREADS] | formed | vectors FOLDER VECTORS"),
     }
 }
 
@@ -88,6 +89,40 @@ async fn speed(threads: usize) {
             each / alone,
             (together * LENGTH) as f64 / read_cpu
         );
+    }
+}
+
+/// Tokens a second of a core, of answers that may be anything and of those that must fit a schema.
+async fn formed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("random.gguf");
+    make(&path);
+    let models = open(&path, 1);
+    let person = r#"{"properties": {"name": {"type": "string", "maxLength": 60}, "age": {"type": "integer", "minimum": 0},
+        "tags": {"items": {"enum": ["old", "new", "borrowed"]}, "minItems": 8, "maxItems": 8}},
+        "required": ["name", "age", "tags"]}"#;
+    let string = r#"{"type": "string", "minLength": 40, "maxLength": 200}"#;
+    for (what, schema) in
+        [("nothing", None), ("a string", Some(string)), ("an object", Some(person)), ("nothing", None)]
+    {
+        let (begun, mut tokens, mut reading) = (cpu(), 0, 0.0);
+        for seed in 0..4 {
+            // The first token is that of the prompt; what stands before is compiled with it.
+            for most in [1, 400] {
+                let schema = schema.filter(|_| most > 1).map(str::to_owned);
+                let most = if schema.is_none() && most > 1 { 48 } else { most };
+                let prompt = Prompt { temperature: 1000, seed: Some(seed), schema, ..Prompt::ask("abcdefgh", most) };
+                let begun = cpu();
+                let done = models.complete(Ask { model: "m", prompt: &prompt, until: later() }, &mut ()).await;
+                let done = done.expect("answers");
+                match most {
+                    1 => reading += 2.0 * (cpu() - begun),
+                    _ => tokens += done.tokens_out - 1,
+                }
+            }
+        }
+        let spent = cpu() - begun - reading;
+        println!("held to {what}: {:.2} tokens/s of a core ({tokens} tokens)", tokens as f64 / spent);
     }
 }
 

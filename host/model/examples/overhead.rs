@@ -9,7 +9,7 @@ use model::{
     Request, Router, Routing, Terms,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,6 +21,9 @@ struct Model {
     name: String,
     state: AtomicU8,
     takes: Duration,
+    /// The part of that by which a call may take longer or shorter.
+    spread: f64,
+    asked: AtomicU64,
 }
 
 #[async_trait]
@@ -40,7 +43,7 @@ impl Backend for Model {
                 return Err(Error::Unavailable { backend: self.name.clone(), why, retry_after: None });
             }
             SILENT => tokio::time::sleep_until(ask.until).await,
-            _ if !self.takes.is_zero() => tokio::time::sleep(self.takes).await,
+            _ if !self.takes.is_zero() => tokio::time::sleep(self.takes.mul_f64(self.longer())).await,
             _ => {}
         }
         reader.text("hello");
@@ -57,6 +60,15 @@ impl Backend for Model {
     }
 }
 
+impl Model {
+    /// Most calls take about as long, and some much longer.
+    fn longer(&self) -> f64 {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let unit = (number as f64 + 0.5) / f64::from(1 << 24);
+        (self.spread * (unit / (1.0 - unit)).ln() / 1.7).exp()
+    }
+}
+
 /// When the first text came.
 struct First(Option<Instant>);
 
@@ -66,8 +78,11 @@ impl Reader for First {
     }
 }
 
-fn router(count: u64, takes: Duration) -> (Router, Vec<Arc<Model>>) {
-    let model = |at| Arc::new(Model { name: format!("m{at}"), state: AtomicU8::new(WELL), takes });
+fn router(count: u64, takes: Duration, spread: f64) -> (Router, Vec<Arc<Model>>) {
+    let model = |at| {
+        let (name, state, asked) = (format!("m{at}"), AtomicU8::new(WELL), AtomicU64::new(at));
+        Arc::new(Model { name, state, takes, spread, asked })
+    };
     let models: Vec<_> = (0..count).map(model).collect();
     let price = |at: u64| Price { read: 1 + 1_000_000 * at, write: 1 + 1_000_000 * at };
     let terms = |at| Terms { prices: vec![("*".into(), price(at))], quality: vec![("*".into(), 90)] };
@@ -96,7 +111,7 @@ async fn ask(router: &Router, grant: &Grant, text: String) -> (Duration, Duratio
 async fn main() {
     let grant = Grant::parse(["*"]).expect("a grant");
     for count in [1, 4, 20] {
-        let (router, _) = router(count, Duration::ZERO);
+        let (router, _) = router(count, Duration::ZERO, 0.0);
         let mut all = Vec::new();
         for at in 0..20_000 {
             all.push(ask(&router, &grant, format!("question {at}, which is as long as many are")).await.1);
@@ -105,24 +120,37 @@ async fn main() {
         println!("overhead, {count} models: p50 {:?}, p99 {:?}", all[all.len() / 2], all[all.len() * 99 / 100]);
     }
     for (state, what) in [(DOWN, "down"), (SILENT, "silent")] {
-        let (router, models) = router(2, Duration::from_millis(100));
-        let mut well = Vec::new();
-        for at in 0..20 {
-            well.push(ask(&router, &grant, format!("{at}")).await.0);
+        for spread in [0.0, 0.3] {
+            failover(&grant, state, what, spread).await;
         }
-        well.sort_unstable();
-        let healthy = well[well.len() / 2];
-        models[0].state.store(state, Ordering::Relaxed);
-        let mut times = Vec::new();
-        for at in 0..6 {
-            times.push(format!(
-                "{:.2}",
-                ask(&router, &grant, format!("again {at}")).await.0.as_secs_f64() / healthy.as_secs_f64()
-            ));
-        }
-        println!(
-            "failover, the first is {what}: first token after {} of a healthy call ({healthy:?})",
-            times.join(", ")
-        );
     }
+    for spread in [0.0, 0.3] {
+        let (router, _) = router(2, Duration::from_millis(20), spread);
+        for at in 0..1000 {
+            ask(&router, &grant, format!("{at}")).await;
+        }
+        let hedged = router.totals().hedged;
+        println!("all well, a spread of {spread}: {:.1} % of calls were made twice", hedged as f64 / 10.0);
+    }
+}
+
+async fn failover(grant: &Grant, state: u8, what: &str, spread: f64) {
+    let (router, models) = router(2, Duration::from_millis(100), spread);
+    let mut well = Vec::new();
+    for at in 0..40 {
+        well.push(ask(&router, grant, format!("{at}")).await.0);
+    }
+    well.sort_unstable();
+    let (healthy, slow) = (well[well.len() / 2], well[well.len() * 95 / 100]);
+    models[0].state.store(state, Ordering::Relaxed);
+    let mut times = Vec::new();
+    for at in 0..6 {
+        let first = ask(&router, grant, format!("again {at}")).await.0;
+        times.push(format!("{:.2}", first.as_secs_f64() / healthy.as_secs_f64()));
+    }
+    println!(
+        "the first is {what}, a spread of {spread}: first token after {} of a healthy call's median ({healthy:.0?}, 95 of 100 \
+         {slow:.0?})",
+        times.join(", ")
+    );
 }

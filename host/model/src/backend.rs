@@ -82,11 +82,17 @@ pub trait Backend: Send + Sync {
     /// Completes a prompt, and tells the reader each piece as it is written.
     ///
     /// A private prompt is only taken for a model that is local. The text stops before any of the prompt's stops, has at
-    /// most so many tokens as the prompt says, and is bounded in bytes whatever the model does.
+    /// most so many tokens as the prompt says, and is bounded in bytes whatever the model does. A back end that writes
+    /// what must fit a schema by it, rather than asking for it, ends where the schema does, whatever the stops.
     async fn complete(&self, ask: Ask<'_>, reader: &mut dyn Reader) -> Result<Completion, Error>;
 
     /// One vector a text. No texts give no vectors. `private` as in a prompt.
     async fn embed(&self, model: &str, texts: &[String], private: bool, until: Instant) -> Result<Embedded, Error>;
+
+    /// Bytes of weights that a model reads for each token, and the threads that read them; none where that isn't known.
+    fn weighs(&self, _model: &str) -> Option<(u64, usize)> {
+        None
+    }
 
     /// How many tokens the model would count. `private` as in a prompt.
     async fn count(&self, model: &str, text: &str, private: bool, until: Instant) -> Result<Counted, Error>;

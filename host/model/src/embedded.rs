@@ -4,10 +4,13 @@
 
 #![allow(clippy::needless_range_loop, reason = "lanes by their number are what the compiler makes vectors of")]
 
+mod bandwidth;
 mod bert;
+mod calls;
 mod decoder;
 mod engine;
 mod fault;
+mod guide;
 mod matrix;
 mod models;
 mod product;
@@ -20,6 +23,7 @@ mod tests;
 mod tokens;
 mod vector;
 
+pub use bandwidth::bandwidth;
 pub use fault::Fault;
 pub use models::{Models, Settings, Settled};
 pub use template::Template;

@@ -20,9 +20,9 @@ pub use pattern::{Grant, Pattern};
 pub use prompt::{Call, Completion, Finish, Prompt, Role, Tool, Turn};
 pub use remote::anthropic::Anthropic;
 pub use remote::openai::OpenAi;
-pub use remote::{Address, Remote, Trust};
+pub use remote::{Address, Remote, Trust, known_by};
 pub use router::{
-    Allowance, Answer, Considered, Explained, Figure, Fits, Policy, Price, Request, Router, Routing, Terms, Totals,
-    Verdict,
+    Allowance, Answer, Considered, Explained, Figure, Known, Measured, Policy, Price, Request, Router, Routing, Terms,
+    Totals, Verdict,
 };
 pub use settings::{Chosen, Inside, Kind, Settings, Unopened};

@@ -77,7 +77,24 @@ impl Grant {
         patterns.into_iter().map(str::parse).collect::<Result<_, _>>().map(Grant)
     }
 
-    /// Whether a model may be used.
+    /// Opens one more.
+    pub fn open(&mut self, pattern: Pattern) {
+        if !self.0.contains(&pattern) {
+            self.0.push(pattern);
+        }
+    }
+
+    /// Whether it opens nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What it opens, as written.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.0.iter()
+    }
+
+    /// Whether a model may be used, or all that a pattern covers: a star in it is found only by a star.
     pub fn covers(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.covers(name))
     }

@@ -1,6 +1,8 @@
 //! What a model is asked, and what it answers: the words of `wit/model.wit`.
 
+use crate::backend::guess;
 use crate::error::Error;
+use base::schema::Schema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -106,6 +108,11 @@ impl Prompt {
         }
     }
 
+    /// The most tokens that it may take, read and written together.
+    pub fn most(&self) -> u64 {
+        guess(self.bytes()) + u64::from(self.max_tokens)
+    }
+
     /// Says what makes no sense.
     pub fn check(&self) -> Result<(), Error> {
         let bad = |what: String| Err(Error::Invalid { what });
@@ -129,6 +136,9 @@ impl Prompt {
             }
             () => {}
         }
+        if let Some(Err(why)) = self.schema.as_deref().map(Schema::parse) {
+            return bad(format!("`schema`: {why}"));
+        }
         let mut names = BTreeSet::new();
         for Tool { name, parameters, .. } in &self.tools {
             let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -140,6 +150,9 @@ impl Prompt {
             }
             if !json(parameters) {
                 return bad(format!("the parameters of tool `{name}` are not a JSON object"));
+            }
+            if let Err(why) = Schema::parse(parameters) {
+                return bad(format!("the parameters of tool `{name}`: {why}"));
             }
         }
         self.check_calls()
@@ -243,6 +256,9 @@ mod tests {
         assert!(said(|prompt| prompt.temperature = 2001).contains("temperature"));
         assert!(said(|prompt| prompt.stop = vec![String::new()]).contains("stop"));
         assert!(said(|prompt| prompt.schema = Some("[1]".into())).contains("schema"));
+        let misspelt = "{\"type\": \"strin\"}";
+        assert!(said(|prompt| prompt.schema = Some(misspelt.into())).contains("`schema`: `type`: there is no type"));
+        assert!(said(|prompt| prompt.tools = vec![tool("a", misspelt)]).contains("did you mean `string`?"));
         assert!(said(|prompt| prompt.tools = vec![tool("a b", "{}")]).contains("`a b`"));
         assert!(said(|prompt| prompt.tools = vec![tool("a", "{}"), tool("a", "{}")]).contains("two tools `a`"));
         assert!(said(|prompt| prompt.tools = vec![tool("a", "nothing")]).contains("parameters of tool `a`"));

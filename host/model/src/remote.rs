@@ -1,6 +1,7 @@
 //! Back ends that are asked over HTTP: what they have in common.
 
 mod address;
+mod again;
 pub(crate) mod anthropic;
 mod client;
 mod draft;
@@ -9,6 +10,7 @@ mod fault;
 pub(crate) mod openai;
 
 pub use address::Address;
+pub use again::known_by;
 pub use client::Trust;
 
 use crate::backend::Listed;

@@ -6,16 +6,18 @@ mod chance;
 mod choice;
 mod health;
 mod learned;
+mod look;
 mod race;
 mod request;
 mod run;
 mod terms;
 
 pub use choice::{Considered, Explained, Verdict};
+pub use look::{Known, Measured};
 pub use request::{Allowance, Answer, Figure, Request, Totals};
 pub use terms::{Policy, Price, Routing, Terms};
 
-use crate::backend::{Backend, Counted, Embedded, Listed, Reader, guess};
+use crate::backend::{Backend, Counted, Embedded, Listed, Reader};
 use crate::error::Error;
 use crate::pattern::{Grant, wanted};
 use crate::prompt::Completion;
@@ -32,9 +34,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Whether a text fits a schema; if not, why.
-pub type Fits = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
-
 /// Who answers. Ends what it has begun when it is dropped.
 pub struct Router {
     inner: Arc<Inner>,
@@ -46,7 +45,6 @@ struct Inner {
     backends: Vec<Arc<dyn Backend>>,
     routing: Routing,
     catalogue: Catalogue,
-    fits: Fits,
     state: Mutex<State>,
 }
 
@@ -92,23 +90,9 @@ impl Router {
             unknown: Health::default(),
             totals: Totals::default(),
         };
-        // Without a better judge, a text that should fit a schema must be JSON at least.
-        let json = |_: &str, text: &str| match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("it is not JSON: {error}")),
-        };
         let catalogue = Catalogue::new(terms);
-        let inner = Inner { backends, routing, catalogue, fits: Arc::new(json), state: Mutex::new(state) };
+        let inner = Inner { backends, routing, catalogue, state: Mutex::new(state) };
         Router { inner: Arc::new(inner), aside: Mutex::default() }
-    }
-
-    /// With a judge of whether a text fits a schema.
-    ///
-    /// # Panics
-    /// If it is in use already.
-    pub fn judged_by(mut self, fits: Fits) -> Router {
-        Arc::get_mut(&mut self.inner).expect("nobody uses it yet").fits = fits;
-        self
     }
 
     /// Answers a prompt. Dropping this stops the models that are at work on it.
@@ -125,9 +109,8 @@ impl Router {
             }
             return Ok(Answer { completion: found, cached: true, cost: 0, calls: 0 });
         }
-        let needed = guess(prompt.bytes()) + u64::from(prompt.max_tokens);
         let Allowance { tokens, retry_after } = request.allowance;
-        if needed > tokens {
+        if prompt.most() > tokens {
             return Err(Error::Budget { retry_after });
         }
         if request.until <= Instant::now() {
@@ -195,6 +178,11 @@ impl Router {
             state.cache.forget(&key);
         }
         Ok(())
+    }
+
+    /// How many answers of a model an agent got and has said nothing about.
+    pub fn unjudged(&self, agent: &str, model: &str) -> usize {
+        self.inner.state.lock().learned.unjudged(agent, model)
     }
 
     /// One vector a text, by the first model that is asked for, may be used and answers.

@@ -167,7 +167,10 @@ fn backend(name: &str, place: usize, table: &DeTable<'_>) -> Result<Chosen, Prob
         passes_on: false,
         terms: Terms::default(),
     };
-    for (key, value) in table {
+    // A kind that is misspelt explains why other keys are unknown.
+    let mut fields: Vec<_> = table.iter().collect();
+    fields.sort_by_key(|(key, _)| key.get_ref() != "kind");
+    for (key, value) in fields {
         let at = value.span().start;
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("url", _) => {

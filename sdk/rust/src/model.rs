@@ -119,16 +119,38 @@ impl Prompt {
         host::complete(&self.0)
     }
 
-    /// Waits for an answer that is a `T`. Fails with `unreadable` if the model did not keep to it.
+    /// Waits for an answer that is a `T`. A model that did not keep to it is told so, and asked once more; fails with
+    /// `unreadable` if that did not help.
     pub fn answer<T: DeserializeOwned + Schema>(mut self) -> Result<T, Error> {
         self.0.schema = Some(schema::input::<T>());
-        self.complete()?.read()
+        let first = self.complete()?;
+        match first.read() {
+            Err(Error::Unreadable(why)) => {
+                let again =
+                    format!("This can't be read: {why}. Answer with JSON that fits the schema, and nothing else.");
+                self.say(Role::Assistant, &first.text).say(Role::User, &again).complete()?.read()
+            }
+            read => read,
+        }
     }
 
     /// Begins, and does not wait.
     pub fn write(&self) -> Result<Writing, Error> {
         host::write(&self.0).map(|writing| Writing { host: writing, done: None })
     }
+}
+
+/// Asks whatever model the policy and the grant allow, and waits for its text.
+///
+/// ```
+/// # let host = village::test::Host::new().with_model(|prompt| Ok(prompt.turns[0].content.to_uppercase()));
+/// # host.enter(|| {
+/// assert_eq!(village::model::ask("shout")?, "SHOUT");
+/// # Ok::<_, village::Error>(())
+/// # }).unwrap();
+/// ```
+pub fn ask(text: &str) -> Result<String, Error> {
+    Ok(Prompt::new(text).complete()?.text)
 }
 
 fn turn(role: Role, text: &str) -> Turn {
@@ -157,7 +179,7 @@ impl Call {
 /// # host.enter(|| {
 /// let mut writing = Prompt::new("Tell me a story.").write()?;
 /// let mut length = 0;
-/// while let Some(text) = writing.text() {
+/// for text in &mut writing {
 ///     length += text.len();
 /// }
 /// assert_eq!(writing.finish()?.text.len(), length);
@@ -196,6 +218,14 @@ impl Writing {
             }
             self.host.subscribe().block();
         }
+    }
+}
+
+impl Iterator for Writing {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        self.text()
     }
 }
 

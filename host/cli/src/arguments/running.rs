@@ -119,7 +119,7 @@ pub(crate) enum Urgency {
 #[derive(Args)]
 #[command(after_help = help::SEND)]
 pub(crate) struct Send {
-    /// The agent
+    /// The agent; NAME@VILLAGE for one of another village, skill:NAME for whoever has a skill
     pub(crate) agent: String,
     /// The skill that it is asked for
     #[arg(long, value_name = "NAME")]

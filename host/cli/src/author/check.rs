@@ -1,12 +1,12 @@
 //! Whether a component will do: what it is, what it needs, and whether what it says of itself is so.
 
 use super::project::Project;
-use super::schema::Schema;
 use crate::inspect;
 use crate::problem::Problem;
 use crate::run;
 use crate::source::Source;
 use base::Digest;
+use base::schema::Schema;
 use guest::{Card, Grants, Host, Kind, Skill, Version};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! What an answer has, beside what it should have: each place where they differ.
 
-use super::schema::{brief, element, member};
+use base::schema::{brief, element, member};
 use serde_json::Value;
 
 /// A place where an answer is not what it should be.

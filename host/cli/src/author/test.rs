@@ -7,7 +7,7 @@ use super::compare::differences;
 use super::project::Project;
 use crate::arguments::Test;
 use crate::problem::Problem;
-use crate::{json, node, print, run};
+use crate::{json, node, print, run, settings};
 use base::Size;
 use guest::{Agent, Answer, Failed, Host, Kind, Line, Message, Payload, Priority, Receipt, Sender};
 use serde_json::{Value, json};
@@ -23,7 +23,10 @@ pub(crate) fn test(options: &Test, json: bool) -> Result<ExitCode, Problem> {
         build::warn(&compiled);
     }
     let children = usize::try_from(project.manifest.budget.children).unwrap_or(usize::MAX);
-    let results = node::with(run::small(beside.len().saturating_add(children)), async |host| {
+    let granted = !project.manifest.grants.model.is_empty() || beside.iter().any(|one| !one.grants().model.is_empty());
+    let small = run::small(beside.len().saturating_add(children));
+    let builder = settings::with_models(small, granted, options.config.as_deref(), &project.folder)?;
+    let results = node::with(builder, async |host| {
         let checked = check::check(host, &project, compiled.bytes.clone()).await?;
         if checked.version.kind() == Kind::Command {
             return Err(Problem::new(
@@ -119,6 +122,7 @@ impl Bench<'_> {
         let mut problems = if fails(step) { Vec::new() } else { self.misasked(step, schemas) };
         let Answer { outcome, receipt, .. } = agent.ask(message(at, step)).await?;
         sum.cpu += receipt.cpu;
+        sum.tokens += receipt.tokens;
         sum.wall += receipt.wall;
         sum.memory = sum.memory.max(receipt.memory);
         problems.extend(judge(step, schemas, outcome.map(|reply| reply.payload)));
@@ -217,7 +221,7 @@ fn answered(expected: &Expected, schemas: Option<&Schemas>, payload: &Payload) -
 }
 
 fn shown(payload: &Payload) -> String {
-    super::schema::brief(&json::payload(payload)["body"])
+    base::schema::brief(&json::payload(payload)["body"])
 }
 
 impl Outcome {

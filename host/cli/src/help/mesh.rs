@@ -13,7 +13,8 @@ Examples:
 A village is closed: only those who were invited, by one of its members, can talk to it. What they send each other is
 encrypted and signed. An invitation is good for as many as it says, until it expires or is revoked; who has it can join, so
 hand it over as you would a password. The inviting village has to be up when somebody joins. A village that is blocked is let in
-no more by this one; the others decide for themselves. Members may fetch the components of each other's agents.
+no more by this one; the others decide for themselves. Members may fetch the components of each other's agents, but for
+those of agents with `share = false` under [agent] of their manifest.
 
 In village.toml, all of it optional but the first line:
   [mesh]
@@ -24,6 +25,8 @@ In village.toml, all of it optional but the first line:
   messages = 5000                      that one member may send in a second, and their bytes; who sends more has to
   bytes = \"64MiB\"                      wait, and is then dropped
   blob-bytes = \"64MiB\"                 of components a second, given and fetched each
+  share = true                         whether members may have components and budgets of agents here
+  adopt = { memory = \"64MiB\" }        the most that an agent of another village may use here; [defaults], where not said
   relay = false                        whether members may be reached through this one
   through = []                         members through which this one is reached: /ip4/…/tcp/…/p2p/PEER";
 

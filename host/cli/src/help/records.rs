@@ -25,7 +25,7 @@ record lacks something.";
 
 pub(crate) const ERASE: &str = "\
 Examples:
-  village erase my-agent                all that was sent to it and to what it created, and what its turns read
+  village erase my-agent                all that was sent to it and to what it created, what its turns read, what it has on its way
   village erase --message 10000000001   one message
 
 Entries of the journal are left as their hashes, so that the chain still verifies; dead letters, recorded answers and

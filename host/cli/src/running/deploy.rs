@@ -86,6 +86,11 @@ fn adopt(options: &Deploy, agent: &str, peer: &str, budget: Fields, json: bool) 
         return Ok(ExitCode::SUCCESS);
     }
     said(&adopted.agent, false);
+    if !adopted.less.is_empty() {
+        let there = adopted.less.iter().map(|(field, there)| format!("{field} ({there} there)"));
+        let fields = print::tame(&there.collect::<Vec<_>>().join(", "));
+        print::err(&format!("village: smaller here than there: {fields}; --budget says otherwise when it is deployed"));
+    }
     let here: Vec<_> = adopted.agent.grants.iter().filter_map(|grant| grant.split('=').next()).collect();
     let shut: Vec<_> = adopted.grants_there.iter().filter(|grant| !here.contains(&grant.as_str())).cloned().collect();
     if !shut.is_empty() {

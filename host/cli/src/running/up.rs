@@ -4,8 +4,8 @@ use super::reach::{announce, data, retract};
 use super::signals::Signals;
 use crate::arguments::Up;
 use crate::problem::Problem;
-use crate::source::{Source, read_file};
-use crate::{node, print, weights};
+use crate::source::Source;
+use crate::{node, print, settings, weights};
 use api::{Server, Settings, Token};
 use guest::Host;
 use hall::{Config, Deployment, MeshConfig, MeshFigures, Options, Village, Wish};
@@ -14,9 +14,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// Settings that are taken if they are there.
-const CONFIG: &str = "village.toml";
 
 /// Where it listens, unless it is said.
 const LISTEN: &str = "127.0.0.1:7420";
@@ -47,6 +44,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             budget: config.budget,
             journal: config.journal.clone(),
             mesh: mesh.as_ref().map(MeshConfig::settings),
+            terms: mesh.as_ref().map(MeshConfig::terms).unwrap_or_default(),
             models: config.models.clone(),
             embedder: config.embedder.clone(),
         };
@@ -70,14 +68,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
 }
 
 fn config(options: &Up) -> Result<Config, Problem> {
-    let path = match &options.config {
-        Some(path) => path.as_path(),
-        None if Path::new(CONFIG).is_file() => Path::new(CONFIG),
-        None => return Ok(Config::default()),
-    };
-    let text = String::from_utf8(read_file(path)?)
-        .map_err(|_| Problem::new("config", format!("{}: it is not text", path.display())))?;
-    Ok(Config::parse(&text, path)?)
+    Ok(settings::config(options.config.as_deref(), Path::new(""))?.unwrap_or_default())
 }
 
 /// How it meets other villages, if it does.

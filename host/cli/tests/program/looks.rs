@@ -72,7 +72,7 @@ fn doctor_says_what_is_wrong_with_the_cache() {
 }
 
 #[test]
-fn the_demo_shows_that_each_is_held_and_that_a_swap_loses_nothing() {
+fn the_demo_shows_that_each_is_held_and_that_nothing_is_lost_in_a_swap_or_between_villages() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_village"));
     // Anywhere: everything that it needs is in the program.
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,9 +82,16 @@ fn the_demo_shows_that_each_is_held_and_that_a_swap_loses_nothing() {
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
     let agents = object["agents"].as_array().expect("a list");
     let names: Vec<_> = agents.iter().filter_map(|agent| agent["agent"].as_str()).collect();
-    assert_eq!(names, ["navigator", "curator", "polyglot", "spinner", "latecomer", "hog", "curious", "apprentice"]);
+    let honest = ["navigator", "curator", "polyglot"];
+    let hostile = ["spinner", "latecomer", "hog", "curious"];
+    assert_eq!(names, [&honest[..], &hostile[..], &["apprentice", "messenger"]].concat());
     let swap = &agents[7]["figures"];
     assert!(swap["asked"].as_u64() > Some(20) && swap["lost"] == 0 && swap["pause_ms"].is_f64(), "{swap}");
+    let over = &agents[8]["figures"];
+    assert!(
+        over["answered"] == 20 && over["arrived"] == 5 && over["once"] == true && over["p50_ms"].is_f64(),
+        "{over}"
+    );
     assert_eq!((output.status.code(), &object["held"]), (Some(0), &json!(true)), "{object}");
 }
 

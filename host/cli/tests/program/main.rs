@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a test is documented by its name")]
 
 mod agents;
+mod answers;
 mod authoring;
 mod bundled;
 mod commands;
@@ -12,4 +13,5 @@ mod looks;
 mod mistakes;
 mod refusals;
 mod running;
+mod villages;
 mod weights;

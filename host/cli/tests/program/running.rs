@@ -442,6 +442,7 @@ mod swapped;
 mod killed;
 
 mod mesh;
+mod models;
 #[path = "running/records.rs"]
 mod records;
 mod replicas;

@@ -1,6 +1,6 @@
 //! What comes from other villages: messages, kept once; and word of what need not be known any more.
 
-use super::wire::{self, No, Parcel, SETTLED, Settled, Tell, Verdict, Word};
+use super::wire::{self, Asking, No, PARTS, Parcel, RINGED, SETTLED, Settled, Tell, Verdict, Word};
 use super::{Abroad, peer_of};
 use crate::house::{House, millis};
 use crate::standing::Standing;
@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 const AFTER: Duration = Duration::from_secs(86_400);
 const SAID: Duration = Duration::from_secs(10);
 
-/// So many messages of one village are known at once; until it says that it will not send them again, it has to wait.
-const MOST_KNOWN: u64 = 1_000_000;
+/// So many numbers are remembered that others have said will not come again.
+const MOST_SAID: usize = 1_000_000;
 
 /// So many replies to questions of other villages are kept, and so many bytes of them. The oldest go first.
 const MOST_REPLIES: usize = 100_000;
@@ -27,6 +27,9 @@ const REPLY_BYTES: usize = 64 << 20;
 /// When a message may come again that has no place now.
 const FULL: u32 = 100;
 const ASLEEP: u32 = 1_000;
+
+/// The same while too many of its village are known.
+const CROWDED: u32 = 10_000;
 
 impl House {
     /// Answers what another village says or asks.
@@ -43,12 +46,19 @@ impl House {
                 // What is not heard is asked again.
                 drop(ask.answer(wire::encode(&Word::Told(verdicts))));
             }
-            Parcel::Question(question) => self.questioned(abroad, &to, question, ask),
+            Parcel::Question(question) => {
+                self.questioned(abroad, &to, Asking { question, chain: Vec::new(), hears: false }, ask);
+            }
+            Parcel::Asking(asking) => self.questioned(abroad, &to, asking, ask),
+            Parcel::Parts(parts) if to == PARTS => done(ask, abroad.hear(from, parts)),
+            Parcel::Ringed(ring) if to == RINGED => done(ask, self.ringed(abroad, &from, &ring)),
             Parcel::Settled(settled) if to == SETTLED => {
                 self.let_go(abroad, from, settled).await;
                 drop(ask.answer(wire::encode(&Word::Done)));
             }
-            Parcel::Settled(_) | Parcel::Published { .. } => ask.refuse("this is not said so"),
+            Parcel::Settled(_) | Parcel::Published { .. } | Parcel::Parts(_) | Parcel::Ringed(_) => {
+                ask.refuse("this is not said so")
+            }
         }
     }
 
@@ -117,8 +127,8 @@ impl House {
             }
             return verdicts;
         }
-        if abroad.known.lock().get(peer_of(&whose)).is_some_and(|known| *known >= MOST_KNOWN) {
-            verdicts.push(Verdict::Later(60_000));
+        if abroad.is_full(peer_of(&whose)) {
+            verdicts.push(Verdict::Later(CROWDED));
             return verdicts;
         }
         let (door, standing) = match self.open_door(to) {
@@ -166,7 +176,7 @@ impl House {
             Ok(Ok(())) => {
                 let known = numbers[..count].iter().filter(|number| number.is_some()).count() as u64;
                 if let Some(abroad) = &self.abroad {
-                    *abroad.known.lock().entry(peer.to_string()).or_default() += known;
+                    abroad.know(&peer.to_string(), known);
                 }
                 verdicts.extend((0..count).map(|_| Verdict::Kept));
             }
@@ -184,18 +194,29 @@ impl House {
         let whose = format!("{peer}/{:x}", settled.salt);
         {
             let mut forgotten = abroad.forgotten.lock();
-            let room = (MOST_KNOWN as usize).saturating_sub(forgotten.len());
+            let room = MOST_SAID.saturating_sub(forgotten.len());
             let at = Instant::now() + SAID;
             forgotten.extend(settled.numbers.into_iter().take(room).map(|number| (at, whose.clone(), number)));
         }
         let Some(books) = &self.books else { return };
         let mut change = Change::new();
         for id in settled.asks.iter().filter(|id| super::answering::is_id(id)) {
-            change.clear(REPLIES.starting(&super::answering::known_as(&peer, id)));
+            let id = super::answering::known_as(&peer, id);
+            match abroad.asked.lock().get_mut(&id) {
+                Some(under_way) => under_way.settled = true,
+                None => drop(change.delete(&REPLIES, &id)),
+            }
         }
         if !change.is_empty() {
             drop(books.store().commit(change).await);
         }
+    }
+}
+
+fn done(ask: Ask, what: Result<(), &'static str>) {
+    match what {
+        Ok(()) => drop(ask.answer(wire::encode(&Word::Done))),
+        Err(why) => ask.refuse(why),
     }
 }
 

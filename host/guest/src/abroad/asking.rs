@@ -1,15 +1,13 @@
 //! Questions to other villages: asked again until there is an answer, as long as whoever asks waits.
 
-use super::wire::{self, Letter, No, Parcel, Question, Word};
-use super::{Abroad, Far, Lost, seeking};
-use crate::host::Host;
+use super::wire::{self, Asking, Letter, No, Parcel, Question, Word};
+use super::{Chain, Ear, Far, Lost, seeking};
 use crate::house::House;
-use agents::{Books, OUTBOX, Outgoing};
 use mesh::{Mesh, PeerId};
+use parking_lot::Mutex;
 use runtime::{Message, Payload};
 use std::sync::Arc;
 use std::time::Duration;
-use store::Change;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -21,9 +19,18 @@ pub(crate) enum Whom {
     Any(String),
 }
 
+/// The villages that were asked a question: those that may keep a reply to it.
+pub(crate) type Peers = Arc<Mutex<Vec<PeerId>>>;
+
 /// A question that is asked: dropping it gives the answer up.
 pub(crate) struct Asked {
     pub(crate) message: Message,
+    /// Who was asked is added to these.
+    pub(crate) peers: Peers,
+    /// Who waits for the answer: the asker, and those that wait for it.
+    pub(crate) chain: Chain,
+    /// Where parts of the reply go, if somebody hears them.
+    pub(crate) ear: Option<Ear>,
     /// Whether the turn that asks may have asked before; none if nothing of it is kept.
     pub(crate) again: Option<bool>,
     /// When nobody waits for the answer any more.
@@ -145,7 +152,11 @@ pub(super) fn came_of(heard: Heard) -> Came {
 /// Asks one agent until there is an answer, but no longer than `until`.
 pub(super) async fn ask_one(mesh: &Mesh, far: &Far, asked: &Asked, until: Instant) -> Heard {
     let (kept, letter) = (asked.again.is_some(), Letter::of(&asked.message));
-    let body = wire::encode(&Parcel::Question(Question { id: asked.message.id.clone(), kept, letter }));
+    asked.peers.lock().push(far.peer);
+    let question = Question { id: asked.message.id.clone(), kept, letter };
+    let _listening = asked.ear.as_ref().map(|ear| ear.listen(&question.id, far.peer));
+    let asking = Asking { question, chain: asked.chain.to_vec(), hears: asked.ear.is_some() };
+    let body = wire::encode(&Parcel::Asking(asking));
     let mut sent = false;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -212,97 +223,5 @@ impl House {
     /// Whom an address leads to.
     pub(crate) fn locate(&self, address: &str) -> Result<Far, Lost> {
         self.abroad.as_ref().ok_or(Lost::Alone)?.locate(address)
-    }
-}
-
-impl Host {
-    /// Asks an agent of another village for somebody outside, and waits for the answer until `patience` is over. Asked again
-    /// with the same id it is the same question; nothing of one without an id is kept.
-    pub async fn ask_elsewhere(
-        &self,
-        address: &str,
-        message: Message,
-        patience: Duration,
-    ) -> Result<Payload, Elsewhere> {
-        let house = self.house();
-        let far = house.locate(address)?;
-        too_large(&message)?;
-        let (again, until) = ((!message.id.is_empty()).then_some(true), Instant::now() + patience);
-        let (peer, id) = (far.peer, message.id.clone());
-        let message = Message { id: if id.is_empty() { house.message() } else { id.clone() }, ..message };
-        let (came, handle) = ask(house, Whom::One(far), Asked { message, again, until });
-        let _ends = crate::standing::Ends(handle);
-        let answer = came.await.unwrap_or_else(|_| Err(Elsewhere::Unavailable("this host is stopping".into())));
-        if let (Some(abroad), false) = (&house.abroad, id.is_empty()) {
-            abroad.settle(peer, id);
-        }
-        answer
-    }
-
-    /// Keeps a message of somebody outside for an agent of another village, to which it is brought as soon as that can be
-    /// reached. Answers its id.
-    pub async fn tell_elsewhere(&self, address: &str, mut message: Message) -> Result<String, Elsewhere> {
-        let house = self.house();
-        let far = house.locate(address)?;
-        too_large(&message)?;
-        let (Some(abroad), Some(books)) = (&house.abroad, &house.books) else {
-            return Err(Elsewhere::Unavailable("nothing is kept here".into()));
-        };
-        let number = books.number();
-        message.id = format!("{number:x}");
-        let going = Outgoing::new(&far.agent, &far.peer.to_string(), agents::Mail::of(&message));
-        let stay = abroad.reserve(&going.mail.from.to_string(), going.mail.body.len() as u64, CLIENTS);
-        let stay = stay.map_err(|what| Elsewhere::Limit { what: what.into(), after: None })?;
-        self.put_out(abroad, books, going, number, stay).await?;
-        Ok(message.id)
-    }
-
-    async fn put_out(
-        &self,
-        abroad: &Abroad,
-        books: &Books,
-        going: Outgoing,
-        number: u64,
-        stay: super::Stay,
-    ) -> Result<(), Elsewhere> {
-        debug_assert!(abroad.mesh.peer().to_string() != going.peer, "it is another village");
-        let lane = going.lane();
-        let mut change = Change::new();
-        change.put(&OUTBOX, (&lane, number), &going);
-        books.store().commit(change).await?;
-        stay.keep();
-        self.house().carry(lane);
-        Ok(())
-    }
-
-    /// Has a message carried that was put back into the outbox.
-    pub fn carry_again(&self, going: &Outgoing) {
-        if let Some(abroad) = &self.house().abroad {
-            abroad.count(going);
-            self.house().carry(going.lane());
-        }
-    }
-
-    /// Answers what another village says or asks.
-    pub async fn received(&self, ask: mesh::Ask) {
-        self.house().received(ask).await;
-    }
-
-    /// The id of a village that only one begins with so, for messages to people.
-    pub fn village_of(&self, address: &str) -> Option<PeerId> {
-        self.house().locate(address).ok().map(|far| far.peer)
-    }
-}
-
-/// So many messages, and bytes of them, of one client may be on their way to other villages.
-const CLIENTS: (u64, u64) = (10_000, 64 << 20);
-
-fn too_large(message: &Message) -> Result<(), Elsewhere> {
-    match wire::size(message) > wire::LARGEST {
-        true => {
-            let most = base::Size::bytes(wire::LARGEST as u64);
-            Err(Elsewhere::Invalid(format!("a message to another village has at most {most}")))
-        }
-        false => Ok(()),
     }
 }

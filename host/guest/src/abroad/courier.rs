@@ -1,7 +1,7 @@
 //! What carries messages of the outbox to other villages, each lane in its order, until they are kept there.
 
+use super::Abroad;
 use super::wire::{self, Letter, Parcel, SETTLED, Settled, Tell, Verdict, Word};
-use super::{Abroad, give_back};
 use crate::house::{House, millis};
 use agents::{Books, OUTBOX, Outgoing};
 use mesh::{Mesh, Message, PeerId};
@@ -181,6 +181,8 @@ async fn settle(house: &Weak<House>, live: &Rows, verdicts: &[Verdict], expired:
     let (mut change, mut gone) = (Change::new(), Vec::new());
     let read = books.store().read();
     for ((number, going), verdict) in live.iter().zip(verdicts) {
+        // What somebody took out meanwhile must not come back as a dead letter.
+        change.require(&OUTBOX, (&going.lane(), *number));
         match verdict {
             Verdict::Kept => drop(change.delete(&OUTBOX, (&going.lane(), *number))),
             Verdict::Later(_) => break,
@@ -189,6 +191,7 @@ async fn settle(house: &Weak<House>, live: &Rows, verdicts: &[Verdict], expired:
         gone.push((*number, going));
     }
     for (number, going) in expired {
+        change.require(&OUTBOX, (&going.lane(), *number));
         let reason = "the other village could not be reached, or did not take it, for too long";
         going.give_up(*number, "expired", reason, &read, &mut change);
         gone.push((*number, going));
@@ -210,7 +213,7 @@ impl Abroad {
     /// They are in the outbox no more, and will never be sent again.
     fn settled_rows(&self, books: &Books, gone: &[(u64, &Outgoing)]) {
         for (number, going) in gone {
-            give_back(&self.waiting, &going.mail.from.to_string(), 1, going.mail.body.len() as u64);
+            self.give_back(going);
             if let Ok(peer) = going.peer.parse::<PeerId>() {
                 let mut settled = self.settled.lock();
                 let settled = settled.entry(peer).or_default();

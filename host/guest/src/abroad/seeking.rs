@@ -1,17 +1,19 @@
 //! Questions to whoever has a skill: the best is asked, and the next if it is certain that the one before did not handle it.
 
 use super::asking::{ALONE, Asked, Came, Elsewhere, Heard, ask_one, came_of};
+use super::parts::heard;
 use super::wire::{No, Word};
 use super::{Abroad, Far};
 use crate::house::{House, millis};
 use agents::{Answer, Desk, Origin, REPLIES, Recorded, Refusal};
+use mesh::{Found, Mesh};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Change;
 use tokio::time::Instant;
 
 /// What the address of whoever has a skill begins with.
-pub(crate) const SKILL: &str = "skill:";
+pub const SKILL: &str = "skill:";
 
 /// Asks the best, and the next if that one can't.
 pub(super) async fn ask(house: Arc<House>, skill: &str, asked: Asked) -> Came {
@@ -22,23 +24,14 @@ pub(super) async fn ask(house: Arc<House>, skill: &str, asked: Asked) -> Came {
     {
         return came_of(ask_at(&house, abroad, &address, &asked, asked.until).await);
     }
-    let found = abroad.mesh.find(skill).await.map_err(|error| Elsewhere::Unavailable(error.to_string()))?;
-    let own = abroad.mesh.peer();
-    let mut addresses: Vec<String> = Vec::new();
-    for found in found {
-        addresses.push(match found.peer == own {
-            true => found.agent,
-            false => Far { agent: found.agent, peer: found.peer }.address(),
-        });
-    }
+    let mut addresses = skilled(&abroad.mesh, skill).await?;
     let asker = match &asked.message.sender {
         runtime::Sender::Agent(name) => name.clone(),
         _ => String::new(),
     };
     // Whoever waits for itself waits for ever.
     addresses.retain(|address| *address != asker);
-    let (count, mut last) =
-        (addresses.len(), Elsewhere::NotFound(format!("nobody that is known has the skill `{skill}`")));
+    let (count, mut last) = (addresses.len(), nobody(skill));
     for (n, address) in addresses.into_iter().enumerate() {
         let left = asked.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -55,6 +48,22 @@ pub(super) async fn ask(house: Arc<House>, skill: &str, asked: Asked) -> Came {
     }
     choose(&house, &asked, "").await?;
     Err(last)
+}
+
+/// Who is known to have a skill, the best first: agents of this village by their names, others by their addresses.
+pub(super) async fn skilled(mesh: &Mesh, skill: &str) -> Result<Vec<String>, Elsewhere> {
+    let found = mesh.find(skill).await.map_err(|error| Elsewhere::Unavailable(error.to_string()))?;
+    let own = mesh.peer();
+    let address = |found: Found| match found.peer == own {
+        true => found.agent,
+        false => Far { agent: found.agent, peer: found.peer }.address(),
+    };
+    Ok(found.into_iter().map(address).collect())
+}
+
+/// What is said when there is none.
+pub(super) fn nobody(skill: &str) -> Elsewhere {
+    Elsewhere::NotFound(format!("nobody that is known has the skill `{skill}`"))
 }
 
 async fn ask_at(house: &Arc<House>, abroad: &Abroad, address: &str, asked: &Asked, until: Instant) -> Heard {
@@ -88,11 +97,19 @@ async fn ask_here(house: &Arc<House>, name: &str, asked: &Asked) -> Heard {
         Err(Refusal::Full { what }) => return Heard::Never(Elsewhere::Limit { what: what.into(), after: None }),
         Err(Refusal::Stopped) => return gone(),
     };
-    let (desk, answered) = Desk::caller();
+    let (desk, answered, chunks) = Desk::listener();
+    let _noted = house.note_chain(&message.id, &asked.chain);
+    house.closes(&asked.chain, name);
     if door.send(place, message, desk, origin).is_err() {
         return gone();
     }
-    let Ok(Answer { outcome, .. }) = answered.await else {
+    let hear = |chunk| {
+        if let Some(ear) = &asked.ear {
+            // Whoever asked may have given up.
+            drop(ear.chunks.send(chunk));
+        }
+    };
+    let Ok(Answer { outcome, .. }) = heard(chunks, answered, hear).await else {
         return Heard::Perhaps(Elsewhere::Unavailable("the other agent ended before it answered".into()));
     };
     Heard::Word(match outcome {

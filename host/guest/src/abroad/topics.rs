@@ -159,6 +159,10 @@ impl House {
         {
             return;
         }
+        let whose = known.as_ref().map(|(whose, _)| super::peer_of(whose));
+        let Some(abroad) = self.abroad.as_ref().filter(|abroad| !whose.is_some_and(|peer| abroad.is_full(peer))) else {
+            return dropped(standing, topic, "too many messages of that village are known here");
+        };
         let more = |_: usize, change: &mut Change| {
             if let Some((whose, number)) = &key {
                 let until = millis() + KNOWN.as_millis() as u64;
@@ -169,7 +173,9 @@ impl House {
         let done = Box::new(move |done| drop(tell.send(done)));
         let (_, refusal) = door.receive(books, &standing.name, vec![message], more, done);
         // The next one comes after it.
-        drop(kept.await);
+        if let (Ok(Ok(())), None, Some(peer)) = (kept.await, &refusal, whose) {
+            abroad.know(peer, 1);
+        }
         if refusal.is_some() {
             dropped(standing, topic, "its mailbox is full");
         }

@@ -8,10 +8,17 @@ use serde::{Deserialize, Serialize};
 const VERSION: u8 = 1;
 
 /// Where a village is told what it need not know any more. No agent has such a name.
-pub const SETTLED: &str = "village:settled";
+pub(crate) const SETTLED: &str = "village:settled";
+
+/// Where it is told parts of a reply that is on its way, and of a ring of asks.
+pub(crate) const PARTS: &str = "village:parts";
+pub(crate) const RINGED: &str = "village:ring";
+
+/// The addresses of a host itself, beside those of its agents.
+pub const ADDRESSES: [&str; 3] = [SETTLED, PARTS, RINGED];
 
 /// The most bytes of what one message says, with something for all around it.
-pub(crate) const LARGEST: usize = mesh::BODY_LIMIT - (8 << 10);
+pub(crate) const LARGEST: usize = mesh::BODY_LIMIT - (16 << 10);
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +39,30 @@ pub(crate) enum Parcel {
         #[serde(with = "raw")]
         body: Vec<u8>,
     },
+    Asking(Asking),
+    Parts(Parts),
+    /// Agents by their addresses, each waiting for the next one and the last for the first.
+    Ringed(Vec<String>),
+}
+
+/// A question, and more of its asker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asking {
+    pub(crate) question: Question,
+    /// Agents by their addresses, each waiting for the next one and the last for the answer.
+    pub(crate) chain: Vec<String>,
+    /// Whether somebody hears parts of the reply.
+    pub(crate) hears: bool,
+}
+
+/// Provisional parts of a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parts {
+    /// The question.
+    pub(crate) id: String,
+    /// The number of the first of them; the reply's first part has 0.
+    pub(crate) first: u64,
+    pub(crate) parts: Vec<Vec<u8>>,
 }
 
 /// A message that was told.
@@ -228,6 +259,22 @@ mod tests {
         assert_eq!(decode::<Word>(&[1, 0, 2, 0, 1, 50]), Ok(word));
         assert_eq!(decode::<Word>(&[2, 0]), Err("it is of a version that is not known here"));
         assert!(decode::<Word>(&[1, 99]).is_err() && decode::<Word>(&[]).is_err());
+    }
+
+    #[test]
+    fn what_was_asked_with_more_of_its_asker_is_read_for_ever() {
+        let question = Question { id: "5.1".into(), kept: true, letter: letter(From::Agent("ada".into())) };
+        let parcel = Parcel::Asking(Asking { question, chain: vec!["a@b".into()], hears: true });
+        let golden: &[u8] = &[
+            1, 4, 3, b'5', b'.', b'1', 1, 1, 3, b'a', b'd', b'a', 4, b'n', b'o', b't', b'e', 10, b't', b'e', b'x',
+            b't', b'/', b'p', b'l', b'a', b'i', b'n', 1, b'x', 3, 1, 3, b'a', b'@', b'b', 1,
+        ];
+        assert_eq!(encode(&parcel), golden);
+        assert_eq!(decode::<Parcel>(golden), Ok(parcel));
+        let parts = Parcel::Parts(Parts { id: "5".into(), first: 2, parts: vec![vec![7, 8], Vec::new()] });
+        assert_eq!(encode(&parts), [1, 5, 1, b'5', 2, 2, 2, 7, 8, 0]);
+        assert_eq!(decode::<Parcel>(&encode(&parts)), Ok(parts));
+        assert_eq!(encode(&Parcel::Ringed(vec!["a".into()])), [1, 6, 1, 1, b'a']);
     }
 
     #[test]

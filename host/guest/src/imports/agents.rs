@@ -4,17 +4,17 @@ use super::bindings::village::agent::agents::*;
 use super::bindings::village::agent::types::{Failure, FailureKind, Limit};
 use super::{Error, denied, limit};
 use crate::abroad::wire::OVERHEAD;
-use crate::abroad::{Asked, Elsewhere, Far, LARGEST, Lost, SKILL, Whom, ask};
+use crate::abroad::{Asked, Ear, Elsewhere, Far, LARGEST, Lost, Noted, Peers, SKILL, Whom, ask};
 use crate::ctx::Ctx;
 use crate::effects::{Told, Way};
 use crate::house::millis;
 use crate::rate::Rate;
 use crate::standing::{Ends, Later, Standing};
 use crate::tape::{Bytes, Seen};
-use crate::waits::{self, Wanted};
+use crate::waits::{self, Ring, Wanted};
 use agents::{Answer as Came, Desk, Door, Mail, Origin, Outgoing, Refusal};
 use runtime::{Chunk, Fault, Message, Quota, Sender};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -36,6 +36,10 @@ pub struct Pending {
     chunk: Option<Chunk>,
     came: Option<Result<Came, Error>>,
     given: bool,
+    /// The ring that it waits in, if other villages have to do with that.
+    ring: Option<Arc<OnceLock<Ring>>>,
+    /// That others know of those who wait for the answer.
+    _noted: Option<Noted>,
     /// What was asked, where that is kept.
     question: Option<[u8; 32]>,
     /// In a turn that is run again: what it was answered.
@@ -102,7 +106,10 @@ impl Ctx {
         }
     }
 
-    fn begin_ask(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
+    fn begin_ask(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+        if let (Some(skill), true) = (to.strip_prefix(SKILL), request.skill.is_empty()) {
+            request.skill = skill.into();
+        }
         if self.tape.is_playing() {
             return self.answered_before(to, request);
         }
@@ -127,6 +134,13 @@ impl Ctx {
         let place = door.reserve(&message).map_err(|refusal| refused(to, refusal))?;
         let (desk, answer, chunks) = Desk::listener();
         let desk = desk.on(self.accounts.memory.clone());
+        let (house, name) = (&self.standing.house, &self.standing.name);
+        let ring = house.abroad.as_ref().map(|_| self.standing.waits.expect(&to.into()));
+        let noted = self.chain.as_ref().and_then(|chain| {
+            let chain = house.longer(Some(chain), name);
+            house.closes(&chain, to);
+            house.note_chain(&message.id, &chain)
+        });
         self.leave();
         door.send(place, message, desk, origin).map_err(|refusal| refused(to, refusal))?;
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
@@ -135,18 +149,16 @@ impl Ctx {
             Origin::Ask { question, .. } => Some(question),
             _ => None,
         };
-        let pending = Pending { question, until, ..self.pending(to, Source::Near(answer), chunks) };
+        let pending =
+            Pending { ring, _noted: noted, question, until, ..self.pending(to, Source::Near(answer), chunks) };
         Ok(pending)
     }
 
     /// Asks an agent of another village, or whoever has a skill.
-    fn begin_far(&mut self, to: &str, mut request: Request, timeout: u64) -> Result<Pending, Error> {
+    fn begin_far(&mut self, to: &str, request: Request, timeout: u64) -> Result<Pending, Error> {
         let whom = match to.strip_prefix(SKILL) {
             Some(skill) => {
                 self.meshes(&format!("skill/{skill}"))?;
-                if request.skill.is_empty() {
-                    request.skill = skill.into();
-                }
                 Whom::Any(skill.into())
             }
             None => Whom::One(self.far(to)?),
@@ -158,22 +170,34 @@ impl Ctx {
         let (id, again) = self.next_question();
         let message = self.message(id, Sender::Agent(self.standing.name.clone()), request);
         let question = again.map(|_| agents::question(to, &message));
-        if let (Some(_), Whom::One(far)) = (again, &whom) {
-            let asked = (far.peer, message.id.clone());
+        let peers = Peers::default();
+        if again.is_some() {
+            let asked = (peers.clone(), message.id.clone());
             self.effects().elsewhere.push(asked);
         }
         self.leave();
         let left = Duration::from_nanos(self.until.saturating_sub(runtime::clock::now()));
         let left = left.min(Duration::from_millis(timeout));
         let until = Instant::now() + left;
+        let to = match &whom {
+            Whom::One(far) => far.address(),
+            Whom::Any(_) => to.into(),
+        };
+        let standing = &self.standing;
+        let chain = standing.house.longer(self.chain.as_ref(), &standing.name);
+        let ring = Some(standing.waits.expect(&to.as_str().into()));
+        let (chunks, heard) = mpsc::unbounded_channel();
+        let (memory, rate) = (self.accounts.memory.clone(), Some(self.accounts.mesh.clone()));
+        let ears = standing.house.abroad.as_ref().map(|abroad| abroad.ears.clone());
+        let ear = ears.map(|ears| Ear { chunks, memory, rate, ears });
         // It says what is the matter just before nobody waits any more.
-        let asked = Asked { message, again, until: until - (left / 10).min(Duration::from_millis(50)) };
+        let before = until - (left / 10).min(Duration::from_millis(50));
+        let asked = Asked { message, peers, chain, ear, again, until: before };
         let (answer, handle) = ask(&self.standing.house, whom, asked);
         let accounts = &self.accounts;
         let (memory, rate) = (accounts.memory.clone(), accounts.mesh.clone());
         let source = Source::Far { answer, memory, rate, _asking: Ends(handle) };
-        let (_, chunks) = mpsc::unbounded_channel();
-        Ok(Pending { question, until, ..self.pending(to, source, chunks) })
+        Ok(Pending { ring, question, until, ..self.pending(&to, source, heard) })
     }
 
     /// An agent of another village that a grant covers.
@@ -236,8 +260,8 @@ impl Ctx {
 
     fn pending(&self, to: &str, answer: Source, chunks: mpsc::UnboundedReceiver<Chunk>) -> Pending {
         let (asker, to, deadline, until) = (self.standing.clone(), to.into(), self.until, Instant::now());
-        let (chunk, came, given, question, recorded) = Default::default();
-        Pending { asker, to, answer, chunks, until, deadline, chunk, came, given, question, recorded }
+        let (chunk, came, given, ring, _noted, question, recorded) = Default::default();
+        Pending { asker, to, answer, chunks, until, deadline, chunk, came, given, ring, _noted, question, recorded }
     }
 
     /// In a turn that is run again: what the same question was answered then.
@@ -397,9 +421,13 @@ impl Pending {
 }
 
 impl Pending {
+    fn known_ring(&self) -> Option<Ring> {
+        self.ring.as_ref()?.get().cloned()
+    }
+
     /// What is said when its time is up. Only whoever waits in a ring is told who else does.
     fn late(&self) -> Error {
-        let ring = waits::ring(&self.asker.house, &self.asker.name, &self.to);
+        let ring = waits::ring(&self.asker.house, &self.asker.name, &self.to).or_else(|| self.known_ring());
         let ringed = ring.map(|ring| runtime::ringed(&ring)).unwrap_or_default();
         Error::Timeout(format!("the other agent took too long{ringed}"))
     }
@@ -453,11 +481,9 @@ pub(super) fn elsewhere(error: Elsewhere) -> Error {
         Elsewhere::Timeout(text) => Error::Timeout(text),
         Elsewhere::Unavailable(text) => Error::Unavailable(text),
         Elsewhere::Failed(failure) => Error::Failed(failed(failure)),
-        Elsewhere::Broke(kind) => Error::Failed(Failure {
-            kind: FailureKind::Internal,
-            message: format!("the other agent's turn broke off ({kind})"),
-            details: String::new(),
-        }),
+        Elsewhere::Broke(kind) => {
+            Error::Failed(Failure { kind: FailureKind::Internal, message: broke_off(&kind), details: String::new() })
+        }
         Elsewhere::Store(error) => Error::Unavailable(error.to_string()),
     }
 }
@@ -472,8 +498,8 @@ impl wasmtime_wasi::p2::Pollable for Pending {
         if self.chunk.is_some() || self.came.is_some() || self.recorded.is_some() {
             return;
         }
-        let Pending { asker, to, answer, chunks, until, deadline, .. } = self;
-        let wanted = Wanted::begin(asker, to, *deadline);
+        let Pending { asker, to, answer, chunks, until, deadline, ring, .. } = self;
+        let wanted = Wanted::begin(asker, to, ring.as_deref(), *deadline);
         let late = tokio::select! {
             biased;
             Some(chunk) = chunks.recv() => {
@@ -518,7 +544,8 @@ impl HostPending for Ctx {
         pending.given = came.is_some();
         let question = pending.question;
         let asker = pending.asker.clone();
-        let came = came.map(|came| came.and_then(|came| reply(came, &asker.name)));
+        let ring = pending.known_ring();
+        let came = came.map(|came| came.and_then(|came| reply(came, &asker.name)).map_err(|error| named(error, ring)));
         if let (Some(question), Some(came)) = (question, &came) {
             let size = came.as_ref().map_or(32, |payload| payload.body.len());
             let outcome = || match came {
@@ -536,6 +563,25 @@ impl HostPending for Ctx {
     }
 }
 
+/// The same error with the ring that it comes of, where it does not name it: whoever asks in another village is told so just
+/// before its time is up, and is not told by that village why a turn there broke off.
+fn named(error: Error, ring: Option<Ring>) -> Error {
+    match (error, ring) {
+        (Error::Timeout(text), Some(ring)) if !text.contains(" -> ") => {
+            Error::Timeout(format!("{text}{}", runtime::ringed(&ring)))
+        }
+        (Error::Failed(failure), Some(ring)) if failure.message == broke_off("deadline") => {
+            let message = format!("{}{}", failure.message, runtime::ringed(&ring));
+            Error::Failed(Failure { message, ..failure })
+        }
+        (error, _) => error,
+    }
+}
+
+fn broke_off(kind: &str) -> String {
+    format!("the other agent's turn broke off ({kind})")
+}
+
 /// What the agent `asker` is told of an answer.
 fn reply(answer: Came, asker: &str) -> Result<Payload, Error> {
     match answer.outcome {
@@ -549,7 +595,7 @@ fn reply(answer: Came, asker: &str) -> Result<Payload, Error> {
             };
             Err(Error::Failed(Failure {
                 kind: FailureKind::Internal,
-                message: format!("the other agent's turn broke off ({}){ringed}", fault.kind()),
+                message: broke_off(fault.kind()) + &ringed,
                 details: String::new(),
             }))
         }

@@ -20,6 +20,7 @@ impl Host for Ctx {
                 "log" | "mesh" => (Unit::BytesPerSecond, 1),
                 "mailbox" | "children" => (Unit::Count, 1),
                 "messages" | "http" => (Unit::CountPerSecond, 1),
+                "tokens" => (Unit::TokensPerMinute, 1),
                 _ => (Unit::Bytes, 1),
             };
             let (limit, used) = (usage.limit_units / scale, usage.used_units / scale);

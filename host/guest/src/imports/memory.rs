@@ -114,15 +114,10 @@ impl Ctx {
         let passages = read.map_err(Error::Invalid)?;
         let count = passages.len() as u32;
         let house = self.standing.house.clone();
-        let (model, mut vectors) = match house.spaces.embedder() {
-            Some(embedder) => {
-                let text = |one: &memory::Passage| [&one.context, "\n", &one.text].concat().trim().to_owned();
-                let texts: Vec<String> = passages.iter().map(text).collect();
-                (embedder.model().to_owned(), embedder.embed(&texts, self.in_time()).await)
-            }
-            None => (String::new(), Vec::new()),
-        };
-        vectors.resize(passages.len(), None);
+        let text = |one: &memory::Passage| [&one.context, "\n", &one.text].concat().trim().to_owned();
+        let texts: Vec<String> = passages.iter().map(text).collect();
+        let model = house.spaces.model().unwrap_or_default().to_owned();
+        let vectors = self.vectors_of(&texts).await;
         let rows = passages.into_iter().zip(vectors).map(|(passage, vector)| {
             let memory::Passage { text, context, start, end } = passage;
             Row { text, context, start, end, vector }
@@ -142,6 +137,16 @@ impl Ctx {
         });
         work.map_err(busy)?.wait().await.map_err(broke)?.map_err(full)?;
         Ok(count)
+    }
+
+    /// A vector for each text, as far as there are a model, tokens and time for that. What has none is found by its words.
+    async fn vectors_of(&mut self, texts: &[String]) -> Vec<Option<Vector>> {
+        let (house, accounts, until) = (self.standing.house.clone(), self.accounts.clone(), self.in_time());
+        match house.spaces.embedder() {
+            // A version that runs apart from its agent uses nothing that costs.
+            Some(embedder) if accounts.apart.is_none() => embedder.embed(&accounts.tokens, texts, until).await,
+            _ => vec![None; texts.len()],
+        }
     }
 
     async fn recall(
@@ -169,10 +174,7 @@ impl Ctx {
             return Ok(found.ok_or_else(missing)?.into_iter().map(then).collect());
         }
         let house = self.standing.house.clone();
-        let vector: Option<Vector> = match house.spaces.embedder() {
-            Some(embedder) => embedder.embed(std::slice::from_ref(&query), self.in_time()).await.pop().flatten(),
-            None => None,
-        };
+        let vector = self.vectors_of(std::slice::from_ref(&query)).await.pop().flatten();
         let staged = self.staged.clone();
         let work = self.accounts.works.begin(move |meter| {
             let _ = meter.pause();

@@ -1,7 +1,8 @@
 //! `[mesh]` of `village.toml`: how a village meets others. Without it a village is alone, and nothing listens.
 
-use super::{Problem, string, table, unknown};
-use base::Size;
+use super::{Problem, fields, string, table, unknown};
+use crate::share::Terms;
+use base::{Budget, Size};
 use mesh::{Multiaddr, Settings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -29,10 +30,14 @@ pub struct MeshConfig {
     pub bytes: u32,
     /// Bytes of blobs a second, given and fetched each.
     pub blob_bytes: u64,
+    /// Whether members may have the components and budgets of agents here.
+    pub share: bool,
+    /// The most that an agent of another village may use here: fields over what one may use where nobody says.
+    pub adopt: Vec<(String, String)>,
 }
 
-const KEYS: [&str; 9] =
-    ["listen", "peers", "mdns", "connections", "relay", "through", "messages", "bytes", "blob-bytes"];
+const KEYS: [&str; 11] =
+    ["listen", "peers", "mdns", "connections", "relay", "through", "messages", "bytes", "blob-bytes", "share", "adopt"];
 
 /// Where the mesh listens, unless it is said.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 7421);
@@ -54,6 +59,8 @@ impl Default for MeshConfig {
             messages: rate.messages,
             bytes: rate.bytes,
             blob_bytes: blob_rate,
+            share: true,
+            adopt: Vec::new(),
         }
     }
 }
@@ -90,6 +97,11 @@ impl MeshConfig {
         settings
     }
 
+    /// What other villages may have of this one.
+    pub fn terms(&self) -> Terms {
+        Terms { share: self.share, adopt: self.adopt.clone() }
+    }
+
     pub(super) fn read(value: &Spanned<DeValue<'_>>) -> Result<MeshConfig, Problem> {
         let mut config = MeshConfig::default();
         for (key, value) in table("mesh", value)? {
@@ -99,6 +111,13 @@ impl MeshConfig {
                 "through" => config.through = each("through", "/ip4/…/tcp/7421/p2p/…", value, through)?,
                 "mdns" => config.mdns = Some(flag("mdns", value)?),
                 "relay" => config.relay = flag("relay", value)?,
+                "share" => config.share = flag("share", value)?,
+                "adopt" => {
+                    for (field, at, text) in fields("mesh.adopt", value)? {
+                        Budget::default().set(&field, &text).map_err(|error| (at, error.to_string()))?;
+                        config.adopt.push((field, text));
+                    }
+                }
                 "connections" => config.connections = number("connections", value, 1000)? as usize,
                 "messages" => config.messages = number("messages", value, 1 << 20)?,
                 "bytes" => config.bytes = size("bytes", value, FEWEST_BYTES, u64::from(u32::MAX))? as u32,
@@ -248,8 +267,14 @@ through = ["/ip4/10.0.0.7/tcp/7421/p2p/12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3
 messages = 123
 bytes = "3MiB"
 blob-bytes = "5MiB"
+share = false
+adopt = { memory = "32MiB", messages = 7 }
 "#;
-        let settings = parse(text).expect("it is good").mesh.expect("it is on").settings();
+        let mesh = parse(text).expect("it is good").mesh.expect("it is on");
+        let adopt = [("memory", "32MiB"), ("messages", "7")].map(|(field, text)| (field.into(), text.into()));
+        assert_eq!(mesh.terms(), Terms { share: false, adopt: adopt.into() });
+        assert!(MeshConfig::default().terms().share);
+        let settings = mesh.settings();
         let listen = [
             "/ip4/127.0.0.1/tcp/7500",
             "/ip4/127.0.0.1/udp/7500/quic-v1",
@@ -286,6 +311,8 @@ blob-bytes = "5MiB"
                 ":2: `through`: `/ip4/10.0.0.7/tcp/1`: write the address",
             ),
             ("[mesh]\nmdns = \"yes\"\n", ":2: `mdns` is either true or false"),
+            ("[mesh]\nshare = 1\n", ":2: `share` is either true or false"),
+            ("[mesh]\nadopt = { memroy = \"1MiB\" }\n", ":2: unknown budget field `memroy`, did you mean `memory`?"),
             ("[mesh]\nconnections = 0\n", ":2: `connections` is a number from 1 to 1000"),
             ("[mesh]\nbytes = \"1MiB\"\n", ":2: `bytes`: from 2MiB to"),
             ("[mesh]\nblob-bytes = \"fast\"\n", ":2: `blob-bytes`: "),

@@ -53,6 +53,8 @@ pub struct Adopted {
     pub row: Registration,
     /// What it may reach there, by kind: none of that is open here unless it was said.
     pub grants_there: Vec<String>,
+    /// Fields of its budget that are smaller here, with what they are there.
+    pub less: Vec<(String, String)>,
     /// The village that it came from.
     pub from: String,
 }
@@ -86,6 +88,9 @@ struct Described {
     grants: Vec<String>,
 }
 
+/// Fields of a budget, as they are written.
+type Fields = Vec<(String, String)>;
+
 /// Villages that are asked for a component at once.
 const ASKED: usize = 32;
 
@@ -95,6 +100,7 @@ impl Village {
         let Wanted { digest } = read(body)?;
         let digest: Digest = digest.parse().map_err(|bad: base::Bad| Error::Bad(bad.to_string()))?;
         let (blob, size) = self.registry().blob(&digest)?.ok_or(Error::Component { digest })?;
+        self.may_lend(&digest)?;
         let (hash, from) = (BlobHash::from_bytes(blob), self.books().store().blobs().folder().to_path_buf());
         let (folder, _kept) = (self.lent(), self.lending().read().await);
         apart(move || lend(&hash, &from, &folder)).await?;
@@ -105,6 +111,7 @@ impl Village {
     pub(super) fn describe_to_peer(&self, body: &[u8]) -> Result<Vec<u8>, Error> {
         let Named { agent } = read(body)?;
         let row = self.registry().row(&agent)?.ok_or_else(|| Error::Unknown { name: agent.clone(), nearest: None })?;
+        self.may_describe(&agent)?;
         let kind = |grant: &String| grant.split('=').next().unwrap_or_default().to_string();
         let mut grants: Vec<_> = row.grants.iter().map(kind).collect();
         grants.sort();
@@ -204,8 +211,9 @@ impl Village {
         (offers, last)
     }
 
-    /// Makes an agent of the component that one of another village is made of, with the budget and the turns that it has
-    /// there unless it is said, and with those grants only that are said.
+    /// Makes an agent of the component that one of another village is made of, with the turns that it has there, with the
+    /// budget that it has there as far as this village lets agents of others have that, unless it is said, and with those
+    /// grants only that are said.
     pub async fn adopt(&self, adoption: Adoption) -> Result<Adopted, Error> {
         self.open()?;
         let Adoption { peer, agent, name, budget, grants, group } = adoption;
@@ -214,7 +222,8 @@ impl Village {
         let digest = described.digest.parse().map_err(|bad: base::Bad| Error::Bad(format!("{peer}: {bad}")))?;
         let from = from.to_string();
         self.fetch(digest, Some(&from)).await?;
-        let budget = described.budget.into_iter().chain(budget).collect();
+        let (most, less) = self.within_terms(&described.budget, &budget)?;
+        let budget = most.into_iter().chain(budget).collect();
         let name = Some(name.unwrap_or(agent));
         let row = self
             .deploy(Deployment { name, digest: Some(digest), budget, grants, group, ..Deployment::default() })
@@ -224,7 +233,22 @@ impl Village {
         let turns: Vec<_> =
             described.turns.into_iter().filter(|(field, text)| known.set(field, text).is_ok()).collect();
         self.set_turns(&row.name, &turns).await?;
-        Ok(Adopted { row, grants_there: described.grants, from })
+        Ok(Adopted { row, grants_there: described.grants, less, from })
+    }
+
+    /// A budget of another village as far as an agent of others may have that here; and which fields are smaller now, but for
+    /// those that are `said`, with what they are there.
+    fn within_terms(&self, there: &Fields, said: &Fields) -> Result<(Fields, Fields), Error> {
+        let mut budget = self.defaults();
+        for (field, text) in there {
+            budget.set(field, text)?;
+        }
+        let here = budget.within(&self.terms().most(self.defaults())?);
+        let fields = budget.fields().into_iter().zip(here.fields());
+        let less =
+            fields.filter(|((field, there), (_, here))| there != here && !said.iter().any(|(said, _)| said == field));
+        let less = less.map(|((field, there), _)| (field.to_string(), there)).collect();
+        Ok((crate::registry::kept(&here), less))
     }
 
     /// Lets go what others could have of this village and what is here no more.
@@ -234,8 +258,15 @@ impl Village {
         if self.mesh().is_none() {
             return Ok(());
         }
-        let kept: HashSet<String> =
-            self.registry().blobs()?.into_iter().map(|blob| BlobHash::from_bytes(blob).to_string()).collect();
+        let mut kept: HashSet<String> = match self.terms().share {
+            true => self.registry().blobs()?.into_iter().map(blob_name).collect(),
+            false => HashSet::new(),
+        };
+        for digest in self.registry().unshared()? {
+            if let Some((blob, _)) = self.registry().blob(&digest)? {
+                kept.remove(&blob_name(blob));
+            }
+        }
         let folder = self.lent();
         apart(move || {
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -253,6 +284,10 @@ impl Village {
     fn lent(&self) -> PathBuf {
         super::blobs(self.data())
     }
+}
+
+fn blob_name(blob: [u8; 32]) -> String {
+    BlobHash::from_bytes(blob).to_string()
 }
 
 /// Puts a component where others can have it: under another name, or as a copy where that can't be.

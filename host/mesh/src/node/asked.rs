@@ -1,6 +1,7 @@
 //! What others ask of this peer: held to their rate, looked at, handled once, answered.
 
 use super::calls::Done;
+use super::present::PRESENT;
 use super::recent::RECENT;
 use super::{Answered, Due, Node, Outgoing, Room};
 use crate::codec::Held;
@@ -30,10 +31,13 @@ pub(super) struct Asked {
     kept: usize,
     keep: usize,
     buckets: HashMap<PeerId, Bucket>,
+    /// How much is being handled for each.
+    running: HashMap<Key, usize>,
 }
 
 /// A message that was here a while ago.
 struct Before {
+    peer: PeerId,
     hash: blake3::Hash,
     state: State,
 }
@@ -79,8 +83,8 @@ const ROSTER_LIFE: Duration = Duration::from_secs(20);
 impl Asked {
     pub(super) fn new(inbox: mpsc::Sender<Ask>, settings: &Settings) -> Asked {
         let (done, answers) = mpsc::unbounded_channel();
-        let (recent, forget, buckets) = Default::default();
-        Asked { inbox, done, answers, recent, forget, kept: 0, keep: settings.memory / 4, buckets }
+        let (recent, forget, buckets, running) = Default::default();
+        Asked { inbox, done, answers, recent, forget, kept: 0, keep: settings.memory / 4, buckets, running }
     }
 
     pub(super) async fn answered(&mut self) -> Option<Answered> {
@@ -96,11 +100,29 @@ impl Asked {
                 break;
             }
             first.remove();
-            if let Some(Before { state: State::Done(reply), .. }) = self.recent.remove(&(key, id)) {
-                self.kept -= reply.len();
+            match self.recent.remove(&(key, id)) {
+                Some(Before { state: State::Done(reply), .. }) => self.kept -= reply.len(),
+                Some(Before { state: State::Running(_), .. }) => self.rest(&key),
+                _ => {}
             }
         }
         self.buckets.retain(|_, bucket| bucket.late > 0 || bucket.filled.elapsed() < Duration::from_secs(60));
+    }
+
+    /// Whether something of this peer's is being handled, or waits to be.
+    pub(super) fn works_for(&self, peer: &PeerId) -> bool {
+        let late = self.buckets.get(peer).is_some_and(|bucket| bucket.late > 0);
+        late || Key::of(peer).is_some_and(|key| self.running.contains_key(&key))
+    }
+
+    /// One thing less is being handled for this one.
+    fn rest(&mut self, key: &Key) {
+        if let Some(count) = self.running.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.running.remove(key);
+            }
+        }
     }
 
     /// How long a message of this peer has to wait; nothing if far too much waits already.
@@ -240,7 +262,8 @@ impl Node {
         }
         let until = Instant::now() + Duration::from_millis(left) + 2 * SKEW;
         self.asked.forget.insert((until, key.0, key.1), ());
-        self.asked.recent.insert(key, Before { hash, state: State::Running(channel.into_iter().collect()) });
+        *self.asked.running.entry(key.0).or_default() += 1;
+        self.asked.recent.insert(key, Before { peer, hash, state: State::Running(channel.into_iter().collect()) });
         // If nobody takes any more, the ask is dropped, and so refused.
         let _ = self.asked.inbox.try_send(Ask {
             from: peer,
@@ -253,7 +276,7 @@ impl Node {
     /// Whether it is a frame, of this peer, in time.
     fn check(&self, peer: &PeerId, bytes: &[u8]) -> Result<Frame, Why> {
         let frame = Frame::decode(bytes).map_err(super::door::why)?;
-        if Key::of(peer) != Some(frame.sender) {
+        if Key::named(peer) != Some(frame.sender) {
             return Err(Why::Forged);
         }
         self.check_time(&frame)?;
@@ -287,6 +310,7 @@ impl Node {
         let Answered { key, reply } = answered;
         let bytes = reply.encode();
         let Some(recent) = self.asked.recent.get_mut(&key) else { return };
+        let peer = recent.peer;
         // What is to come again is not remembered as answered.
         let state = if matches!(reply, Reply::Busy(_)) {
             self.asked.recent.remove(&key).map(|recent| recent.state)
@@ -297,9 +321,8 @@ impl Node {
             Some(std::mem::replace(&mut recent.state, State::Forgotten))
         };
         let Some(State::Running(channels)) = state else { return };
-        if let Some(peer) = key.0.peer() {
-            self.links.sent(&peer, bytes.len());
-        }
+        self.asked.rest(&key.0);
+        self.links.sent(&peer, bytes.len());
         for channel in channels {
             self.reply(Some(channel), &bytes);
         }
@@ -310,6 +333,7 @@ impl Node {
         match frame.to.as_str() {
             ROSTER => self.roster_answer(),
             RECENT => self.recent_answer(),
+            PRESENT => self.present_answer(),
             _ => Reply::Refused("this is not known here".into()),
         }
     }
@@ -325,10 +349,11 @@ impl Node {
         Reply::Done(bytes)
     }
 
-    /// Asks a member whom it knows, and what was published lately.
+    /// Asks a member whom it knows, what was published lately, and who is there.
     pub(super) fn catch_up(&mut self, peer: PeerId) {
         self.ask_own(peer, ROSTER, Done::Roster);
         self.ask_own(peer, RECENT, Done::Recent);
+        self.ask_own(peer, PRESENT, Done::Present);
     }
 
     fn ask_own(&mut self, peer: PeerId, what: &str, done: Done) {

@@ -34,6 +34,8 @@ pub(super) enum Done {
     Roster,
     /// It has asked for what was published lately.
     Recent,
+    /// It has asked who is there.
+    Present,
 }
 
 #[derive(Default)]
@@ -101,7 +103,7 @@ impl Calls {
 impl Node {
     pub(super) fn call(&mut self, outgoing: Outgoing, done: oneshot::Sender<Result<Vec<u8>, Error>>) {
         let peer = outgoing.to;
-        let refused = match Key::of(&peer) {
+        let refused = match Key::named(&peer) {
             Some(key) if self.roster.is_blocked(&key) => Some(Error::Blocked { peer }),
             Some(key) if self.roster.has(&key) => None,
             _ => Some(Error::Stranger { peer }),
@@ -232,6 +234,7 @@ impl Node {
             // What fails is asked of the next one that gets a link.
             Done::Roster => drop(outcome.map(|bytes| self.learn_roster(call.outgoing.to, &bytes))),
             Done::Recent => drop(outcome.map(|bytes| self.learn_recent(call.outgoing.to, &bytes))),
+            Done::Present => drop(outcome.map(|bytes| self.learn_present(call.outgoing.to, &bytes))),
         }
     }
 

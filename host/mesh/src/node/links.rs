@@ -23,11 +23,10 @@ pub(super) struct Links {
     /// Where somebody may be who is no member yet.
     hints: HashMap<PeerId, Vec<Multiaddr>>,
     pub(super) heard: HashMap<PeerId, News>,
-    /// Who found no room here, how often, and when first.
-    pub(super) refused: HashMap<PeerId, (u32, Instant)>,
     /// Whom to call as soon as the old connection is gone.
     again: Vec<PeerId>,
-    pub(super) evicted: Instant,
+    /// When each was asked last what this peer may have missed.
+    pub(super) caught_up: HashMap<PeerId, Instant>,
     /// When a link was given up for one that may be lost.
     pub(super) parted: Instant,
     pub(super) bootstrapped: Option<Instant>,
@@ -37,6 +36,8 @@ pub(super) struct Open {
     link: Link,
     connections: Vec<Connection>,
     pub(super) used: Instant,
+    /// Whether it is to be asked what this peer may have missed.
+    pub(super) behind: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -49,6 +50,7 @@ pub(super) struct Connection {
 #[derive(Clone, Copy)]
 pub(super) struct Try {
     pub(super) fails: u32,
+    at: Instant,
     next: Instant,
 }
 
@@ -59,6 +61,8 @@ pub(super) struct News {
     pub(super) most: u16,
 }
 
+/// Who has something to say waits no longer than so many of the first back-offs.
+const HASTE: u32 = 4;
 /// The most hints: they come from the local network, where anybody can say anything.
 const HINTS: usize = 256;
 /// Somebody of whom nothing was heard for so many hellos may be in another part of a village that fell apart.
@@ -66,9 +70,9 @@ const UNHEARD: u32 = 4;
 
 impl Links {
     pub(super) fn new() -> Links {
-        let evicted = Instant::now();
-        let (open, tries, hints, heard, refused) = Default::default();
-        Links { open, tries, hints, heard, refused, again: Vec::new(), evicted, parted: evicted, bootstrapped: None }
+        let (open, tries, hints, heard, caught_up) = Default::default();
+        let parted = Instant::now();
+        Links { open, tries, hints, heard, again: Vec::new(), caught_up, parted, bootstrapped: None }
     }
 
     pub(super) fn figures(&self) -> Vec<Link> {
@@ -114,9 +118,20 @@ impl Links {
         }
     }
 
-    /// Something that this peer itself has said was heard: it has so many links, of so many that it may have.
-    pub(super) fn heard(&mut self, peer: PeerId, links: u16, most: u16) {
-        self.heard.insert(peer, News { at: Instant::now(), links, most });
+    /// Something that this peer itself has said was heard, then: it has so many links, of so many that it may have.
+    pub(super) fn heard(&mut self, peer: PeerId, at: Instant, links: u16, most: u16) {
+        if self.heard.get(&peer).is_none_or(|news| news.at < at) {
+            self.heard.insert(peer, News { at, links, most });
+            // Whoever says something can be reached again.
+            if self.tries.get(&peer).is_some_and(|tried| tried.at < at) {
+                self.tries.remove(&peer);
+            }
+        }
+    }
+
+    /// Whether something was heard of a peer lately.
+    pub(super) fn is_near(&self, peer: &PeerId, pace: &Pace) -> bool {
+        self.heard.get(peer).is_some_and(|news| news.at.elapsed() <= self.long(pace))
     }
 
     /// Its failures are forgotten: there is news of it.
@@ -147,12 +162,23 @@ impl Links {
     pub(super) fn failed(&mut self, peer: PeerId, pace: &Pace, dice: &mut Dice) {
         let fails = self.tries.get(&peer).map_or(0, |tried| tried.fails);
         let wait = pace.back_off.saturating_mul(1 << fails.min(16)).min(pace.back_off_most);
-        let next = Instant::now() + dice.about(wait);
-        self.tries.insert(peer, Try { fails: fails.saturating_add(1), next });
+        let at = Instant::now();
+        self.tries.insert(peer, Try { fails: fails.saturating_add(1), at, next: at + dice.about(wait) });
     }
 
     pub(super) fn may_try(&self, peer: &PeerId) -> bool {
         self.tries.get(peer).is_none_or(|tried| tried.next <= Instant::now())
+    }
+
+    /// The same of one for whom something waits.
+    fn may_hurry(&self, peer: &PeerId, pace: &Pace) -> bool {
+        self.may_try(peer) || self.tries.get(peer).is_none_or(|tried| tried.at.elapsed() >= pace.back_off * HASTE)
+    }
+}
+
+impl Open {
+    pub(super) fn since(&self) -> Instant {
+        self.link.since
     }
 }
 
@@ -164,7 +190,9 @@ impl Node {
         if !self.swarm.behaviour().gate.is_full(&id) {
             return self.await_pass(id, peer);
         }
-        self.links.forgive(&peer);
+        if !self.has_place(peer, id) {
+            return;
+        }
         let address = endpoint.get_remote_address().clone();
         let connection = Connection { id, called: endpoint.is_dialer(), relayed: endpoint.is_relayed() };
         let (own, first) = (self.own(), !self.links.has(&peer));
@@ -180,9 +208,11 @@ impl Node {
             sent: Traffic::default(),
             received: Traffic::default(),
         };
-        let open = self.links.open.entry(peer).or_insert(Open { link, connections: Vec::new(), used: now });
+        let open =
+            self.links.open.entry(peer).or_insert(Open { link, connections: Vec::new(), used: now, behind: true });
         open.connections.push(connection);
         if let Some(double) = double(&open.connections, &own, &peer) {
+            self.swarm.behaviour_mut().gate.leave(&double);
             self.swarm.close_connection(double);
         }
         if connection.called && !connection.relayed {
@@ -190,8 +220,10 @@ impl Node {
         }
         if first {
             self.tell(Event::Linked { peer });
-            self.topics.hurry();
-            self.catch_up(peer);
+            if !self.links.is_near(&peer, &self.settings.pace) {
+                self.topics.hurry();
+            }
+            self.look_after_news();
         }
         self.pump(peer);
     }
@@ -200,11 +232,21 @@ impl Node {
         if let Some(open) = self.links.open.get_mut(&peer) {
             open.connections.retain(|connection| connection.id != id);
             if open.connections.is_empty() {
+                let lived = open.since().elapsed();
+                let called = open.link.called;
                 self.links.open.remove(&peer);
+                if called && lived < self.settings.pace.back_off {
+                    // It had no room.
+                    self.links.failed(peer, &self.settings.pace, &mut self.dice);
+                } else {
+                    self.links.forgive(&peer);
+                }
                 self.tell(Event::Unlinked { peer });
                 self.forget_own_calls(peer);
             }
         }
+        // What waits for a peer whose link was given up waited for the end of that one.
+        self.pump(peer);
         if let Some(at) = self.links.again.iter().position(|each| *each == peer) {
             self.links.again.swap_remove(at);
             self.call_peer(peer);
@@ -226,10 +268,6 @@ impl Node {
         let ListenError::Denied { cause } = error else { return };
         let Ok(Denied(Some(why))) = cause.downcast::<Denied>() else { return };
         self.turn_away(peer, why);
-        let member = peer.and_then(|peer| Key::of(&peer)).is_some_and(|key| self.roster.has(&key));
-        if let (Why::Full, true, Some(peer)) = (why, member, peer) {
-            self.refused_for_room(peer);
-        }
     }
 
     pub(super) fn dial_failed(&mut self, peer: Option<PeerId>, error: &DialError) {
@@ -240,18 +278,20 @@ impl Node {
         if matches!(error, DialError::DialPeerConditionFalse(_)) {
             return;
         }
-        if matches!(error, DialError::NoAddresses) && self.links.open.len() > 1 {
-            // Others may know where it is; what they say is used by the next call.
-            self.swarm.behaviour_mut().gate.inner.kad.get_closest_peers(peer);
+        if matches!(error, DialError::NoAddresses | DialError::Transport(_)) {
+            self.seek(peer);
         }
         self.links.failed(peer, &self.settings.pace, &mut self.dice);
     }
 
     /// Calls a peer, unless it has just failed.
     pub(super) fn call_peer(&mut self, peer: PeerId) {
-        if !self.links.may_try(&peer) || self.is_cut(&peer) {
-            return;
+        if self.links.may_try(&peer) && !self.is_cut(&peer) {
+            self.dial_peer(peer);
         }
+    }
+
+    fn dial_peer(&mut self, peer: PeerId) {
         let mut addresses = self.roster.addresses(&peer);
         addresses.extend(self.links.hints.get(&peer).into_iter().flatten().cloned());
         let options = DialOpts::peer_id(peer)
@@ -264,13 +304,15 @@ impl Node {
         }
     }
 
-    /// Has a link with this member made, if there is none.
+    /// Has a link with this member made, if there is none: something waits for it.
     pub(super) fn want_link(&mut self, peer: PeerId) {
-        if !self.links.has(&peer) && self.links.may_try(&peer) {
-            if self.swarm.behaviour().gate.taken() >= self.settings.connections {
-                self.make_room(true);
-            }
-            self.call_peer(peer);
+        let may = self.links.may_hurry(&peer, &self.settings.pace) && !self.is_cut(&peer);
+        if !may || self.swarm.is_connected(&peer) {
+            return;
+        }
+        // While all links are at work it is tried again, from moment to moment.
+        if self.swarm.behaviour().gate.taken() < self.settings.connections || self.make_room() {
+            self.dial_peer(peer);
         }
     }
 
@@ -283,7 +325,11 @@ impl Node {
         let _ = self.swarm.disconnect_peer_id(peer);
         self.swarm.behaviour_mut().gate.inner.kad.remove_peer(&peer);
         self.links.heard.remove(&peer);
+        self.links.caught_up.remove(&peer);
         self.directory.forget(&peer);
+        if let Some(key) = Key::of(&peer) {
+            self.hellos.forget(&key);
+        }
     }
 
     pub(super) fn part_from_all(&mut self) {

@@ -165,7 +165,7 @@ impl Node {
 
     fn say(&mut self, said: &Said) {
         let body = frame::encode(said, Vec::new());
-        self.whisper(VOTES, body);
+        let _ = self.whisper(VOTES, body);
     }
 
     /// Says again what others may have missed.

@@ -44,7 +44,7 @@ struct Hello {
     most: u16,
 }
 
-const HELLO: &str = "~hello";
+pub(super) const HELLO: &str = "~hello";
 /// The most bytes of a hello: a pass of the longest chain, eight addresses, and the cards.
 const HELLO_LIMIT: usize = CARDS_LIMIT + (16 << 10);
 /// Messages that one listener may be behind.
@@ -152,11 +152,13 @@ impl Node {
         let (links, most) = (short(self.swarm.behaviour().gate.taken()), short(self.settings.connections));
         let hello =
             Hello { links, most, pass: self.roster.pass().clone(), addresses, cards: self.directory.own().to_vec() };
-        self.whisper(HELLO, frame::encode(&hello, Vec::new()));
+        let signed = self.whisper(HELLO, frame::encode(&hello, Vec::new()));
+        self.hellos.keep(self.own(), Instant::now(), &signed);
     }
 
-    /// Tells all members something of the mesh's own. It is said again later: that nobody hears it this time is no matter.
-    pub(super) fn whisper(&mut self, topic: &str, body: Vec<u8>) {
+    /// Tells all members something of the mesh's own: what was sent. It is said again later: that nobody hears it this time is
+    /// no matter.
+    pub(super) fn whisper(&mut self, topic: &str, body: Vec<u8>) -> Vec<u8> {
         let now = self.now();
         let frame = Frame {
             id: Id::new(),
@@ -170,7 +172,8 @@ impl Node {
             body,
         };
         let signed = Signed::encode(&self.keys, frame.encode());
-        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), signed);
+        let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), signed.clone());
+        signed
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
@@ -227,7 +230,7 @@ impl Node {
         };
         checked.map_err(|why| (Some(source), why))?;
         let heard = match frame.to.as_str() {
-            HELLO => self.greet(source, &frame),
+            HELLO => self.greeted(source, &frame, &message.data),
             VOTES => self.hear_vote(&frame),
             to if to.starts_with(OWN) => Err(Why::Malformed),
             _ => Ok(()),
@@ -252,7 +255,15 @@ impl Node {
         let _ = self.swarm.behaviour_mut().gate.inner.gossip.publish(IdentTopic::new(topic), bytes);
     }
 
-    fn greet(&mut self, source: PeerId, frame: &Frame) -> Result<(), Why> {
+    fn greeted(&mut self, source: PeerId, frame: &Frame, bytes: &[u8]) -> Result<(), Why> {
+        let now = Instant::now();
+        self.greet(source, frame, now)?;
+        self.hellos.keep(frame.sender, now, bytes);
+        Ok(())
+    }
+
+    /// A member has said hello, then.
+    pub(super) fn greet(&mut self, source: PeerId, frame: &Frame, at: Instant) -> Result<(), Why> {
         let hello: Hello = frame::decode(&frame.body, HELLO_LIMIT).map_err(super::door::why)?;
         if hello.pass.holder() != frame.sender {
             return Err(Why::Forged);
@@ -260,8 +271,8 @@ impl Node {
         self.admit(&hello.pass)?;
         let addresses: Vec<Multiaddr> = hello.addresses.iter().take(8).filter_map(|text| text.parse().ok()).collect();
         self.located(source, &addresses);
-        self.links.heard(source, hello.links, hello.most);
-        self.directory.hear(source, hello.cards, frame.sent).map_err(|_| Why::Malformed)
+        self.links.heard(source, at, hello.links, hello.most);
+        self.directory.hear(source, hello.cards, frame.sent, at).map_err(|_| Why::Malformed)
     }
 
     pub(super) fn deliver(&self, from: Key, frame: Frame) {

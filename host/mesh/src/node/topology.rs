@@ -2,21 +2,14 @@
 
 use super::Node;
 use crate::event::Event;
-use crate::settings::Pace;
 use libp2p::PeerId;
 use std::time::{Duration, Instant};
-
-/// A link over which something was asked within so many hellos is not closed for another's sake.
-const IN_USE: u32 = 2;
-/// Who finds no room so often within so many back-offs has nowhere else to go.
-const REFUSALS: u32 = 4;
-const WITHIN: u32 = 40;
 
 /// How often what was learned of others is written down. What this peer has promised is written at once.
 const KEEP: Duration = Duration::from_secs(5);
 
 /// As many links as a peer looks for by itself: the rest is for those who call, and for talks with others.
-fn wanted(most: usize) -> usize {
+pub(super) fn wanted(most: usize) -> usize {
     (most * 6).div_ceil(10)
 }
 
@@ -42,6 +35,7 @@ impl Node {
         self.look_for_links();
         self.look_after_calls();
         self.look_after_topics();
+        self.look_after_news();
         self.look_after_polls();
         self.asked.forget();
     }
@@ -101,43 +95,9 @@ impl Node {
                 return;
             }
             self.links.parted = Instant::now();
-            self.make_room(true);
+            self.make_room();
         }
         self.call_peer(lost);
-    }
-
-    /// A member found no room here.
-    pub(super) fn refused_for_room(&mut self, peer: PeerId) {
-        let within = self.settings.pace.back_off * WITHIN;
-        self.links.refused.retain(|_, (_, first)| first.elapsed() < within);
-        let (times, _) = self.links.refused.entry(peer).or_insert((0, Instant::now()));
-        *times += 1;
-        let insists = *times >= REFUSALS;
-        if insists {
-            self.links.refused.remove(&peer);
-        }
-        // It will call again, and find room then.
-        self.make_room(insists);
-    }
-
-    /// Closes a link over which nothing was asked for long, now and then: of a peer that has more than it needs, or of any
-    /// if it must be.
-    pub(super) fn make_room(&mut self, must: bool) {
-        let Pace { back_off, hello, .. } = self.settings.pace;
-        if self.links.evicted.elapsed() < back_off * 4 {
-            return;
-        }
-        let long: Duration = hello * IN_USE;
-        let spare = |peer: &PeerId| {
-            self.links.heard.get(peer).is_some_and(|news| usize::from(news.links) > wanted(news.most.into()))
-        };
-        let idle =
-            self.links.open.iter().filter(|(peer, open)| open.used.elapsed() > long && !self.calls.has_for(peer));
-        let chosen = idle.filter(|(peer, _)| must || spare(peer)).min_by_key(|(peer, open)| (!spare(peer), open.used));
-        if let Some(peer) = chosen.map(|(peer, _)| *peer) {
-            self.links.evicted = Instant::now();
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
     }
 
     /// With nobody to talk to, those are called who should always be there.

@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 const ANSWER: Duration = Duration::from_secs(5);
 /// One ask after so long.
 const ASKS: Duration = Duration::from_millis(20);
+/// As many links as a village has unless it is said: half as many as there are others, each of whom is asked.
+pub(crate) const DEFAULT: usize = 10;
 /// How long the dead stay dead.
 const DEAD: Duration = Duration::from_secs(1);
 
@@ -27,6 +29,7 @@ struct Node {
     weather: Weather,
     seed: u64,
     pace: Pace,
+    connections: usize,
     life: u32,
     running: Option<(Runtime, Mesh)>,
     handled: Handled,
@@ -59,12 +62,12 @@ pub(crate) struct Healed {
 }
 
 impl Node {
-    fn new(seed: u64, pace: Pace) -> Node {
+    fn new(seed: u64, pace: Pace, connections: usize) -> Node {
         // A port that was free just now: whoever was killed comes back to it.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let place = format!("/ip4/127.0.0.1/tcp/{free}").parse().unwrap();
         let (folder, weather) = (tempfile::tempdir().unwrap(), Weather::new(seed));
-        Node { folder, place, weather, seed, pace, life: 0, running: None, handled: Handled::default() }
+        Node { folder, place, weather, seed, pace, connections, life: 0, running: None, handled: Handled::default() }
     }
 
     async fn start(&mut self) {
@@ -73,8 +76,7 @@ impl Node {
         settings.weather = Some(self.weather.clone());
         settings.seed = self.seed;
         settings.pace = self.pace;
-        // Each asks each, all the time: with fewer links than others they would wait for each other's places.
-        settings.connections = 24;
+        settings.connections = self.connections;
         self.life += 1;
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (handled, life) = (self.handled.clone(), self.life);
@@ -135,9 +137,10 @@ impl Dice {
 }
 
 /// A village of so many, each of which knows each.
-async fn village(count: usize, seed: u64, pace: Pace) -> Vec<Node> {
+async fn village(count: usize, seed: u64, pace: Pace, connections: usize) -> Vec<Node> {
     println!("seed {seed}");
-    let mut nodes: Vec<Node> = (0..count as u64).map(|n| Node::new(seed.wrapping_add(n).max(1), pace)).collect();
+    let new = |n| Node::new(seed.wrapping_add(n).max(1), pace, connections);
+    let mut nodes: Vec<Node> = (0..count as u64).map(new).collect();
     for node in &mut nodes {
         node.start().await;
     }
@@ -182,8 +185,13 @@ fn ask(nodes: &[Node], from: usize, to: usize, number: u64) -> Option<impl Futur
 }
 
 /// A third of the peers is killed each so often, and begins again; all the time some ask each other.
-pub(crate) async fn churn(count: usize, every: Duration, lasting: Duration, seed: u64) -> Churned {
-    let mut nodes = village(count, seed, Pace::default()).await;
+pub(crate) async fn churn(
+    (count, connections): (usize, usize),
+    every: Duration,
+    lasting: Duration,
+    seed: u64,
+) -> Churned {
+    let mut nodes = village(count, seed, Pace::default(), connections).await;
     // Whom each has met is written down every five seconds: who is killed before that knows fewer afterwards.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let (mut dice, mut figures, mut asking, mut number) = (Dice(seed), Churned::default(), JoinSet::new(), 0);
@@ -243,7 +251,7 @@ impl Churned {
 
 /// So many fall into two halves for so long, and are put together again.
 pub(crate) async fn partition(count: usize, lasting: Duration, pace: Pace, seed: u64) -> Healed {
-    let nodes = village(count, seed, pace).await;
+    let nodes = village(count, seed, pace, DEFAULT).await;
     let ids: Vec<_> = nodes.iter().map(|node| node.mesh().unwrap().peer()).collect();
     let half = count / 2;
     let mut topics = Vec::new();
@@ -290,7 +298,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn those_who_live_are_answered_while_a_third_of_twenty_is_killed_again_and_again() {
-        let figures = churn(20, Duration::from_secs(4), Duration::from_secs(12), seed()).await;
+        let figures = churn((20, DEFAULT), Duration::from_secs(4), Duration::from_secs(12), seed()).await;
         println!("{figures:?}");
         assert!(figures.asks > 200, "{figures:?}");
         assert_eq!((figures.doubled, figures.made_up), (0, 0), "{figures:?}");

@@ -28,7 +28,8 @@ async fn an_agent_is_found_by_skill_from_anywhere_and_the_next_best_takes_over()
     all[2].mesh.advertise(vec![card("refusing", "translate", 0)]).await.unwrap();
     all[3].mesh.advertise(vec![card("busy", "translate", 95)]).await.unwrap();
     until("all three are known and near", || async {
-        finds(&all[0], "translate").await.len() == 3 && all[0].links().await == 3
+        let found = all[0].mesh.find("translate").await.unwrap();
+        found.len() == 3 && found.iter().all(|found| found.latency.is_some())
     })
     .await;
     assert_eq!(finds(&all[0], "translate").await[2], "busy");

@@ -1,11 +1,10 @@
-//! Two machines on one local network: network namespaces with a cable between them. Whoever may not make namespaces skips
-//! this, and says so; where `CI` is set that is a failure.
+//! Two machines on one local network, on each of which peers live.
 
+use crate::cable::{Space, pair, skip};
 use mesh::{Asks, Event, Mesh, Message, Settings};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -21,25 +20,16 @@ type Started = (Mesh, Asks);
 
 /// A machine: a namespace, and a thread in it on which peers live.
 struct Machine {
-    name: String,
     start: Option<mpsc::UnboundedSender<(Settings, oneshot::Sender<Started>)>>,
     thread: Option<JoinHandle<()>>,
     folder: TempDir,
-}
-
-fn ip(arguments: &str) -> Result<(), String> {
-    let done = Command::new("ip").args(arguments.split(' ')).output();
-    match done {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim())),
-        Err(error) => Err(format!("ip: {error}")),
-    }
+    // Goes last: a thread is in it.
+    space: Space,
 }
 
 impl Machine {
-    fn new(name: String) -> Result<Machine, String> {
-        ip(&format!("netns add {name}"))?;
-        let file = File::open(format!("/run/netns/{name}")).map_err(|error| error.to_string())?;
+    fn new(space: Space) -> Result<Machine, String> {
+        let file = File::open(format!("/run/netns/{}", space.name)).map_err(|error| error.to_string())?;
         let (start, mut wanted) = mpsc::unbounded_channel::<(Settings, oneshot::Sender<Started>)>();
         let (moved, told) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -53,18 +43,10 @@ impl Machine {
                 }
             });
         });
-        let machine = Machine { name, start: Some(start), thread: Some(thread), folder: tempfile::tempdir().unwrap() };
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine { start: Some(start), thread: Some(thread), folder, space };
         told.recv().map_err(|error| error.to_string())??;
         Ok(machine)
-    }
-
-    fn inside(&self, arguments: &str) {
-        ip(&format!("-n {} {arguments}", self.name)).unwrap();
-    }
-
-    fn at(&self, address: &str) {
-        self.inside("address flush dev cable");
-        self.inside(&format!("address add {address}/24 dev cable"));
     }
 
     async fn start(&self, listen: &str, mdns: bool) -> Started {
@@ -83,31 +65,14 @@ impl Drop for Machine {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let _ = ip(&format!("netns delete {}", self.name));
     }
 }
 
 /// Two machines with a cable between them; nothing, with a word, where that can't be had and need not be.
 fn lan(test: &str) -> Option<(Machine, Machine)> {
-    let name = |side: &str| format!("vlg-{}-{test}-{side}", std::process::id());
-    let made = Machine::new(name("a")).and_then(|a| Ok((a, Machine::new(name("b"))?))).and_then(|(a, b)| {
-        ip(&format!("-n {} link add cable type veth peer name cable netns {}", a.name, b.name))?;
-        Ok((a, b))
-    });
-    match made {
-        Ok((a, b)) => {
-            for machine in [&a, &b] {
-                machine.inside("link set lo up");
-                machine.inside("link set cable up");
-            }
-            Some((a, b))
-        }
-        Err(why) if std::env::var_os("CI").is_none() => {
-            println!("skipped: no network namespaces can be made here: {why}");
-            None
-        }
-        Err(why) => panic!("no network namespaces can be made here: {why}"),
-    }
+    let (a, b) = pair(test)?;
+    let made = Machine::new(a).and_then(|a| Ok((a, Machine::new(b)?)));
+    made.map_err(|why| skip(&why)).ok()
 }
 
 async fn linked(mesh: &Mesh, other: &Mesh) {
@@ -134,8 +99,8 @@ fn answering(mut asks: Asks) -> tokio::task::JoinHandle<()> {
 #[tokio::test]
 async fn members_find_each_other_on_a_local_network_though_both_have_moved() {
     let Some((one, other)) = lan("mdns") else { return };
-    one.at("10.77.0.1");
-    other.at("10.77.0.2");
+    one.space.at("10.77.0.1");
+    other.space.at("10.77.0.2");
     let anywhere = "/ip4/0.0.0.0/tcp/0";
     let ((a, _a), (b, _b)) = (one.start(anywhere, false).await, other.start(anywhere, false).await);
     b.join(&a.invite(1, Duration::from_secs(60)).await.unwrap()).await.unwrap();
@@ -145,8 +110,8 @@ async fn members_find_each_other_on_a_local_network_though_both_have_moved() {
     let mut times = Vec::new();
     for run in 0..RUNS {
         // Where each was before, nobody is now: only what is called out on the network leads to it.
-        one.at(&format!("10.77.0.{}", 10 + run));
-        other.at(&format!("10.77.0.{}", 100 + run));
+        one.space.at(&format!("10.77.0.{}", 10 + run));
+        other.space.at(&format!("10.77.0.{}", 100 + run));
         let (a, _a) = one.start(anywhere, true).await;
         let began = Instant::now();
         let (b, _b) = other.start(anywhere, true).await;
@@ -164,8 +129,8 @@ async fn members_find_each_other_on_a_local_network_though_both_have_moved() {
 #[tokio::test]
 async fn members_on_two_machines_talk_over_tcp_and_over_quic() {
     let Some((one, other)) = lan("talk") else { return };
-    one.at("10.78.0.1");
-    other.at("10.78.0.2");
+    one.space.at("10.78.0.1");
+    other.space.at("10.78.0.2");
     let mut joined = false;
     for (listen, word) in [("/ip4/10.78.0.{}/tcp/7421", "/tcp/7421"), ("/ip4/10.78.0.{}/udp/7421/quic-v1", "/quic-v1")]
     {
@@ -184,10 +149,10 @@ async fn members_on_two_machines_talk_over_tcp_and_over_quic() {
         assert!(link.address.to_string().contains(word), "{link:?}");
 
         // The cable is pulled, and put back: the link heals by itself.
-        one.inside("link set cable down");
+        one.space.inside("link set cable down");
         let lost = b.ask(a.peer(), Message::new("echo", vec![1]).lasting(Duration::from_secs(1))).await;
         assert!(lost.is_err(), "{lost:?}");
-        one.inside("link set cable up");
+        one.space.inside("link set cable up");
         let began = Instant::now();
         let answer = b.ask(a.peer(), Message::new("echo", vec![2]).lasting(PATIENCE)).await;
         assert_eq!(answer.unwrap(), [2]);

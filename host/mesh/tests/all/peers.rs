@@ -40,6 +40,25 @@ async fn a_place_that_is_taken_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn a_port_is_not_shared_with_another_who_listens_there() {
+    for place in ["/ip4/127.0.0.1/tcp/0", "/ip4/0.0.0.0/tcp/0", "/ip6/::1/tcp/0"] {
+        let first = peer_with(|settings| settings.listen = vec![place.parse().unwrap()]).await;
+        let taken = first.mesh.addresses().await.unwrap().remove(0);
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { listen: vec![taken.clone()], ..Settings::new(folder.path()) };
+        let refused = Mesh::start(settings.clone()).await.map(|_| ()).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.contains(&taken.to_string()) && said.contains("in use"), "{said}");
+        // Who has gone leaves it to others at once, though there was a call to it.
+        let guest = peer_with(|settings| settings.listen.clear()).await;
+        guest.join(&first).await.unwrap();
+        until("they are linked", || async { first.linked(&guest).await }).await;
+        first.mesh.stop().await;
+        Mesh::start(settings).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_invited_is_a_member_also_after_a_restart_of_both() {
     let (founder, guest) = (peer().await, peer().await);
     guest.join(&founder).await.unwrap();

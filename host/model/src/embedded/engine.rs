@@ -3,6 +3,7 @@
 //! It has a thread of its own, which ends with the engine. The arithmetic goes on on the pool.
 
 use super::decoder::{Cache, Decoder, Step};
+use super::guide::Guide;
 use super::sampler::{Sampler, Stops};
 use super::tokens::{Tokens, Writer};
 use crate::prompt::Finish;
@@ -24,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) most: usize,
     pub(crate) sampler: Sampler,
     pub(crate) stops: Stops,
+    /// What the answer must look like.
+    pub(crate) guide: Option<Guide>,
     pub(crate) until: Instant,
     /// Closed by who no longer wants the answer. It never holds more than the tokens of one answer.
     pub(crate) to: mpsc::UnboundedSender<News>,
@@ -225,7 +228,12 @@ fn wanted(job: &Job, now: Instant) -> bool {
 impl Sequence {
     /// Chooses the next token, and says whether another one follows.
     fn write(&mut self, logits: &mut [f32], tokens: &Tokens, ends: &[u32]) -> bool {
-        let Some(id) = self.job.sampler.choose(logits) else {
+        let left = (self.job.most as u64).saturating_sub(self.written);
+        let chosen = match &self.job.guide {
+            Some(guide) => guide.choose(&mut self.job.sampler, logits, left, ends),
+            None => self.job.sampler.choose(logits),
+        };
+        let Some(id) = chosen else {
             let _ = self.job.to.send(News::Broken);
             return false;
         };
@@ -234,15 +242,27 @@ impl Sequence {
             return self.finish(tokens, Finish::Stop);
         }
         let text = self.writer.push(tokens, id);
-        let (shown, ended) = self.job.stops.push(&text);
+        if let Some(guide) = &mut self.job.guide {
+            guide.take(id);
+        }
+        let guide = self.job.guide.as_ref();
+        // What has a form is whole at its own end, and not before.
+        let (shown, ended) = match guide.is_none_or(Guide::is_free) {
+            true => self.job.stops.push(&text),
+            false => (self.job.stops.release() + &text, false),
+        };
         // Whoever no longer listens is dropped before the next step.
         let _ = self.job.to.send(if shown.is_empty() { News::Alive } else { News::Text(shown) });
         if ended {
             let _ = self.job.to.send(News::Done(Finish::Stop, self.written));
             return false;
         }
+        if guide.is_some_and(Guide::must_end) {
+            return self.finish(tokens, Finish::Stop);
+        }
         if self.written >= self.job.most as u64 {
-            return self.finish(tokens, Finish::Length);
+            let whole = guide.is_some_and(|guide| guide.may_end() && !guide.is_free());
+            return self.finish(tokens, if whole { Finish::Stop } else { Finish::Length });
         }
         self.ahead.push_back(id);
         true
@@ -251,7 +271,11 @@ impl Sequence {
     /// Tells what was held back, and that nothing follows.
     fn finish(&mut self, tokens: &Tokens, why: Finish) -> bool {
         let mut stops = std::mem::replace(&mut self.job.stops, Stops::new(&[]));
-        let (mut shown, ended) = stops.push(&self.writer.finish(tokens));
+        let rest = self.writer.finish(tokens);
+        let (mut shown, ended) = match self.job.guide.as_ref().is_none_or(Guide::is_free) {
+            true => stops.push(&rest),
+            false => (stops.release() + &rest, false),
+        };
         if !ended {
             shown.push_str(&stops.finish());
         }

@@ -1,9 +1,11 @@
 //! The back end whose models run in this process: opening them, and what is asked of them.
 
 use super::bert::{Bert, is_bert};
+use super::calls::{Listener, Style};
 use super::decoder::Decoder;
 use super::engine::{Bounds, Engine, Job, News, Refusal};
 use super::fault::Fault;
+use super::guide::{Form, Guide, Refusal as Unguided, Vocabulary};
 use super::sampler::{Sampler, Stops};
 use super::shape::{Ids, Shape};
 use super::source::{Room, Source};
@@ -11,14 +13,14 @@ use super::template::Template;
 use super::tokens::Tokens;
 use crate::backend::{Ask, Backend, Counted, Embedded, Listed, Reader};
 use crate::error::Error;
-use crate::prompt::{Completion, Prompt};
+use crate::prompt::{Completion, Finish, Prompt};
 use async_trait::async_trait;
 use rayon::ThreadPool;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -69,6 +71,8 @@ struct Held {
     tokens: Arc<Tokens>,
     /// Tokens that fit.
     context: usize,
+    /// Of its weights.
+    bytes: u64,
     kind: Kind,
 }
 
@@ -76,6 +80,9 @@ enum Kind {
     Writes {
         engine: Engine,
         template: Template,
+        /// How many tokens the model tells apart, and what they stand for once somebody wants to know.
+        size: usize,
+        vocabulary: Arc<OnceLock<Option<Arc<Vocabulary>>>>,
     },
     /// One text after the other: the lock keeps them apart.
     Embeds(Arc<Bert>, Mutex<()>),
@@ -106,6 +113,13 @@ impl Models {
         self.models.iter().find(|held| held.name == model).ok_or_else(unknown)
     }
 
+    fn style(&self, model: &str) -> Result<Style, Error> {
+        match &self.find(model)?.kind {
+            Kind::Writes { template, .. } => Ok(Style::of(*template)),
+            Kind::Embeds(..) => Err(self.unsupported("writing with a model that makes vectors")),
+        }
+    }
+
     fn unsupported(&self, what: &str) -> Error {
         Error::Unsupported { backend: self.name.clone(), what: what.to_owned() }
     }
@@ -118,16 +132,29 @@ impl Models {
         Error::Unavailable { backend: self.name.clone(), why: "the model has stopped".to_owned(), retry_after: None }
     }
 
-    /// Whether the prompt is one that this back end can complete.
-    fn check(&self, prompt: &Prompt) -> Result<(), Error> {
-        prompt.check()?;
-        if !prompt.tools.is_empty() || prompt.turns.iter().any(|turn| !turn.calls.is_empty()) {
-            return Err(self.unsupported("tools"));
+    /// What keeps an answer to what the prompt wants it to look like.
+    async fn guide(&self, held: &Held, prompt: &Prompt, until: Instant) -> Result<Option<Guide>, Error> {
+        let Kind::Writes { template, size, vocabulary, .. } = &held.kind else { return Ok(None) };
+        if prompt.schema.is_none() && prompt.tools.is_empty() {
+            return Ok(None);
         }
-        if prompt.schema.is_some() {
-            return Err(self.unsupported("a schema"));
+        let (tools, schema, style) = (prompt.tools.clone(), prompt.schema.clone(), Style::of(*template));
+        let (tokens, size, vocabulary) = (held.tokens.clone(), *size, vocabulary.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let known = vocabulary.get_or_init(|| Vocabulary::new(&tokens, size).map(Arc::new));
+            let known = known.as_ref().ok_or(Unguided::Tokens)?;
+            let form = match (tools.is_empty(), &schema) {
+                (true, Some(schema)) => Form::of_schema(schema)?,
+                _ => style.form(&tools, schema.as_deref())?,
+            };
+            Guide::new(&form, known)
+        });
+        let made = timeout_at(until, work).await.map_err(|_| Error::Timeout)?;
+        match made.map_err(|_| self.broken("the schema can't be read"))? {
+            Ok(guide) => Ok(Some(guide)),
+            Err(Unguided::Bad(what)) => Err(Error::Invalid { what: format!("`schema`: {what}") }),
+            Err(why) => Err(self.unsupported(&why.to_string())),
         }
-        Ok(())
     }
 
     /// Tokenizes apart from those who wait: a long text takes its time.
@@ -146,15 +173,16 @@ impl Models {
     /// Hands the prompt to the engine of a model.
     async fn begin(&self, ask: Ask<'_>) -> Result<(mpsc::UnboundedReceiver<News>, u64), Error> {
         let held = self.find(ask.model)?;
-        let Kind::Writes { engine, template } = &held.kind else {
+        let Kind::Writes { engine, template, .. } = &held.kind else {
             return Err(self.unsupported("writing with a model that makes vectors"));
         };
-        self.check(ask.prompt)?;
+        ask.prompt.check()?;
         let too_long = || Error::TooLong { model: held.name.clone() };
         if ask.prompt.bytes() > held.context.saturating_mul(TOKEN_BYTES) {
             return Err(too_long());
         }
-        let (turns, template) = (ask.prompt.turns.clone(), *template);
+        let (template, guide) = (*template, self.guide(held, ask.prompt, ask.until).await?);
+        let turns = Style::of(template).turns(ask.prompt);
         let mut stops = ask.prompt.stop.clone();
         stops.extend(template.stops(&turns).iter().map(|stop| (*stop).to_owned()));
         let prompt = self.tokenize(held, ask.until, move |tokens| template.encode(tokens, &turns)).await?;
@@ -165,12 +193,18 @@ impl Models {
             return Err(too_long());
         }
         let read = prompt.len() as u64;
+        let most = (ask.prompt.max_tokens as usize).min(held.context - prompt.len());
+        if let Some(least) = guide.as_ref().map(Guide::least).filter(|least| *least > most as u64) {
+            let what = format!("an answer of {most} tokens that fits the schema: the shortest takes {least}");
+            return Err(self.unsupported(&what));
+        }
         let (to, news) = mpsc::unbounded_channel();
         let job = Job {
-            most: (ask.prompt.max_tokens as usize).min(held.context - prompt.len()),
+            most,
             prompt,
             sampler: Sampler::new(ask.prompt.temperature, ask.prompt.seed.unwrap_or_else(chance)),
             stops: Stops::new(&stops),
+            guide,
             until: ask.until.into_std(),
             to,
         };
@@ -190,12 +224,13 @@ fn chance() -> u64 {
 fn hold(settings: &Settings, model: &Settled, room: &mut Room, pool: &Arc<ThreadPool>) -> Result<Held, Fault> {
     let source = Source::open(&model.path)?;
     let config = if source.described().is_some() { None } else { source.read_beside("config.json")? };
-    let name = model.name.clone();
+    let (name, before) = (model.name.clone(), room.need);
     if let Some(text) = config.as_deref().filter(|text| is_bert(text)) {
         let bert = pool.install(|| Bert::load(&source, text, room))?;
         let tokens = Arc::new(Tokens::open(&source, bert.vocabulary())?);
         let context = bert.context();
-        return Ok(Held { name, tokens, context, kind: Kind::Embeds(Arc::new(bert), Mutex::new(())) });
+        let bytes = room.need - before;
+        return Ok(Held { name, tokens, context, bytes, kind: Kind::Embeds(Arc::new(bert), Mutex::new(())) });
     }
     let mut shape = match (source.described(), config) {
         (Some(said), _) => Shape::from_gguf(&source.file(), &said)?,
@@ -211,7 +246,7 @@ fn hold(settings: &Settings, model: &Settled, room: &mut Room, pool: &Arc<Thread
         return Err(Fault::Memory { need: 2 * token, limit: settings.cache });
     }
     shape.context = shape.context.min(usize::try_from(room_tokens).unwrap_or(usize::MAX));
-    let context = shape.context;
+    let (context, size) = (shape.context, shape.vocabulary);
     let decoder = pool.install(|| Decoder::load(&source, &shape, 0..shape.layers, room))?;
     let template = model.template.unwrap_or_else(|| Template::detect(&tokens));
     let bounds = Bounds {
@@ -221,7 +256,8 @@ fn hold(settings: &Settings, model: &Settled, room: &mut Room, pool: &Arc<Thread
     };
     let engine = Engine::start(decoder, tokens.clone(), ends, bounds, pool.clone())
         .map_err(|e| Fault::Threads(e.to_string()))?;
-    Ok(Held { name, tokens, context, kind: Kind::Writes { engine, template } })
+    let bytes = room.need - before;
+    Ok(Held { name, tokens, context, bytes, kind: Kind::Writes { engine, template, size, vocabulary: Arc::default() } })
 }
 
 /// The tokens that end an answer: by what the model says, and by the names that such tokens have.
@@ -258,26 +294,23 @@ impl Backend for Models {
         Ok(self.models.iter().map(listed).collect())
     }
 
+    fn weighs(&self, model: &str) -> Option<(u64, usize)> {
+        Some((self.find(model).ok()?.bytes, self.pool.current_num_threads()))
+    }
+
     async fn complete(&self, ask: Ask<'_>, reader: &mut dyn Reader) -> Result<Completion, Error> {
         let (mut news, read) = self.begin(ask).await?;
-        let mut text = String::new();
+        let style = self.style(ask.model)?;
+        let mut listener = Listener::new(style, ask.prompt, reader);
         loop {
             match timeout_at(ask.until, news.recv()).await.map_err(|_| Error::Timeout)? {
-                Some(News::Text(more)) => {
-                    reader.text(&more);
-                    text.push_str(&more);
-                }
-                Some(News::Alive) => reader.alive(),
+                Some(News::Text(more)) => listener.text(&more),
+                Some(News::Alive) => listener.alive(),
                 Some(News::Done(finish, written)) => {
+                    let (text, calls) = listener.done().ok_or_else(|| self.broken("a call of a tool is none"))?;
+                    let finish = if calls.is_empty() { finish } else { Finish::Calls };
                     let model = ask.model.to_owned();
-                    return Ok(Completion {
-                        text,
-                        calls: Vec::new(),
-                        finish,
-                        model,
-                        tokens_in: read,
-                        tokens_out: written,
-                    });
+                    return Ok(Completion { text, calls, finish, model, tokens_in: read, tokens_out: written });
                 }
                 Some(News::Late) => return Err(Error::Timeout),
                 Some(News::Broken) => return Err(self.broken("what the model computes is no number")),

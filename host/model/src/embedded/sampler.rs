@@ -88,6 +88,11 @@ impl Stops {
         (std::mem::replace(&mut self.held, rest), false)
     }
 
+    /// What is held back, because no stop counts any more.
+    pub(crate) fn release(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+
     /// What was held back, when no more comes.
     pub(crate) fn finish(self) -> String {
         self.held

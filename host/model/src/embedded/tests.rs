@@ -2,6 +2,7 @@
 
 mod asked;
 mod broken;
+mod formed;
 
 use super::bert::Bert;
 use super::decoder::{Decoder, Step};

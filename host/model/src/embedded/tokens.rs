@@ -59,6 +59,20 @@ impl Tokens {
         self.tokenizer.token_to_id(name)
     }
 
+    /// The bytes that each token stands for; none if it isn't known how this tokenizer writes them. Those that only the
+    /// host may set are not among them.
+    pub(crate) fn bytes(&self) -> Option<Vec<(Vec<u8>, u32)>> {
+        let decoder = serde_json::to_string(self.tokenizer.get_decoder()?).ok()?;
+        let letters = decoder.contains("\"ByteLevel\"").then(letters);
+        if letters.is_none() && !decoder.contains("\"ByteFallback\"") {
+            return None;
+        }
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let all = self.tokenizer.get_vocab(true).into_iter();
+        let known = all.filter(|(_, id)| !added.get(id).is_some_and(|token| token.special));
+        Some(known.map(|(name, id)| (written(&name, letters.as_ref()), id)).collect())
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, true).unwrap_or_default()
     }
@@ -93,6 +107,27 @@ impl Writer {
         let before = tokens.decode(&self.ids[..self.shown]);
         let after = tokens.decode(&self.ids);
         after.strip_prefix(before.as_str()).unwrap_or_default().trim_end_matches('\u{fffd}').to_owned()
+    }
+}
+
+/// The letters that stand for bytes, as GPT-2 has chosen them.
+fn letters() -> HashMap<char, u8> {
+    let itself = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let others = (0..=255).filter(|byte| !itself(byte)).zip('\u{100}'..);
+    let all = (0..=255).filter(itself).map(|byte| (byte, char::from(byte))).chain(others);
+    all.map(|(byte, letter)| (letter, byte)).collect()
+}
+
+/// What a token's name stands for.
+fn written(name: &str, letters: Option<&HashMap<char, u8>>) -> Vec<u8> {
+    if let Some(letters) = letters {
+        // A name in which another letter is stands for itself.
+        return name.chars().map(|letter| letters.get(&letter).copied()).collect::<Option<_>>().unwrap_or(name.into());
+    }
+    let byte = name.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).filter(|digits| digits.len() == 2);
+    match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        Some(byte) => vec![byte],
+        None => name.replace('▁', " ").into_bytes(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! No redirect is followed and no proxy is used: what is sent goes to the address that was configured, or nowhere.
 
 use super::address::{Address, Host};
+use super::again;
 use crate::error::Error;
 use crate::key::Key;
 use bytes::Bytes;
@@ -170,6 +171,7 @@ impl Client {
             true => std::mem::take(&mut outgoing.path),
             false => format!("{}{}", self.address.path, outgoing.path),
         };
+        let key = (!outgoing.method.is_safe()).then(|| again::key(&path, &outgoing.body)).flatten();
         let mut request = Request::builder()
             .method(outgoing.method.clone())
             .uri(path)
@@ -179,6 +181,9 @@ impl Client {
             .header(header::ACCEPT_ENCODING, "identity");
         if !outgoing.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(key) = key {
+            request = request.header(again::HEADER, key);
         }
         for (name, value) in outgoing.headers.drain(..) {
             request = request.header(name, value);

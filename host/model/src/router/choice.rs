@@ -125,6 +125,8 @@ struct Weighed {
     drawn: f64,
     /// How well it does, as far as is known.
     mean: f64,
+    /// How far that may be off.
+    spread: f64,
     cost: f64,
     takes: f64,
     late: bool,
@@ -139,16 +141,21 @@ pub(super) fn order<'s>(
 ) -> Result<(Vec<usize>, Vec<Verdict>), Error> {
     let wanted = wanted(&scales.request.prompt.model)?;
     let mut verdicts = Vec::with_capacity(candidates.len());
-    let mut weighed = Vec::new();
+    let mut asked = Vec::new();
     for (at, candidate) in candidates.iter().enumerate() {
-        let seen = health(candidate);
         let wants = wanted.as_ref().is_none_or(|wanted| wanted.covers(&candidate.name));
-        let verdict = judge(scales, candidate, wants, &seen);
+        let verdict = judge(scales, candidate, wants, &health(candidate));
         if verdict == Verdict::Asked(0) {
-            weighed.push(weigh(scales, at, candidate, seen.health, chance));
+            asked.push((at, candidate.before));
         }
         verdicts.push(verdict);
     }
+    believe(scales, candidates, &mut asked);
+    let weigh = |(at, before): (usize, f64)| {
+        let candidate = &candidates[at];
+        weigh(scales, (at, before), candidate, health(candidate).health, chance)
+    };
+    let mut weighed: Vec<Weighed> = asked.into_iter().map(weigh).collect();
     rank(scales.policy, &mut weighed);
     let order: Vec<usize> = weighed.iter().map(|weighed| weighed.at).collect();
     for (place, at) in order.iter().enumerate() {
@@ -174,18 +181,53 @@ fn judge(scales: &Scales<'_>, candidate: &Candidate, wants: bool, seen: &Seen<'_
     }
 }
 
-fn weigh(scales: &Scales<'_>, at: usize, candidate: &Candidate, health: &Health, chance: &mut Chance) -> Weighed {
+/// What is thought of models before anything is known of them: where a dearer one does badly, a cheaper one is thought to
+/// do worse. Each is given with what is thought of it so far.
+fn believe(scales: &Scales<'_>, candidates: &[Candidate], asked: &mut [(usize, f64)]) {
+    let worth = |at: usize| candidates[at].price.read + candidates[at].price.write;
+    let mut order: Vec<usize> = (0..asked.len()).collect();
+    order.sort_by_key(|place| std::cmp::Reverse(worth(asked[*place].0)));
+    // The part of what was thought of the next dearer ones that has come true.
+    let (mut part, mut next): (f64, Option<f64>) = (1.0, None);
+    let mut before = None;
+    for place in order {
+        let (at, thought) = asked[place];
+        if before.is_some_and(|dearer| worth(at) < dearer) {
+            (part, next) = (next.unwrap_or(1.0), None);
+        }
+        before = Some(worth(at));
+        let believed = (thought * part * part).max(LEAST);
+        let (mean, _) = scales.learned.mean(&scales.kind, &candidates[at].name, believed);
+        // Of several that cost the same, the best tells most.
+        let true_of = (mean / thought.max(LEAST)).min(1.0);
+        next = Some(next.map_or(true_of, |next: f64| next.max(true_of)));
+        asked[place].1 = believed;
+    }
+}
+
+/// What is thought of a model at least: it gets its chance.
+const LEAST: f64 = 0.02;
+
+fn weigh(
+    scales: &Scales<'_>,
+    (at, before): (usize, f64),
+    candidate: &Candidate,
+    health: &Health,
+    chance: &mut Chance,
+) -> Weighed {
     let Request { prompt, until, .. } = scales.request;
-    let drawn = scales.learned.draw(&scales.kind, &candidate.name, candidate.before, chance);
+    let drawn = scales.learned.draw(&scales.kind, &candidate.name, before, chance);
     let (cost, takes) = expected(prompt, candidate, health);
     let failing = health.failing(scales.now);
-    let (mean, _) = scales.learned.mean(&scales.kind, &candidate.name, candidate.before);
+    let (mean, _) = scales.learned.mean(&scales.kind, &candidate.name, before);
+    let spread = scales.learned.spread(&scales.kind, &candidate.name, before);
     // What fails now and then is made good by the next one, which takes time; what fails often is asked later.
     let answers = 1.0 - (failing - SELDOM).max(0.0);
     Weighed {
         at,
         drawn: drawn * answers,
         mean: mean * answers,
+        spread,
         cost,
         takes: takes.as_secs_f64() * (1.0 + failing),
         late: health.measured() > 0 && takes > until.saturating_duration_since(scales.now),
@@ -199,6 +241,9 @@ fn expected(prompt: &crate::Prompt, candidate: &Candidate, health: &Health) -> (
     (cost, health.whole(written))
 }
 
+/// How much of what is not known of the best is held against it.
+const DOUBT: f64 = 0.02;
+
 /// How much worse than the best one may do, to be asked before it.
 fn tolerance(policy: Policy) -> f64 {
     match policy {
@@ -211,8 +256,9 @@ fn tolerance(policy: Policy) -> f64 {
 /// Puts those first that do well enough, by what the policy asks for; then the others, the better the sooner; then those
 /// that would be too late.
 fn rank(policy: Policy, weighed: &mut [Weighed]) {
-    let best = weighed.iter().filter(|one| !one.late).map(|one| one.mean).fold(0.0, f64::max);
-    let enough = best - tolerance(policy);
+    let best = weighed.iter().filter(|one| !one.late).max_by(|a, b| a.mean.total_cmp(&b.mean));
+    let doubt = |one: &Weighed| if policy == Policy::Quality { 0.0 } else { one.spread.min(DOUBT) };
+    let enough = best.map_or(0.0, |best| best.mean - doubt(best)) - tolerance(policy);
     let key = |one: &Weighed| {
         let price = match policy {
             Policy::Quality => -one.drawn,

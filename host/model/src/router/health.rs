@@ -31,6 +31,11 @@ impl Breaker {
         self.rests_until.filter(|until| *until > now).or(probed)
     }
 
+    /// Whether what came of it last was a failure.
+    pub(super) fn doubted(&self) -> bool {
+        self.failed > 0
+    }
+
     /// One is sent. After a rest the first finds out, and the others wait for what it learns.
     pub(super) fn sent(&mut self, now: Instant, until: Instant) {
         if self.failed >= PATIENCE {
@@ -124,6 +129,11 @@ impl Health {
         let mut sorted: Vec<Duration> = self.first.iter().copied().collect();
         sorted.sort_unstable();
         sorted.get((sorted.len() * percent / 100).min(sorted.len().checked_sub(1)?)).copied()
+    }
+
+    /// Tokens that it writes in a second after the first; none before anything was measured.
+    pub(super) fn speed(&self) -> Option<f64> {
+        (!self.first.is_empty() && self.token > 0.0).then(|| 1.0 / self.token)
     }
 
     pub(super) fn measured(&self) -> usize {

@@ -20,7 +20,7 @@ const AGENTS: usize = 4096;
 const KEPT: f64 = 0.999;
 
 /// How much is thought to be known before anybody has said a word.
-const WEIGHT: f64 = 2.0;
+const WEIGHT: f64 = 3.0;
 
 /// What prompts have in common that one model does as well as another.
 pub(super) type KindOf = [u8; 16];
@@ -89,6 +89,12 @@ impl Learned {
         ((said.passed + WEIGHT * before) / (count + WEIGHT), count)
     }
 
+    /// How far that may be off, for two times in three.
+    pub(super) fn spread(&self, kind: &KindOf, model: &str, before: f64) -> f64 {
+        let (mean, count) = self.mean(kind, model, before);
+        (mean * (1.0 - mean) / (count + WEIGHT + 1.0)).sqrt()
+    }
+
     /// An agent got an answer.
     pub(super) fn answered(&mut self, agent: &str, model: &str, kind: KindOf, cached: Option<CacheKey>) {
         self.count += 1;
@@ -102,6 +108,12 @@ impl Learned {
             waiting.pop_front();
         }
         waiting.push_back(Waiting { model: model.into(), kind, cached });
+    }
+
+    /// How many answers of a model wait for a word of an agent's.
+    pub(super) fn unjudged(&self, agent: &str, model: &str) -> usize {
+        let waiting = self.waiting.get(agent).map(|(_, waiting)| waiting);
+        waiting.into_iter().flatten().filter(|answer| answer.model == model).count()
     }
 
     /// An agent says how well the latest answer of a model did that it has said nothing about. None if there is none;
@@ -170,11 +182,11 @@ mod tests {
         assert_eq!(learned.feedback("a", "m", 0), Some(None));
         assert_eq!(learned.feedback("a", "m", 100), Some(Some([7; 32])));
         assert_eq!(learned.feedback("a", "m", 100), None);
-        assert_eq!(learned.mean(&kinds[0], "m", 0.5), (2.0 / 3.0, 1.0));
-        assert_eq!(learned.mean(&kinds[1], "m", 0.5), (1.0 / 3.0, 1.0));
+        assert_eq!(learned.mean(&kinds[0], "m", 0.5), (2.5 / 4.0, 1.0));
+        assert_eq!(learned.mean(&kinds[1], "m", 0.5), (1.5 / 4.0, 1.0));
         let mut again = Learned::default();
         assert!(again.restore(&learned.store()) && !again.restore(b"nonsense is not what was stored"));
-        assert_eq!(again.mean(&kinds[0], "m", 0.5), (2.0 / 3.0, 1.0));
+        assert_eq!(again.mean(&kinds[0], "m", 0.5), (2.5 / 4.0, 1.0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{Answer, Inner, Policy, Request, Router};
 use crate::backend::{Ask, Reader};
 use crate::error::Error;
 use crate::prompt::{Completion, Finish, Prompt};
+use base::schema::Schema;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const SLOW: Duration = Duration::from_secs(5);
 
 /// What is allowed beyond what most calls took.
-const GRACE: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(2);
 
 /// Calls before what they took is relied on.
 const ENOUGH: usize = 8;
@@ -133,6 +134,7 @@ impl Run<'_> {
     fn start(&mut self, at: usize, race: &mut Race) -> Option<Instant> {
         let (candidate, now) = (&self.candidates[at], Instant::now());
         let mut state = self.inner.state.lock();
+        let doubted = state.breakers[candidate.backend].doubted();
         state.breakers[candidate.backend].sent(now, self.request.until);
         if self.calls > 0 {
             state.totals.failovers += u64::from(race.lanes.is_empty());
@@ -143,7 +145,8 @@ impl Run<'_> {
         drop(state);
         self.calls += 1;
         race.start(at, &candidate.listed.name, self.inner.backends[candidate.backend].clone());
-        let wait = usual.map_or(SLOW, |usual| usual + usual / 5 + GRACE);
+        // One that was silent a moment ago is given a fraction of the time.
+        let wait = usual.map_or(SLOW, |usual| if doubted { usual / 4 } else { usual + GRACE });
         self.inner.routing.hedge.then(|| now + wait)
     }
 
@@ -152,7 +155,7 @@ impl Run<'_> {
         let Some(schema) = self.request.prompt.schema.as_ref().filter(|_| answer.finish == Finish::Stop) else {
             return Ok(answer);
         };
-        if (self.inner.fits)(schema, &answer.text).is_ok() {
+        if fits(schema, &answer.text) {
             return Ok(answer);
         }
         let candidate = &self.candidates[lane.at];
@@ -242,6 +245,12 @@ impl Run<'_> {
     }
 }
 
+/// Whether a text is JSON that fits a schema.
+fn fits(schema: &str, text: &str) -> bool {
+    let value = serde_json::from_str(text);
+    Schema::parse(schema).is_ok_and(|schema| value.is_ok_and(|value| schema.misfits(&value).is_empty()))
+}
+
 /// Has a model answer what was answered already, and notes how it did.
 pub(super) async fn shadow(inner: &Arc<Inner>, candidate: Candidate, prompt: Prompt, said: &str, until: Instant) {
     let begun = Instant::now();
@@ -276,7 +285,7 @@ pub(super) async fn shadow(inner: &Arc<Inner>, candidate: Candidate, prompt: Pro
 }
 
 /// When the first sign of life came.
-struct First(Option<Instant>);
+pub(super) struct First(pub(super) Option<Instant>);
 
 impl Reader for First {
     fn text(&mut self, _text: &str) {

@@ -3,6 +3,7 @@
 use crate::pattern::Pattern;
 use base::{Part, Size};
 use std::fmt;
+use std::str::FromStr;
 
 /// What a model is chosen by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +19,21 @@ pub enum Policy {
     /// Cheap and fast, of those that do as well as the best.
     #[default]
     Balanced,
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Policy, String> {
+        Ok(match text {
+            "cost" => Policy::Cost,
+            "speed" => Policy::Speed,
+            "privacy" => Policy::Privacy,
+            "quality" => Policy::Quality,
+            "balanced" => Policy::Balanced,
+            other => return Err(format!("there is no policy `{other}`: cost, speed, privacy, quality, balanced")),
+        })
+    }
 }
 
 impl fmt::Display for Policy {

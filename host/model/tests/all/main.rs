@@ -10,4 +10,5 @@ mod saving;
 mod scripted;
 mod secrecy;
 mod suite;
+mod tls;
 mod workload;

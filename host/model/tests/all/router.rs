@@ -304,19 +304,17 @@ async fn the_same_prompt_is_answered_again_to_the_same_agent_unless_it_did_not_d
 
 #[tokio::test]
 async fn an_answer_that_does_not_fit_its_schema_is_not_passed_on() {
-    let first = Scripted::new("first", &["m"], false, says("no json"));
-    let second = Scripted::new("second", &["n"], false, says("{\"a\": 1}"));
-    let backends = vec![(first.clone(), costs(1, 90)), (second.clone(), costs(100, 90))];
-    let router = router(backends).judged_by(Arc::new(|schema, text| match text.starts_with('{') {
-        true if schema == "{}" => Ok(()),
-        _ => Err("no".into()),
-    }));
+    let schema = "{\"properties\": {\"a\": {\"type\": \"integer\"}}}";
     let all = grant("*");
-    let prompt = Prompt { schema: Some("{}".into()), ..warm("hello") };
+    let prompt = Prompt { schema: Some(schema.into()), ..warm("hello") };
+    let first = Scripted::new("first", &["m"], false, says("{\"a\": \"1\"}"));
+    let second = Scripted::new("second", &["n"], false, says("{\"a\": 1}"));
+    let router = router(vec![(first.clone(), costs(1, 90)), (second.clone(), costs(100, 90))]);
     let mut told = String::new();
     let request = Request { agent: "a", prompt: &prompt, grant: &all, policy: None, until: soon(), allowance: PLENTY };
     let answer = router.complete(request, &mut told).await.expect("it answers");
     assert_eq!((answer.completion.text.as_str(), told.as_str()), ("{\"a\": 1}", "{\"a\": 1}"));
+    assert_eq!((first.calls(), second.calls()), (1, 1));
 }
 
 #[tokio::test]

@@ -12,11 +12,15 @@ use tokio::time::Instant;
 /// Tasks in a run.
 const TASKS: u64 = 10_000;
 
-/// Kinds of tasks.
-const KINDS: usize = 6;
-
-/// The models: name, and the price of a token that is read. One that is written costs five times as much.
-const MODELS: [(&str, u64); 3] = [("small", 250), ("middle", 1000), ("large", 5000)];
+/// Who does which tasks how well.
+struct Workload {
+    /// Name, and the price of a token that is read, the best last. One that is written costs five times as much.
+    models: Vec<(&'static str, u64)>,
+    /// How often each model does each kind.
+    rates: Vec<Vec<f64>>,
+    /// The part of tasks that is of each kind.
+    often: Vec<f64>,
+}
 
 /// What all tasks together came to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,21 +61,48 @@ impl Dice {
     }
 }
 
-/// How often each model does each kind: the large one nearly always; the smaller ones as well at easy kinds, badly at hard ones.
-fn rates(dice: &mut Dice) -> [[f64; 3]; KINDS] {
-    let mut all = [[0.0; 3]; KINDS];
-    for (kind, rates) in all.iter_mut().enumerate() {
+/// Three models and six kinds: the large model does nearly all; the smaller ones do as well at easy kinds, and badly at
+/// hard ones. The router was tuned on this.
+fn known(dice: &mut Dice) -> Workload {
+    const KINDS: usize = 6;
+    let mut rates = Vec::new();
+    for kind in 0..KINDS {
         let large = 0.90 + 0.08 * dice.unit();
         // Two kinds that any model does, two for the middle one and up, two for the large one alone.
         let same = |dice: &mut Dice| large - 0.005 * dice.unit();
         let worse = |dice: &mut Dice| 0.2 + 0.5 * dice.unit();
-        *rates = match kind % 3 {
-            0 => [same(dice), same(dice), large],
-            1 => [worse(dice), same(dice), large],
-            _ => [worse(dice), worse(dice), large],
-        };
+        rates.push(match kind % 3 {
+            0 => vec![same(dice), same(dice), large],
+            1 => vec![worse(dice), same(dice), large],
+            _ => vec![worse(dice), worse(dice), large],
+        });
     }
-    all
+    // Easy kinds are as frequent as hard ones.
+    let often = vec![1.0 / KINDS as f64; KINDS];
+    Workload { models: vec![("small", 250), ("middle", 1000), ("large", 5000)], rates, often }
+}
+
+/// Four models and nine kinds, some of which are frequent and some rare. The best model does less, and those that are worse
+/// are not always much worse: which does what is by chance.
+fn other(dice: &mut Dice) -> Workload {
+    let models = vec![("tiny", 100), ("small", 400), ("middle", 800), ("large", 3000)];
+    let (mut rates, mut often) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        let best = 0.80 + 0.18 * dice.unit();
+        // The cheapest that does.
+        let needs = (dice.unit() * 4.0) as usize;
+        let rate = |at: usize| match at {
+            3 => best,
+            at if at >= needs => best - 0.01 * dice.unit(),
+            _ => best * (0.4 + 0.5 * dice.unit()),
+        };
+        rates.push((0..4).map(rate).collect());
+    }
+    for _ in 0..9 {
+        often.push(0.2 + dice.unit());
+    }
+    let all: f64 = often.iter().sum();
+    Workload { models, rates, often: often.into_iter().map(|part| part / all).collect() }
 }
 
 /// A model that answers at once, and of which nobody knows how well.
@@ -105,15 +136,25 @@ impl Backend for Model {
 /// Gives all tasks of a seed to a router, and to the best model.
 pub(crate) async fn run(seed: u64) -> Outcome {
     let mut dice = Dice(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) + 1);
-    let rates = rates(&mut dice);
+    let workload = known(&mut dice);
+    play(&workload, &mut dice, seed).await
+}
+
+/// The same with the workload that nothing was tuned on.
+pub(crate) async fn run_other(seed: u64) -> Outcome {
+    let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) + 99);
+    let workload = other(&mut dice);
+    play(&workload, &mut dice, seed).await
+}
+
+async fn play(workload: &Workload, dice: &mut Dice, seed: u64) -> Outcome {
     let terms = |read| Terms { prices: vec![("*".into(), Price { read, write: 5 * read })], quality: Vec::new() };
-    let backends = MODELS.map(|(name, read)| (Arc::new(Model(name)) as Arc<dyn Backend>, terms(read)));
-    let router = Router::new(backends.into(), Routing::default(), seed);
+    let backend = |(name, read): &(&'static str, u64)| (Arc::new(Model(name)) as Arc<dyn Backend>, terms(*read));
+    let router = Router::new(workload.models.iter().map(backend).collect(), Routing::default(), seed);
     let grant = Grant::parse(["cloud/*"]).expect("a grant");
     let mut outcome = Outcome { router: Sum::default(), best: Sum::default() };
     for task in 0..TASKS {
-        // Easy kinds are as frequent as hard ones.
-        let kind = (dice.unit() * KINDS as f64) as usize;
+        let kind = workload.kind(dice.unit());
         // What a task needs is the same for all models: one that passes with a rate passes with any higher one.
         let needs = dice.unit();
         let turns = vec![
@@ -131,14 +172,24 @@ pub(crate) async fn run(seed: u64) -> Outcome {
         };
         let answer = router.complete(request, &mut ()).await.expect("it answers");
         let name = answer.completion.model.strip_prefix("cloud/").expect("it is elsewhere").to_owned();
-        let at = MODELS.iter().position(|(model, _)| *model == name).expect("it is one of them");
-        let passed = needs < rates[kind][at];
+        let at = workload.models.iter().position(|(model, _)| *model == name).expect("it is one of them");
+        let passed = needs < workload.rates[kind][at];
         router.feedback("worker", &answer.completion.model, if passed { 100 } else { 0 }).expect("it is heard");
         outcome.router.passed += u64::from(passed);
         outcome.router.cost += answer.cost;
-        let (_, dearest) = MODELS[2];
-        outcome.best.passed += u64::from(needs < rates[kind][2]);
-        outcome.best.cost += 400 * dearest + 100 * 5 * dearest;
+        let best = workload.models.len() - 1;
+        outcome.best.passed += u64::from(needs < workload.rates[kind][best]);
+        outcome.best.cost += 900 * workload.models[best].1;
     }
     outcome
+}
+
+impl Workload {
+    fn kind(&self, mut chance: f64) -> usize {
+        let found = self.often.iter().position(|part| {
+            chance -= part;
+            chance < 0.0
+        });
+        found.unwrap_or(self.often.len() - 1)
+    }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::backend::{Ask, Backend};
 use crate::error::Error;
-use crate::prompt::{Completion, Finish, Prompt, Role, Tool, Turn};
+use crate::prompt::{Completion, Finish, Prompt, Role, Turn};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-fn open(folder: &TempDir, change: impl FnOnce(&mut Settings)) -> Models {
+pub(super) fn open(folder: &TempDir, change: impl FnOnce(&mut Settings)) -> Models {
     let mut settings = settings(&[("tiny", folder.path())]);
     // The tokenizer has Llama 3's marks; these tests want the bare text.
     settings.models[0].template = Some(super::super::Template::Plain);
@@ -19,7 +19,7 @@ fn open(folder: &TempDir, change: impl FnOnce(&mut Settings)) -> Models {
     Models::open(&settings).expect("opens")
 }
 
-async fn ask(models: &Models, prompt: &Prompt) -> Result<Completion, Error> {
+pub(super) async fn ask(models: &Models, prompt: &Prompt) -> Result<Completion, Error> {
     let mut seen = String::new();
     let done = models.complete(Ask { model: "tiny", prompt, until: soon() }, &mut seen).await;
     if let Ok(done) = &done {
@@ -33,7 +33,7 @@ fn sampled(seed: u64) -> Prompt {
 }
 
 /// Writes as long as it is let.
-fn endless() -> TempDir {
+pub(super) fn endless() -> TempDir {
     copy("llama", |config| {
         config["max_position_embeddings"] = 1_000_000.into();
         config["rope_parameters"]["factor"] = 4.0.into();
@@ -161,9 +161,8 @@ async fn what_it_can_not_do_is_said() {
     let models = Models::open(&settings(&[("tiny", folder.path()), ("vectors", vectors.path())])).expect("opens");
     let unsupported = |answer: Result<Completion, Error>| matches!(answer, Err(Error::Unsupported { .. }));
     let plain = Prompt::ask("x", 3);
-    let tool = Tool { name: "t".into(), description: String::new(), parameters: "{}".into() };
-    assert!(unsupported(ask(&models, &Prompt { tools: vec![tool], ..plain.clone() }).await));
-    assert!(unsupported(ask(&models, &Prompt { schema: Some("{}".into()), ..plain.clone() }).await));
+    let odd = "{\"type\": \"string\", \"pattern\": \"a\"}";
+    assert!(unsupported(ask(&models, &Prompt { schema: Some(odd.into()), ..plain.clone() }).await));
     let to = |model| Ask { model, prompt: &plain, until: soon() };
     assert!(unsupported(models.complete(to("vectors"), &mut ()).await));
     assert_eq!(models.complete(to("none"), &mut ()).await, Err(Error::Unknown { model: "none".into() }));

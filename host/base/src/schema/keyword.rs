@@ -143,7 +143,7 @@ fn types(value: &Value) -> Result<(), String> {
     for word in words {
         let Some(word) = word.as_str() else { return Err(format!("{} is no type's name", brief(word))) };
         if !TYPES.contains(&word) {
-            let hint = base::nearest(word, TYPES).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            let hint = crate::nearest(word, TYPES).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("there is no type `{word}`{hint}; there are {}", TYPES.join(", ")));
         }
     }

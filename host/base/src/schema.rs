@@ -4,24 +4,26 @@
 //! annotation, as the standard has it.
 
 use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 mod keyword;
 
 /// A schema that is sound.
 #[derive(Debug, Clone)]
-pub(crate) struct Schema {
+pub struct Schema {
     root: Value,
     /// Keywords that it uses and that are not looked at.
-    pub(crate) unchecked: BTreeSet<&'static str>,
+    pub unchecked: BTreeSet<&'static str>,
 }
 
 /// What in a value does not fit: where, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misfit {
+pub struct Misfit {
     /// A path such as `stops[3].demand`; empty for the whole.
-    pub(crate) path: String,
-    pub(crate) reason: String,
+    pub path: String,
+    /// What is wrong there.
+    pub reason: String,
 }
 
 impl std::fmt::Display for Misfit {
@@ -36,25 +38,47 @@ impl std::fmt::Display for Misfit {
 /// A schema that refers to itself without end, or a value nested deeper than anybody means.
 const DEEPEST: usize = 128;
 
+/// Schemas with many ways to fit, one in the other, would take for ever: so many looks, and no more.
+const STEPS: u32 = 1 << 20;
+
 impl Schema {
     /// Reads a schema; an error says what is wrong with it, and where.
-    pub(crate) fn parse(text: &str) -> Result<Schema, String> {
-        let root: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    pub fn parse(text: &str) -> Result<Schema, String> {
+        Schema::new(serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?)
+    }
+
+    /// A schema that has been read already.
+    pub fn new(root: Value) -> Result<Schema, String> {
         let mut unchecked = BTreeSet::new();
         keyword::sound(&root, &root, "", &mut unchecked)?;
         Ok(Schema { root, unchecked })
     }
 
     /// All in a value that does not fit; empty if it fits.
-    pub(crate) fn misfits(&self, value: &Value) -> Vec<Misfit> {
+    pub fn misfits(&self, value: &Value) -> Vec<Misfit> {
         let mut misfits = Vec::new();
-        Look { root: &self.root, depth: 0 }.look(&self.root, value, "", &mut misfits);
+        Look { root: &self.root, depth: 0, left: &Cell::new(STEPS) }.look(&self.root, value, "", &mut misfits);
         misfits
+    }
+
+    /// Whether a value fits a schema that is a part of this one.
+    pub fn admits(&self, part: &Value, value: &Value) -> bool {
+        Look { root: &self.root, depth: 0, left: &Cell::new(STEPS) }.fits(part, value)
+    }
+
+    /// What a reference within this schema points to.
+    pub fn target(&self, reference: &str) -> Option<&Value> {
+        target(&self.root, reference)
+    }
+
+    /// The whole of it.
+    pub fn root(&self) -> &Value {
+        &self.root
     }
 }
 
 /// The path to a member.
-pub(crate) fn member(path: &str, name: &str) -> String {
+pub fn member(path: &str, name: &str) -> String {
     let plain =
         !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '$'));
     match (path, plain) {
@@ -65,7 +89,7 @@ pub(crate) fn member(path: &str, name: &str) -> String {
 }
 
 /// The path to an element.
-pub(crate) fn element(path: &str, at: usize) -> String {
+pub fn element(path: &str, at: usize) -> String {
     format!("{path}[{at}]")
 }
 
@@ -75,7 +99,7 @@ fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
 }
 
 /// A value on one line, cut where it gets long.
-pub(crate) fn brief(value: &Value) -> String {
+pub fn brief(value: &Value) -> String {
     const MOST: usize = 80;
     let text = value.to_string();
     match text.char_indices().nth(MOST) {
@@ -88,6 +112,7 @@ pub(crate) fn brief(value: &Value) -> String {
 struct Look<'a> {
     root: &'a Value,
     depth: usize,
+    left: &'a Cell<u32>,
 }
 
 impl Look<'_> {
@@ -96,6 +121,10 @@ impl Look<'_> {
         if self.depth > DEEPEST {
             return say("is nested too deeply".into());
         }
+        if self.left.get() == 0 {
+            return say("is more than can be looked at".into());
+        }
+        self.left.set(self.left.get() - 1);
         let rules = match schema {
             Value::Bool(false) => return say("must not be there".into()),
             Value::Object(rules) => rules,
@@ -177,7 +206,7 @@ impl Look<'_> {
                 // Which names those rules are for is not known here.
                 (None, _) if rules.contains_key("patternProperties") => {}
                 (None, Some(Value::Bool(false))) => {
-                    let hint = base::nearest(name, names()).map(|near| format!(", did you mean `{near}`?"));
+                    let hint = crate::nearest(name, names()).map(|near| format!(", did you mean `{near}`?"));
                     misfits.push(Misfit { path, reason: format!("is not a known member{}", hint.unwrap_or_default()) });
                 }
                 (None, Some(schema)) => self.look(schema, value, &path, misfits),
@@ -252,7 +281,7 @@ fn own(rules: &Map<String, Value>, value: &Value, path: &str, misfits: &mut Vec<
 }
 
 /// Equality as JSON Schema has it: 1 and 1.0 are one number.
-pub(crate) fn equal(a: &Value, b: &Value) -> bool {
+pub fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
@@ -369,5 +398,12 @@ mod tests {
     #[test]
     fn a_schema_that_refers_to_itself_without_end_ends() {
         assert_eq!(misfits(&json!({"$ref": "#"}), &json!(1)).len(), 1);
+    }
+
+    #[test]
+    fn a_schema_with_ever_more_ways_to_fit_ends() {
+        let again = json!({"$ref": "#/$defs/a"});
+        let schema = json!({"$defs": {"a": {"anyOf": [again, again]}}, "$ref": "#/$defs/a"});
+        assert_eq!(misfits(&schema, &json!(1)).len(), 1);
     }
 }
