@@ -184,6 +184,7 @@ impl Budget {
             children: self.children.min(most.children),
             gpu: self.gpu.min(most.gpu),
             http: self.http.min(most.http),
+            tokens: self.tokens.min(most.tokens),
         }
     }
 

@@ -44,7 +44,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Rows = Result<Vec<Row>, Error>;
 
 /// The groups of rows, in the order in which they are measured.
-pub const GROUPS: [&str; 15] = [
+pub const GROUPS: [&str; 16] = [
     "spawn",
     "turn",
     "durable",

@@ -51,6 +51,12 @@ village.toml, every part of it optional:
   [mesh]                                   meets other villages; `village mesh --help` says what else stands here
   listen = [\"0.0.0.0:7421\"]
 
+  [models.embedded]                        models of this process, for agents with `model = [\"local/*\"]`
+  files = { llama = \"./llama.gguf\" }
+
+  [models.claude]                          or of a server; another one needs its `url`
+  key = \"ANTHROPIC_API_KEY\"               in the environment, or kept with `village secret set`
+
   [groups.workers]                         agents that share a budget; a group may be `within` another
   cpu = \"50%\"
   memory = \"256MiB\"

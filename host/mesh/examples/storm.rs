@@ -2,22 +2,24 @@
 //!
 //! `cargo run -p mesh --example storm [SEED [CONNECTIONS]]`
 
-#![allow(clippy::unwrap_used, reason = "it is a test that takes long")]
-
-#[path = "../tests/all/churn.rs"]
-mod churn;
-
+use mesh::storm::{Healed, Storm};
+use mesh::{Pace, Settings};
 use std::time::Duration;
 
 #[tokio::main]
-async fn main() {
-    let seed = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(42);
-    let connections = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(churn::DEFAULT);
-    let churned = churn::churn((20, connections), Duration::from_secs(10), Duration::from_secs(120), seed).await;
-    let part = 100.0 * churned.answered as f64 / churned.asks.max(1) as f64;
-    println!("churn: {part:.3} % of {} asks between the living were answered within 5 s; {churned:?}", churned.asks);
-    let healed = churn::partition(10, Duration::from_secs(60), mesh::Pace::default(), seed).await;
-    let churn::Healed { asks: (asked, answered), directory, topics } = healed;
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut words = std::env::args().skip(1);
+    let seed = words.next().map_or(Ok(42), |text| text.parse())?;
+    let connections = words.next().map_or(Ok(Settings::new("").connections), |text| text.parse())?;
+    let folder = tempfile::tempdir()?;
+    let storm =
+        |name: &str, peers| Storm { folder: folder.path().join(name), peers, connections, pace: Pace::default(), seed };
+    let churned = storm("churn", 20).churn(Duration::from_secs(10), Duration::from_secs(120)).await?;
+    let (part, asks) = (100.0 * churned.part(), churned.asks);
+    println!("churn: {part:.3} % of {asks} asks between the living were answered within 5 s; {churned:?}");
+    let healed = storm("partition", 10).partition(Duration::from_secs(60)).await?;
+    let Healed { asks: (asked, answered), directory, topics } = healed;
     println!("partition: {answered} of {asked} asks within the halves answered; after it the directory was whole in");
     println!("{directory:?}, and what was published then had reached all {topics:?} after it");
+    Ok(())
 }

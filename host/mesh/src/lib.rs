@@ -28,6 +28,7 @@ mod roster;
 mod said;
 mod settings;
 mod short;
+pub mod storm;
 mod timers;
 mod votes;
 

@@ -145,9 +145,8 @@ fn ungranted(version: &Version, grants: &Grants, manifest: &Path) -> Vec<String>
     let hint = |name: &str| {
         let manifest = manifest.display();
         if guest::GRANTS.contains(&name) {
-            return format!(
-                "it may use `{name}`, which {manifest} does not grant: `{name} = true` under [grants] opens it"
-            );
+            let opens = opening(name);
+            return format!("it may use `{name}`, which {manifest} does not grant: `{opens}` under [grants] opens it");
         }
         format!("it may use `{name}`, which can't be granted yet: there it will be told `denied`")
     };
@@ -155,11 +154,17 @@ fn ungranted(version: &Version, grants: &Grants, manifest: &Path) -> Vec<String>
 }
 
 fn is_open(grants: &Grants, name: &str) -> bool {
-    // Whatever a grant is made of, shutting one that is open changes something.
-    let mut less = grants.clone();
-    match less.open(&format!("{name}=false")) {
-        Ok(()) => less != *grants,
-        Err(_) => false,
+    grants.texts().iter().any(|text| text.split('=').next() == Some(name))
+}
+
+/// How a manifest opens it.
+fn opening(name: &str) -> String {
+    match name {
+        "agents" => "agents = [\"NAME\"]".into(),
+        "mesh" => "mesh = [\"topic/NAME\"]".into(),
+        "model" => "model = [\"local/*\"]".into(),
+        "http" => "http = [\"GET https://api.example.com/v1/\"]".into(),
+        name => format!("{name} = true"),
     }
 }
 
@@ -231,5 +236,25 @@ mod tests {
         let mut grants = Grants::default();
         grants.open("log").expect("a grant");
         assert!(is_open(&grants, "log") && !is_open(&grants, "state") && !is_open(&grants, "nonsense"));
+    }
+
+    #[test]
+    fn a_grant_that_is_open_is_not_missed_whether_it_is_a_list_or_not() {
+        let mut grants = Grants::default();
+        for text in ["log", "model=local/*", "agents=scribe", "http=GET https://example.com/"] {
+            grants.open(text).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let open = guest::GRANTS.into_iter().filter(|name| is_open(&grants, name)).collect::<Vec<_>>();
+        assert_eq!(open, ["log", "agents", "model", "http"]);
+    }
+
+    #[test]
+    fn how_a_grant_is_opened_is_how_a_manifest_says_it() {
+        for name in guest::GRANTS.into_iter().filter(|name| !ALWAYS.contains(name)) {
+            let text = format!("[agent]\nname = \"a\"\ncomponent = \"a.wasm\"\n[grants]\n{}\n", opening(name));
+            let manifest = guest::Manifest::parse(&text, Path::new("agent.toml"));
+            let manifest = manifest.unwrap_or_else(|error| panic!("{error}"));
+            assert!(is_open(&manifest.grants, name), "{name}");
+        }
     }
 }

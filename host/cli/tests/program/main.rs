@@ -5,6 +5,7 @@
 mod agents;
 mod answers;
 mod authoring;
+mod bench;
 mod bundled;
 mod commands;
 mod harness;

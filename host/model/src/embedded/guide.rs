@@ -1,11 +1,13 @@
 //! Keeps what a model writes within a grammar, token by token, so that it can always be brought to its end in time.
 
+mod apart;
 mod compile;
 mod grammar;
 mod letters;
 mod merge;
 mod number;
 mod order;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
