@@ -83,7 +83,7 @@ async fn what_means_the_same_is_found_and_its_tokens_are_charged() {
     assert_eq!((seen.lines().next(), tokens), (Some("new 0-11 [] a tall tree"), 2 * PER_CALL));
     // A turn's tokens are gone, whatever becomes of it.
     let (failed, receipt) = receipt(&agent, "both-and", "fail a tall tree").await;
-    assert_eq!((failed.expect_err("it is told to fail").kind.as_str(), receipt.tokens), ("internal", 2 * PER_CALL));
+    assert_eq!((failed.expect_err("it is told to fail").kind, receipt.tokens), ("internal", 2 * PER_CALL));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn words_do_where_vectors_can_not_be_had() {
     let rich = host.agent("scholar", LIMITS, &["memory=notes"]).await;
     let (found, _) = cost(&rich, "search", "notes 9 - tree").await;
     assert_eq!(found, SEA, "only that has a vector, near or not");
-    assert_eq!(cost(&rich, "search", "notes 1 - oak").await.0, WOOD);
+    assert!(cost(&rich, "search", "notes 9 - oak").await.0.contains(WOOD), "what has none is found by its words");
     drop(server);
     assert_eq!(cost(&rich, "search", "notes 9 - ocean").await, (String::new(), 0));
     assert_eq!(cost(&rich, "ingest", "notes lake - An oak by a lake.").await, ("1".into(), 0));

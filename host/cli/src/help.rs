@@ -18,7 +18,7 @@ To begin with:
   village new my-agent               a new agent, in a folder of its own
   village doctor                     what this machine has, and what to do about what it lacks
   village demo                       real agents beside hostile ones, each held to its budget; a swap; two villages
-  village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
+  village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot, sage
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
   village up                         agents that stay, asked over HTTP: then deploy, send, ps, top, logs
