@@ -113,7 +113,7 @@ async fn every_import_of_the_contract_answers_denied_without_its_grant() {
     let host = host();
     let shut = world(&host, &[]).await;
     let reply = ask(&shut, "denied", "").await.expect("it copes");
-    assert!(reply.lines().count() >= 34, "{reply}");
+    assert!(reply.lines().count() >= 36, "{reply}");
     for line in reply.lines().filter(|line| !line.starts_with("agents.emit ")) {
         assert!(line.split_once(' ').is_some_and(|(_, answer)| answer.starts_with("error: denied ")), "{line}");
     }

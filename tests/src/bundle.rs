@@ -8,7 +8,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The agents that come inside the program.
-pub const NAMES: [&str; 7] = ["apprentice", "curator", "journeyman", "messenger", "mischief", "navigator", "polyglot"];
+pub const NAMES: [&str; 8] =
+    ["apprentice", "curator", "journeyman", "messenger", "mischief", "navigator", "polyglot", "sage"];
 
 /// Where a bundled component is kept.
 pub fn component(name: &str) -> PathBuf {

@@ -23,7 +23,7 @@ macro_rules! bundled {
 
 /// All of them.
 pub(crate) const ALL: &[Bundled] =
-    bundled!["apprentice", "curator", "journeyman", "messenger", "mischief", "navigator", "polyglot"];
+    bundled!["apprentice", "curator", "journeyman", "messenger", "mischief", "navigator", "polyglot", "sage"];
 
 /// The one of that name.
 pub(crate) fn named(name: &str) -> Option<&'static Bundled> {

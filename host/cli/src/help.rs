@@ -18,7 +18,7 @@ To begin with:
   village new my-agent               a new agent, in a folder of its own
   village doctor                     what this machine has, and what to do about what it lacks
   village demo                       real agents beside hostile ones, each held to its budget; a swap; two villages
-  village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot
+  village run navigator --skill …    one of the agents inside the program: curator, mischief, navigator, polyglot, sage
   village inspect agent.wasm         what a component is, and what it would need
   village run agent.wasm --input hi  one message, one reply
   village up                         agents that stay, asked over HTTP: then deploy, send, ps, top, logs
@@ -272,6 +272,11 @@ const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
         "sending to an agent of that name; helper/* for all that helper created, * for all here, *@* elsewhere",
     ),
     ("public", "public", "being sent to by agents of other villages"),
+    (
+        "memory",
+        "memory=SPACE",
+        "documents kept and found in that space; notes/* for all that begin so, :read behind it to read only",
+    ),
     ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
     ("model", "model=local/*", "models by name or pattern: local/* for all of this machine, cloud/claude-*"),
     ("spawn", "spawn", "creating helpers, within `children`"),

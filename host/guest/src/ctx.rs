@@ -9,11 +9,13 @@ use crate::host::Version;
 use crate::imports::http::Http;
 use crate::imports::streams::{Input, Output};
 use crate::service;
+use crate::spaces::Staged;
 use crate::standing::Standing;
 use crate::state::Writes;
 use crate::tape::{Bytes, Record, Tape};
 use crate::workspace;
 use agents::{Did, Lasting, Mail};
+use parking_lot::RwLock;
 use runtime::{Begin, Card, Chunk, Denied, Failure, Fault, Guest, Limiter, Message, Quota, Reply};
 use std::sync::Arc;
 use store::Change;
@@ -36,6 +38,8 @@ pub struct Ctx {
     pub(crate) writes: Writes,
     /// What it will have done to others. Most turns do nothing to others.
     effects: Option<Box<Effects>>,
+    /// What it will have done to spaces of memory. Shared with the thread that searches them.
+    pub(crate) staged: Option<Arc<RwLock<Staged>>>,
     /// The message that it handles, where what it is answered must be kept.
     pub(crate) turn: Option<Turn>,
     /// Where what it reads is written down, or read from.
@@ -107,6 +111,7 @@ impl Ctx {
             standing,
             version,
             effects: None,
+            staged: None,
             turn: None,
             tape: Tape::Off,
             wire: Wire::Off,
@@ -186,6 +191,7 @@ impl Guest for Ctx {
         self.chunks = turn.chunks;
         self.leaving = turn.leaving;
         self.effects = None;
+        self.staged = None;
         self.accounts.state.discard(&mut self.writes);
         self.accounts.state.watch(&mut self.writes);
     }
@@ -203,6 +209,12 @@ impl Guest for Ctx {
             && self.accounts.apart.is_none()
         {
             effects.commit();
+        }
+        // Nobody else has it once the turn has ended.
+        if let Some(staged) = self.staged.take().and_then(Arc::into_inner)
+            && self.accounts.apart.is_none()
+        {
+            staged.into_inner().commit();
         }
     }
 
@@ -228,7 +240,8 @@ impl Guest for Ctx {
 impl Lasting for Ctx {
     fn record(&mut self, change: &mut Change) -> Did {
         let did = self.effects.as_mut().map(|effects| effects.record(change)).unwrap_or_default();
-        Did { wrote: self.accounts.state.record(&self.writes, change), ..did }
+        let staged = self.staged.as_ref().map_or(0, |staged| staged.write().record(change));
+        Did { wrote: self.accounts.state.record(&self.writes, change) + staged, ..did }
     }
 
     fn recorded(&mut self, message: &Message, outcome: Result<&Reply, &agents::Error>) -> Vec<u8> {
@@ -257,7 +270,10 @@ impl Ctx {
             Ok(reply) => Ok(Bytes(reply.payload.body.clone())),
             Err(error) => Err(error.kind().to_owned()),
         };
-        let workspace = workspace::touched(&self.writes);
+        let mut workspace = workspace::touched(&self.writes);
+        if let Some(staged) = &self.staged {
+            workspace.extend(staged.read().touched());
+        }
         Record { wrote: self.writes.list(), told, outcome: Some(outcome), workspace, ..record }
     }
 }

@@ -30,6 +30,8 @@ pub struct Grants {
     pub public: bool,
     /// Topics and skills of other villages: `topic/prices/*`, `skill/translate`, `*` for all.
     pub mesh: Vec<String>,
+    /// Spaces of memory: `notes`, `team/*`, or `library:read` to read only.
+    pub memory: Vec<String>,
     /// Models, by pattern: `local/*`, `cloud/claude-*`.
     pub model: model::Grant,
     /// Arithmetic on weights.
@@ -83,7 +85,7 @@ pub enum Error {
 }
 
 /// The grants that are honoured.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "log",
     "state",
     "workspace",
@@ -94,6 +96,7 @@ pub const NAMES: [&str; 15] = [
     "agents",
     "public",
     "mesh",
+    "memory",
     "model",
     "spawn",
     "env",
@@ -101,8 +104,7 @@ pub const NAMES: [&str; 15] = [
     "http",
 ];
 
-const LATER: [(&str, &str); 5] = [
-    ("memory", "models (host/model)"),
+const LATER: [(&str, &str); 4] = [
     ("tasks", "tasks (host/tasks)"),
     ("team", "tasks (host/tasks)"),
     ("ledger", "the ledger (host/ledger)"),
@@ -123,6 +125,8 @@ impl Grants {
             ("agents", None) => Err(bad("agents", AGENTS)),
             ("mesh", Some(value)) => self.open_mesh(value),
             ("mesh", None) => Err(bad("mesh", MESH)),
+            ("memory", Some(value)) => self.open_memory(value),
+            ("memory", None) => Err(bad("memory", MEMORY)),
             ("model", Some(value)) => self.open_model(value),
             ("model", None) => Err(bad("model", MODEL)),
             ("http", Some(value)) => self.open_http(Site::parse(value)),
@@ -154,6 +158,9 @@ impl Grants {
             }
             "agents" => {
                 return Err(bad("agents", &format!("it takes a list, such as agents = [\"scribe\"]; {AGENTS}")));
+            }
+            "memory" => {
+                return Err(bad("memory", &format!("it takes a list, such as memory = [\"notes\"]; {MEMORY}")));
             }
             "kernels" => self.kernels = open,
             "env" => return Err(bad("env", "it takes a list of names, such as env = [\"LANG\"]")),
@@ -198,6 +205,28 @@ impl Grants {
         Ok(())
     }
 
+    /// Opens spaces of memory.
+    pub(crate) fn open_memory(&mut self, text: &str) -> Result<(), Error> {
+        let (pattern, rights) = space(text);
+        let name = pattern.strip_suffix('*').unwrap_or(pattern);
+        let good = !pattern.is_empty() && name.bytes().all(of_space);
+        if pattern.len() > 128 || !good || !matches!(rights, "read" | "write") {
+            return Err(bad("memory", &format!("`{text}` is no space or pattern; {MEMORY}")));
+        }
+        if !self.memory.iter().any(|known| known == text) {
+            self.memory.push(text.into());
+        }
+        Ok(())
+    }
+
+    /// Whether it may read a space, or all that a pattern covers; or write to it too.
+    pub(crate) fn remembers(&self, name: &str, writes: bool) -> bool {
+        self.memory
+            .iter()
+            .map(|own| space(own))
+            .any(|(own, rights)| matches(own, name) && (!writes || rights == "write"))
+    }
+
     /// Opens models of a name or pattern.
     pub(crate) fn open_model(&mut self, pattern: &str) -> Result<(), Error> {
         let pattern = pattern.parse().map_err(|bad_one| bad("model", &format!("`{pattern}`: {bad_one}")))?;
@@ -238,6 +267,7 @@ impl Grants {
             switches.iter().filter(|(_, open)| *open).map(|(name, _)| (*name).into()).collect();
         texts.extend(self.agents.iter().map(|pattern| format!("agents={pattern}")));
         texts.extend(self.mesh.iter().map(|pattern| format!("mesh={pattern}")));
+        texts.extend(self.memory.iter().map(|space| format!("memory={space}")));
         texts.extend(self.model.patterns().map(|pattern| format!("model={pattern}")));
         texts.extend(self.env.iter().map(|(name, _)| format!("env={name}")));
         texts.extend(self.files.iter().map(|folder| {
@@ -297,6 +327,16 @@ impl Grants {
     }
 }
 
+/// A grant of spaces in its parts: a pattern, and what it opens.
+pub(crate) fn space(text: &str) -> (&str, &str) {
+    text.split_once(':').unwrap_or((text, "write"))
+}
+
+/// What names of spaces are made of.
+pub(crate) fn of_space(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
+}
+
 /// Whether a pattern covers a name, or all names that another pattern covers.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
@@ -317,6 +357,8 @@ fn addressed(pattern: &str, name: &str) -> bool {
 const AGENTS: &str =
     "write a name, helper/* for all that helper created, * for all of this village, or NAME@VILLAGE for one of another";
 const MESH: &str = "write topic/NAME or skill/NAME, topic/prices/* for all that begin so, or * for all";
+const MEMORY: &str =
+    "write the name of a space, notes/* for all that begin so, * for all, and :read behind it to read only";
 const MODEL: &str = "write local/* for all models of this machine, or a name or pattern such as cloud/claude-*";
 const HTTP: &str = "write http=GET,POST https://api.example.com/v1/, on the command line or in a list in agent.toml";
 
@@ -340,6 +382,7 @@ pub(crate) fn known(name: &str) -> Result<&'static str, Error> {
 pub(crate) fn shut(name: &str) -> String {
     let (written, given) = match name {
         "agents" => ("[\"NAME\"]", "agents=NAME"),
+        "memory" => ("[\"SPACE\"]", "memory=SPACE"),
         "model" => ("[\"local/*\"]", "model=local/*"),
         name => ("true", name),
     };

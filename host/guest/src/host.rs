@@ -10,6 +10,7 @@ use crate::imports;
 use crate::network::Network;
 use crate::roll::Enrolment;
 use crate::secrets::{self, Secrets};
+use crate::spaces::local_model;
 use crate::standing::Standing;
 use crate::turns::Turns;
 use agents::kin::{PLANS, Supervision, What, head_of_group};
@@ -111,6 +112,7 @@ pub struct Builder {
     mesh: Option<Mesh>,
     known: Option<u64>,
     models: Option<Arc<Router>>,
+    embedder: Option<String>,
 }
 
 impl Builder {
@@ -182,6 +184,13 @@ impl Builder {
         self
     }
 
+    /// The model of this machine that makes vectors of what agents remember, such as `local/minilm`. Without this they find it
+    /// by its words.
+    pub fn embedder(mut self, model: impl Into<String>) -> Builder {
+        self.embedder = Some(model.into());
+        self
+    }
+
     /// Offers an interface of the embedding program's own, such as `acme:dice/roll@1.0.0`, to every guest.
     pub fn import(
         mut self,
@@ -199,6 +208,9 @@ impl Builder {
         let cache = self.cache.or_else(cache_folder).ok_or_else(|| {
             Error::Host("there is no folder for compiled components: set VILLAGE_CACHE to one".into())
         })?;
+        if let Some(model) = self.embedder.as_ref().filter(|model| !local_model(model)) {
+            return Err(Error::Host(format!("`{model}` is no name of a model of this machine, such as local/minilm")));
+        }
         let engine = Engine::new(&Settings { pool: self.pool, cache, compiler: self.compiler })?;
         let mut linker = imports::linker(&engine).map_err(broken)?;
         let mut own = Vec::new();
@@ -210,8 +222,14 @@ impl Builder {
         let workers = Workers::start(engine.wasmtime(), count, &io).map_err(|error| Error::Host(error.to_string()))?;
         let compute = Compute::new(count, self.device);
         let network = Arc::new(Network::new(self.roots, self.secrets));
-        let means =
-            Means { compute: compute.clone(), network, models: self.models, books: self.books, mesh: self.mesh };
+        let means = Means {
+            compute: compute.clone(),
+            network,
+            models: self.models,
+            embedder: self.embedder,
+            books: self.books,
+            mesh: self.mesh,
+        };
         let house = House::new(workers.spawner(), io, engine.room(), means);
         house.look_after_strays();
         house.look_after_idlers();
@@ -248,6 +266,7 @@ impl Host {
             mesh: None,
             known: None,
             models: None,
+            embedder: None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::host::{Error, Version};
 use crate::kin;
 use crate::network::Network;
 use crate::roll::Roll;
+use crate::spaces::{Embedder, Spaces};
 use crate::standing::{CHILDREN, Standing};
 use crate::state::{STATE, TOTALS, WORKSPACE};
 use crate::talk::Counts;
@@ -40,6 +41,8 @@ pub(crate) struct House {
     pub(crate) books: Option<Arc<Books>>,
     /// Other villages; none if this one is alone.
     pub(crate) abroad: Option<Abroad>,
+    /// What agents remember together.
+    pub(crate) spaces: Arc<Spaces>,
     pub(crate) roll: Roll,
     /// Who falls with whom, and who is told.
     pub(crate) kin: Kin,
@@ -56,6 +59,8 @@ pub(crate) struct Means {
     pub(crate) compute: Arc<Compute>,
     pub(crate) network: Arc<Network>,
     pub(crate) models: Option<Arc<Router>>,
+    /// The model that makes vectors of what agents remember.
+    pub(crate) embedder: Option<String>,
     pub(crate) books: Option<Arc<Books>>,
     pub(crate) mesh: Option<Mesh>,
 }
@@ -75,7 +80,10 @@ const IDLERS: Duration = Duration::from_millis(500);
 
 impl House {
     pub(crate) fn new(spawner: Spawner, io: Handle, room: Room, means: Means) -> Arc<House> {
-        let Means { compute, network, models, books, mesh } = means;
+        let Means { compute, network, models, embedder, books, mesh } = means;
+        let embedder =
+            models.as_ref().zip(embedder).and_then(|(models, name)| Embedder::new(models.clone(), &name, io.clone()));
+        let spaces = Spaces::new(books.clone(), embedder, io.clone());
         let seats = Arc::new(Seats { left: Mutex::new(room), all: room });
         let kin = books.as_deref().map(kin::load).unwrap_or_default();
         let abroad = mesh.map(|mesh| Abroad::new(mesh, books.as_deref()));
@@ -89,6 +97,7 @@ impl House {
             models,
             books,
             abroad,
+            spaces,
             roll: Roll::default(),
             kin,
             talk: Counts::default(),
@@ -208,6 +217,7 @@ impl House {
             loop {
                 tokio::time::sleep(IDLERS).await;
                 let Some(house) = house.upgrade() else { return };
+                house.spaces.rest();
                 for (_, agent) in house.roll.all_awake() {
                     agent.rest_if_idle();
                 }

@@ -52,6 +52,9 @@ pub(crate) mod bindings {
         world: "village:host/imports",
         imports: {
             "village:agent/mesh.find": async | trappable,
+            "village:agent/memory.ingest": async | trappable,
+            "village:agent/memory.search": async | trappable,
+            "village:agent/memory.compress": async | trappable,
             "village:agent/model.complete": async | trappable,
             "village:agent/model.embed": async | trappable,
             "village:agent/model.count": async | trappable,

@@ -32,6 +32,7 @@ mod secrets;
 mod serve;
 mod service;
 mod site;
+mod spaces;
 mod standing;
 mod state;
 mod swap;
@@ -72,6 +73,7 @@ pub use runtime::{
 pub use secrets::{Error as SecretError, Place, Secrets};
 pub use serve::{Exchange, Server, address as listen_address};
 pub use site::{Key, Site};
+pub use spaces::local_model;
 pub use talk::Talk;
 pub use tape::Record;
 pub use turns::{Error as TurnsError, FIELDS as TURNS_FIELDS, Turns};

@@ -209,13 +209,14 @@ fn open(
             }
             Ok(())
         }
-        ("env" | "files" | "agents" | "mesh" | "model", DeValue::Array(list)) => {
+        ("env" | "files" | "agents" | "mesh" | "memory" | "model", DeValue::Array(list)) => {
             for item in list {
                 let text = string(known, example(known), item)?;
                 let opened = match known {
                     "env" => grants.open_env(&text),
                     "agents" => grants.open_agents(&text),
                     "mesh" => grants.open_mesh(&text),
+                    "memory" => grants.open_memory(&text),
                     "model" => grants.open_model(&text),
                     _ => grants.open_files(&beside(&text, folder)),
                 };
@@ -233,6 +234,10 @@ fn open(
         }
         ("mesh", _) => {
             let said = "grant `mesh` takes a list of topics and skills, such as mesh = [\"topic/prices/*\"]";
+            Err((value.span().start, said.into()))
+        }
+        ("memory", _) => {
+            let said = "grant `memory` takes a list of spaces, such as memory = [\"notes\", \"library:read\"]";
             Err((value.span().start, said.into()))
         }
         ("model", _) => {
@@ -254,6 +259,7 @@ fn example(grant: &str) -> &'static str {
         "env" => "LANG",
         "agents" => "scribe",
         "mesh" => "topic/prices/*",
+        "memory" => "notes",
         "model" => "local/*",
         _ => "./data:/data:ro",
     }

@@ -1,6 +1,6 @@
 //! What an agent hands on to one that it creates: grants and a budget, never wider than its own.
 
-use crate::grants::{Folder, Grants, known, matches};
+use crate::grants::{Folder, Grants, known, matches, space};
 use crate::site::Site;
 use base::Budget;
 use toml::Value;
@@ -49,6 +49,15 @@ pub(crate) fn grants(own: &Grants, text: &str) -> Answer<Grants> {
                         return Err(wider(format!("it has no grant `mesh` that covers `{pattern}`")));
                     }
                     grants.open_mesh(&pattern).map_err(|error| invalid(error.to_string()))?;
+                }
+            }
+            ("memory", Value::Array(list)) => {
+                for text in texts("memory", list)? {
+                    let (pattern, rights) = space(&text);
+                    if !own.remembers(pattern, rights == "write") {
+                        return Err(wider(format!("it has no grant `memory` that covers `{text}`")));
+                    }
+                    grants.open_memory(&text).map_err(|error| invalid(error.to_string()))?;
                 }
             }
             ("model", Value::Array(list)) => {

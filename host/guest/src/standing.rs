@@ -113,6 +113,7 @@ impl Standing {
     ) -> Arc<Standing> {
         let (children, posted, tied, waits) = Default::default();
         let (listed, turns) = (false.into(), Mutex::new(turns));
+        house.spaces.attach(&name, &accounts.storage);
         Arc::new(Standing { name, grants, accounts, house, books, turns, listed, waits, tied, children, posted })
     }
 
@@ -246,6 +247,7 @@ impl Standing {
 
     /// This agent has ended: nobody finds it any more, and all that it created goes with it.
     pub(crate) fn end(&self) {
+        self.house.spaces.detach(&self.name, &self.accounts.storage);
         let listed = self.listed.swap(false, Relaxed);
         if listed {
             self.house.unlist(&self.name);

@@ -337,10 +337,12 @@ impl State {
 }
 
 impl Host {
-    /// Bytes of `storage` that an agent's state and workspace take where this host keeps them, also if it does not live.
+    /// Bytes of `storage` that an agent's state and workspace take where this host keeps them, and what it put into spaces of
+    /// memory, also if it does not live.
     pub fn stored(&self, name: &str) -> Result<u64, store::Error> {
         let Some(books) = &self.house().books else { return Ok(0) };
-        Ok(books.store().read().get(&TOTALS, name)?.unwrap_or_default().bytes)
+        let own = books.store().read().get(&TOTALS, name)?.unwrap_or_default().bytes;
+        Ok(own + self.house().spaces.paid(name)?)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
 
 /// What a turn read, and what it did: all that it takes to run it again and compare.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The message; none if nothing of the turn was kept.
     pub message: Option<Mail>,
@@ -57,7 +57,7 @@ impl Record {
 pub(crate) struct Bytes(#[serde(with = "raw")] pub(crate) Vec<u8>);
 
 /// One thing that a turn read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Seen {
     State {
         key: String,
@@ -107,7 +107,31 @@ pub(crate) enum Seen {
     },
     /// What a model said.
     Model(Box<Thought>),
+    /// How many passages a document became, or why it can't be read.
+    Ingested {
+        document: [u8; 32],
+        passages: Result<u32, String>,
+    },
+    /// What a search of a space found.
+    Recalled {
+        question: [u8; 32],
+        found: Vec<PassageThen>,
+    },
+    /// Whether a space had a source.
+    Had {
+        space: String,
+        source: String,
+        there: bool,
+    },
+    /// A text that was made shorter.
+    Shortened {
+        question: [u8; 32],
+        text: String,
+    },
 }
+
+/// A passage that was found: text, source, where it begins and ends, how near it is, tags.
+pub(crate) type PassageThen = (String, String, u64, u64, f32, Vec<String>);
 
 /// An agent that was found: address, name, version, skills, age, load, latency.
 pub(crate) type FoundThen = (String, String, String, Vec<String>, u64, u32, u64);

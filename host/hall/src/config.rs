@@ -36,6 +36,8 @@ pub struct Config {
     pub mesh: Option<MeshConfig>,
     /// Who answers the prompts of its agents; without this nobody does.
     pub models: Option<model::Settings>,
+    /// The model of this machine that makes vectors of what agents remember.
+    pub embedder: Option<String>,
     /// Agents that are deployed if they aren't there.
     pub agents: Vec<Wish>,
 }
@@ -71,7 +73,8 @@ pub struct Error {
     pub problem: String,
 }
 
-const KEYS: [&str; 9] = ["listen", "data", "stop-within", "journal", "mesh", "models", "defaults", "groups", "agents"];
+const KEYS: [&str; 10] =
+    ["listen", "data", "stop-within", "journal", "mesh", "models", "memory", "defaults", "groups", "agents"];
 const JOURNAL: [&str; 4] = ["keep", "most", "size", "archive"];
 const GROUP: [&str; 5] = ["cpu", "burst", "memory", "within", "supervision"];
 const AGENT: [&str; 7] = ["component", "name", "group", "budget", "grants", "turns", "replicas"];
@@ -100,7 +103,7 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
     let document =
         DeTable::parse(text).map_err(|error| (error.span().unwrap_or_default().start, error.message().to_string()))?;
     let mut config = Config::default();
-    let mut places = Vec::new();
+    let (mut places, mut embeds) = (Vec::new(), 0);
     for (key, value) in document.get_ref() {
         let at = key.span().start;
         match key.get_ref().as_ref() {
@@ -110,6 +113,10 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
             "journal" => config.journal = journal(value)?,
             "mesh" => config.mesh = Some(MeshConfig::read(value)?),
             "models" => config.models = Some(model::Settings::read(table("models", value)?)?.within(folder)),
+            "memory" => {
+                config.embedder = embedder(value)?;
+                embeds = value.span().start;
+            }
             "defaults" => {
                 for (field, at, text) in fields("defaults", value)? {
                     config.budget.set(&field, &text).map_err(|error| (at, error.to_string()))?;
@@ -138,6 +145,9 @@ fn read(text: &str, folder: &Path) -> Result<Config, Problem> {
         if let Some(group) = agent.group.as_ref().filter(|group| !config.groups.contains_key(*group)) {
             return Err((at, format!("there is no group `{group}`: write [groups.{group}]")));
         }
+    }
+    if let Some(embedder) = config.embedder.as_ref().filter(|_| config.models.is_none()) {
+        return Err((embeds, format!("nobody has `{embedder}`: [models] says who answers")));
     }
     Ok(config)
 }
@@ -241,6 +251,23 @@ fn agent(item: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Wish, Problem> {
 fn unknown(what: &str, name: &str, known: &[&'static str]) -> String {
     let near = nearest(name, known.iter().copied()).map(|word| format!(", did you mean `{word}`?"));
     format!("unknown {what} `{name}`{}; there are {}", near.unwrap_or_default(), known.join(", "))
+}
+
+/// `[memory]`: the model that makes vectors.
+fn embedder(value: &Spanned<DeValue<'_>>) -> Result<Option<String>, Problem> {
+    let mut embedder = None;
+    for (key, value) in table("memory", value)? {
+        let at = key.span().start;
+        if key.get_ref().as_ref() != "embedder" {
+            return Err((at, format!("unknown key of memory `{}`; there is `embedder`", key.get_ref())));
+        }
+        let model = string("embedder", "local/minilm", value)?;
+        if !guest::local_model(&model) {
+            return Err((at, format!("`{model}` is no model of this machine: write embedder = \"local/minilm\"")));
+        }
+        embedder = Some(model);
+    }
+    Ok(embedder)
 }
 
 fn table<'a, 'b>(key: &str, value: &'a Spanned<DeValue<'b>>) -> Result<&'a DeTable<'b>, Problem> {
@@ -365,6 +392,19 @@ max = 4
         );
         let said = models("models = 3\n").expect_err("it is refused");
         assert!(said.ends_with("1: `models` is a table"), "{said}");
+        let ollama = "[models.ollama]\nurl = \"http://127.0.0.1:11434\"\n";
+        let memory = |line: &str, models: &str| parse(&format!("[memory]\n{line}\n{models}"));
+        let read = memory("embedder = \"local/minilm\"", ollama).expect("it is good");
+        assert_eq!(read.embedder.as_deref(), Some("local/minilm"));
+        let refused = |line: &str, models: &str| memory(line, models).expect_err("it is refused").to_string();
+        for name in ["cloud/embed", "minilm", "local/*", "local/"] {
+            let said = refused(&format!("embedder = \"{name}\""), ollama);
+            assert!(said.contains(&format!("2: `{name}` is no model of this machine")), "{said}");
+        }
+        let said = refused("embedder = \"local/minilm\"", "");
+        assert!(said.ends_with("1: nobody has `local/minilm`: [models] says who answers"), "{said}");
+        let said = refused("embeder = \"x\"", "");
+        assert!(said.ends_with("2: unknown key of memory `embeder`; there is `embedder`"), "{said}");
     }
 
     #[test]

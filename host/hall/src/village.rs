@@ -44,6 +44,8 @@ pub struct Options {
     pub terms: Terms,
     /// Who answers the prompts of its agents; without this nobody does, unless the host has somebody.
     pub models: Option<model::Settings>,
+    /// The model of this machine that makes vectors of what agents remember; without this that is found by its words.
+    pub embedder: Option<String>,
 }
 
 /// The agents of one node. Cheap to clone; they end when the last one is gone.
@@ -108,7 +110,7 @@ const LAST: Duration = Duration::from_secs(5);
 impl Village {
     /// Opens a village: its agents are those that it had. Refused while another one has the data folder.
     pub async fn begin(host: Builder, options: Options) -> Result<Village, Error> {
-        let Options { data, groups, supervised, budget, journal, mesh, terms, models } = options;
+        let Options { data, groups, supervised, budget, journal, mesh, terms, models, embedder } = options;
         terms.most(budget)?;
         let folder = Folder::take(&data)?;
         let place = data.join("store");
@@ -121,6 +123,10 @@ impl Village {
         };
         let host = match crate::models::begin(models).await? {
             Some(models) => host.models(models),
+            None => host,
+        };
+        let host = match embedder {
+            Some(embedder) => host.embedder(embedder),
             None => host,
         };
         let host = host.books(books.clone()).build()?;

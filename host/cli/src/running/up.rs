@@ -46,6 +46,7 @@ pub(crate) fn up(options: &Up, json: bool) -> Result<ExitCode, Problem> {
             mesh: mesh.as_ref().map(MeshConfig::settings),
             terms: mesh.as_ref().map(MeshConfig::terms).unwrap_or_default(),
             models: config.models.clone(),
+            embedder: config.embedder.clone(),
         };
         let host = Host::builder().device(|| weights::choice::device(kernels::Kind::Search));
         let village = Village::begin(host, village).await?;

@@ -24,7 +24,7 @@ fn passes(folder: &Path, cases: u64) {
 
 #[test]
 fn each_agent_inside_the_program_passes_its_cases() {
-    for (name, cases) in [("curator", 10), ("mischief", 3), ("navigator", 10), ("polyglot", 10)] {
+    for (name, cases) in [("curator", 10), ("mischief", 3), ("navigator", 10), ("polyglot", 10), ("sage", 8)] {
         passes(copied(name).path(), cases);
     }
 }

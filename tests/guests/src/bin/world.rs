@@ -269,6 +269,9 @@ fn denied() -> String {
     call("model.models", model::models().map(drop));
     call("memory.search", memory::search("space", "query", &[], 1).map(drop));
     call("memory.forget", memory::forget("space", "source").map(drop));
+    let document = || memory::Document { source: "source".to_owned(), content: nothing(), tags: Vec::new() };
+    call("memory.ingest", memory::ingest("space", &document()).map(drop));
+    call("memory.compress", memory::compress("text", "task", "", 1).map(drop));
     call("kernels.make", kernels::make(&[1], "f32", &[0; 4]).map(drop));
     call("supervision.monitor", supervision::monitor("echo"));
     call("supervision.demonitor", supervision::demonitor("echo").map(drop));
