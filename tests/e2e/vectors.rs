@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tests::lasting::Lasting;
 use tests::{Village, builder, bundle, receipt};
 
-const LIMITS: &str = "deadline=5s,memory=32MiB,storage=1MiB,tokens=100k/min";
+const LIMITS: &str = "deadline=20s,memory=32MiB,storage=1MiB,tokens=100k/min";
 const PER_CALL: u64 = 7;
 
 /// A server with two models that know what is about the sea, and what is about trees.
@@ -90,7 +90,7 @@ async fn what_means_the_same_is_found_and_its_tokens_are_charged() {
 async fn words_do_where_vectors_can_not_be_had() {
     let server = Fake::new(meaning).await;
     let host = host(router(vec![near(&server)]), "local/embed-three");
-    let poor = host.agent("scholar", "deadline=5s,memory=32MiB,tokens=6/min", &["memory=notes"]).await;
+    let poor = host.agent("scholar", "deadline=20s,memory=32MiB,tokens=6/min", &["memory=notes"]).await;
     assert_eq!(cost(&poor, "ingest", "notes sea - Whales sing.").await, ("1".into(), PER_CALL));
     // It owes one now.
     assert_eq!(cost(&poor, "ingest", "notes wood - An oak stands.").await, ("1".into(), 0));

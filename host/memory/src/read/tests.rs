@@ -81,12 +81,7 @@ fn html_gives_what_is_shown_with_where_it_stood() {
     let passages = read_as("text/html", "x", html);
     let found = texts(&passages);
     assert_eq!(found[0], "The page");
-    assert_eq!(
-        found[1],
-        "Fish & chips\n\nCod is bold\u{20}—\u{20}really.\n\none\ntwo".replace("bold ", "bold "),
-        "{:?}",
-        found[1]
-    );
+    assert_eq!(found[1], "Fish & chips\n\nCod is bold\u{20}—\u{20}really.\n\none\ntwo", "{:?}", found[1]);
     assert_eq!((passages[1].context.as_str(), passages[2].context.as_str()), ("", "Fish & chips"));
     assert_eq!(found[2], "Price\n\n5 € cheap\n\na\n  b\n\n3 < 4 &bogus; ABend");
     assert!(!found.concat().contains("no<") && !found.concat().contains("color"));
