@@ -61,7 +61,7 @@ fn look(options: &Doctor) -> Result<Vec<Finding>, Problem> {
 /// Asks each back end of models for its list.
 fn models(options: &Doctor) -> Result<Vec<Finding>, Problem> {
     let config = crate::settings::config(options.config.as_deref(), Path::new(""))?;
-    let Some(settings) = config.and_then(|config| config.models) else { return Ok(Vec::new()) };
+    let Some(settings) = config.and_then(|config| config.models) else { return Ok(vec![no_models()]) };
     let tried = node::asking(async || Ok(hall::try_models(&settings).await))?;
     let finding = |(name, tried): (String, Result<Vec<String>, String>)| {
         let (found, detail, fix) = match tried {
@@ -71,6 +71,19 @@ fn models(options: &Doctor) -> Result<Vec<Finding>, Problem> {
         Finding { name: format!("models: {name}"), found, needed: false, detail, fix: fix.into() }
     };
     Ok(tried.into_iter().map(finding).collect())
+}
+
+fn no_models() -> Finding {
+    Finding {
+        name: "models".into(),
+        found: false,
+        needed: false,
+        detail: "village.toml names none, so a prompt finds nobody who answers".into(),
+        fix: "for Ollama write `[models.ollama]` and `url = \"http://127.0.0.1:11434\"`; for a model in this process \
+              `[models.embedded]` and `files = { llama = \"FILE.gguf\" }`; for Claude `[models.claude]` and \
+              `key = \"ANTHROPIC_API_KEY\"`"
+            .into(),
+    }
 }
 
 /// How many models of a list are named.

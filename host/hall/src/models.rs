@@ -7,7 +7,8 @@ use model::{Grant, Keys, Router, Settings, Trust};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 /// Opens the back ends, if any are named.
 pub(crate) async fn begin(settings: Option<Settings>) -> Result<Option<Arc<Router>>, Error> {
@@ -33,18 +34,26 @@ fn means() -> (Keys, Arc<Trust>) {
 /// How long a back end may take to say which models it has.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Each back end by its name, with its models, or why it does not answer. Reads weights, and blocks for as long.
+/// Each back end by its name, with its models, or why it does not answer: those elsewhere all at once, and none for longer
+/// than some seconds. Reads weights, and blocks for as long.
 pub async fn attempt(settings: &Settings) -> Vec<(String, Result<Vec<String>, String>)> {
     let (keys, trust) = means();
-    let mut all = Vec::new();
-    for chosen in &settings.backends {
-        let listed = match chosen.open(&keys, &trust) {
-            Ok(backend) => backend.list(Instant::now() + PATIENCE).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let names = |listed: Vec<model::Listed>| listed.into_iter().map(|listed| listed.name).collect();
-        all.push((chosen.name.clone(), listed.map(names)));
+    let until = Instant::now() + PATIENCE;
+    let mut asked = JoinSet::new();
+    for (place, chosen) in settings.backends.iter().enumerate() {
+        let (name, opened) = (chosen.name.clone(), chosen.open(&keys, &trust));
+        asked.spawn(async move {
+            let listed = match opened {
+                Ok(backend) => timeout_at(until, backend.list(until)).await.unwrap_or(Err(model::Error::Timeout)),
+                Err(error) => return (place, name, Err(error.to_string())),
+            };
+            let names = |listed: Vec<model::Listed>| listed.into_iter().map(|listed| listed.name).collect();
+            (place, name, listed.map(names).map_err(|error| error.to_string()))
+        });
     }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(place, ..)| *place);
+    let mut all: Vec<_> = answers.into_iter().map(|(_, name, listed)| (name, listed)).collect();
     for inside in &settings.inside {
         let only = Settings { inside: vec![inside.clone()], ..Settings::default() };
         let listed = match only.open(&keys, &trust) {

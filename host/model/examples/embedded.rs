@@ -1,5 +1,6 @@
 //! Measures models that run in this process. `speed [THREADS]` makes a model of random weights in the shape of a Llama
-//! of a billion parameters; `formed` does so with schemas and without; `vectors FOLDER VECTORS` compares an embedder with what another program has computed.
+//! of a billion parameters; `make FILE` keeps such a model, and `speed THREADS FILE` measures it; `formed` does so with schemas and
+//! without; `vectors FOLDER VECTORS` compares an embedder with what another program has computed.
 
 use kernels::weights::gguf::{Array, Value};
 use kernels::{Format, Metadata, Output};
@@ -22,11 +23,13 @@ const LENGTH: usize = 32;
 async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["speed"] => speed(1).await,
-        ["speed", threads] => speed(threads.parse().expect("a number")).await,
+        ["speed"] => speed(1, None).await,
+        ["speed", threads] => speed(threads.parse().expect("a number"), None).await,
+        ["speed", threads, file] => speed(threads.parse().expect("a number"), Some(Path::new(file))).await,
+        ["make", file] => println!("{} bytes of weights", make(Path::new(file))),
         ["formed"] => formed().await,
         ["vectors", folder, wanted] => vectors(Path::new(folder), Path::new(wanted)).await,
-        _ => eprintln!("speed [THREADS] | formed | vectors FOLDER VECTORS"),
+        _ => eprintln!("speed [THREADS [FILE]] | make FILE | formed | vectors FOLDER VECTORS"),
     }
 }
 
@@ -64,15 +67,16 @@ async fn vectors(folder: &Path, wanted: &Path) {
     }
 }
 
-async fn speed(threads: usize) {
+async fn speed(threads: usize, made: Option<&Path>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("random.gguf");
-    let bytes = make(&path);
+    let path = made.map_or_else(|| folder.path().join("random.gguf"), Path::to_owned);
+    // What else is in the file is little beside the weights.
+    let bytes = made.map_or_else(|| make(&path), |path| std::fs::metadata(path).expect("it is there").len());
     println!("{:.0} MB of weights; one core reads {:.1} GB/s", bytes as f64 / 1e6, bandwidth());
     let begun = std::time::Instant::now();
     let models = Arc::new(open(&path, threads));
     println!("opened in {:.1} s", begun.elapsed().as_secs_f64());
-    let mut alone = 0.0;
+    let (mut alone, mut rate) = (0.0, 0.0);
     for together in [1, 2, 4, 8] {
         let (reading, read_cpu) = run(&models, together, 1).await;
         let (both, both_cpu) = run(&models, together, LENGTH as u32 + 1).await;
@@ -80,8 +84,9 @@ async fn speed(threads: usize) {
         let each = tokens / (both_cpu - read_cpu);
         if together == 1 {
             alone = each;
+            rate = tokens / (both - reading);
             let possible = bandwidth() * 1e9 / bytes as f64;
-            println!("of {possible:.1} tokens/s that the memory could give a core: {:.2}", each / possible);
+            println!("of {possible:.1} tokens/s that the memory could give a core: {:.2} (bar: 0.5)", each / possible);
         }
         println!(
             "{together} together on {threads}: {:.1} tokens/s, {each:.1} a second of a core ({:.2} of one alone); prompt {:.0} tokens/s a core",
@@ -89,6 +94,13 @@ async fn speed(threads: usize) {
             each / alone,
             (together * LENGTH) as f64 / read_cpu
         );
+        if together == 8 {
+            let times = tokens / (both - reading) / rate;
+            println!(
+                "8 together are {times:.2} times as fast as one by the clock, {:.2} by the core (bar: 2.5)",
+                each / alone
+            );
+        }
     }
 }
 

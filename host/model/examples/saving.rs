@@ -33,4 +33,12 @@ fn show(what: &str, all: &[workload::Outcome]) {
         100.0 * worst(&|one| one.saved()),
         worst(&|one| one.router.rate() - one.best.rate()),
     );
+    let could = |one: &workload::Outcome| 1.0 - one.knowing.cost as f64 / one.best.cost as f64;
+    println!(
+        "who knew all rates, and took the cheapest that does as well to a point, would save {:.1} %, in the worst seed {:.1} %, at \
+         {:.2} points; bar: 30 % cheaper at an equal pass rate",
+        100.0 * mean(&could),
+        100.0 * worst(&could),
+        mean(&|one| one.knowing.rate() - one.best.rate()),
+    );
 }

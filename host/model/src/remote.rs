@@ -8,6 +8,7 @@ mod draft;
 mod events;
 mod fault;
 pub(crate) mod openai;
+mod plain;
 
 pub use address::Address;
 pub use again::known_by;

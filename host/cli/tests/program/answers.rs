@@ -89,9 +89,26 @@ fn back_ends_that_can_not_be_had_are_said_at_once() {
 
 #[test]
 fn the_doctor_says_which_back_ends_answer() {
-    let (_folder, path) = settings("[models.ollama]\nurl = \"http://127.0.0.1:9\"\n");
-    let ran = village(["doctor", "--json", "--config", path.to_str().expect("plain characters")]);
-    let checks = ran.json()["checks"].clone();
+    // Two that take connections and say nothing, and one that repeats the key that it does not accept.
+    let silent = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+    let [one, two] = silent.each_ref().map(|one| one.local_addr().expect("it is bound").port());
+    let locked = refuses();
+    let more = format!(
+        "[models.ollama]\nurl = \"http://127.0.0.1:9\"\n[models.mute]\nurl = \"http://127.0.0.1:{one}\"\n\
+         [models.dumb]\nurl = \"http://127.0.0.1:{two}\"\n\
+         [models.locked]\nurl = \"http://127.0.0.1:{locked}\"\nkey = \"PLANTED_FOR_DOCTOR\"\n"
+    );
+    let (_folder, path) = settings(&more);
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_village"));
+    program.args(["doctor", "--json", "--config"]).arg(&path).env("PLANTED_FOR_DOCTOR", KEY);
+    program.env("VILLAGE_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("native"));
+    let begun = std::time::Instant::now();
+    let output = program.output().expect("the program ends");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!said.contains("planted"), "{said}");
+    let ran: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let checks = ran["checks"].clone();
     let check = |name: &str| -> Value {
         let found = checks.as_array().and_then(|all| all.iter().find(|check| check["name"] == name)).cloned();
         found.unwrap_or_else(|| panic!("{name} in {checks}"))
@@ -100,4 +117,40 @@ fn the_doctor_says_which_back_ends_answer() {
     let lacking = check("models: ollama");
     assert_eq!((&lacking["found"], &lacking["needed"]), (&json!(false), &json!(false)));
     assert!(!lacking["fix"].as_str().unwrap_or_default().is_empty(), "{lacking}");
+    for name in ["mute", "dumb"] {
+        let silent = check(&format!("models: {name}"));
+        assert_eq!((&silent["found"], &silent["detail"]), (&json!(false), &json!("no answer in time")), "{silent}");
+    }
+    let locked = check("models: locked");
+    assert!(locked["detail"].as_str().is_some_and(|detail| detail.contains("does not accept the key")), "{locked}");
+}
+
+const KEY: &str = "sk-planted-for-the-doctor";
+
+/// A server that says no to everybody, and says the key.
+fn refuses() -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let body = json!({"error": {"message": format!("Bearer {KEY} is no good"), "type": KEY}}).to_string();
+            let length = body.len();
+            let reply = format!("HTTP/1.1 401 No\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            let _ = stream.write_all(reply.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn the_doctor_says_what_to_write_where_no_back_end_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("village.toml");
+    std::fs::write(&path, "# nothing yet\n").expect("written");
+    let ran = village(["doctor", "--config", path.to_str().expect("plain characters")]);
+    let lines: Vec<&str> = ran.out.lines().skip_while(|line| !line.contains("  models  ")).collect();
+    assert!(lines[0].starts_with("lacking") && lines[1].contains("[models.ollama]"), "{}", ran.out);
+    assert_eq!(ran.code, 0, "it is not needed: {ran:?}");
 }

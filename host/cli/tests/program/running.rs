@@ -40,10 +40,16 @@ impl Up {
 
     /// On a data folder that was used before.
     pub(crate) fn again(folder: TempDir, more: &[&str]) -> Up {
+        Up::knowing(folder, more, &[])
+    }
+
+    /// With this in its environment.
+    fn knowing(folder: TempDir, more: &[&str], environment: &[(&str, &str)]) -> Up {
         let data = data(&folder);
         let path = data.to_str().expect("plain characters");
         let arguments = [&["up", "--json", "--listen", "0", "--data", path], more].concat();
-        let mut child = command(&arguments).spawn().expect("the program starts");
+        let mut command = command(&arguments);
+        let mut child = command.envs(environment.iter().copied()).spawn().expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let first: Value = match lines.next() {
             Some(line) => serde_json::from_str(&line.expect("text")).expect("JSON"),
@@ -434,6 +440,7 @@ mod wire;
 
 #[path = "running/kept.rs"]
 mod kept;
+mod keys;
 
 #[path = "running/swapped.rs"]
 mod swapped;

@@ -4,6 +4,7 @@ use super::client::{Client, Outgoing, Reply, Trust};
 use super::draft::Draft;
 use super::events::Event;
 use super::openai::parsed;
+use super::plain::Plain;
 use super::{MODELS, Remote, Step, WHOLE, fault, follow, within};
 use crate::backend::{Ask, Backend, Counted, Embedded, Listed, Reader};
 use crate::error::Error;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 pub struct Anthropic {
     remote: Remote,
     client: Client,
+    plain: Plain,
 }
 
 /// The version of the API that this is written for.
@@ -34,7 +36,7 @@ impl Anthropic {
     /// A back end at an address whose path is `/v1` if none is written.
     pub fn new(remote: Remote, trust: &Arc<Trust>) -> Anthropic {
         let remote = Remote { address: remote.address.or_path("/v1"), ..remote };
-        Anthropic { client: remote.client(trust), remote }
+        Anthropic { client: remote.client(trust), remote, plain: Plain::default() }
     }
 
     fn outgoing(&self, method: Method, path: &str, body: Option<&Value>, private: bool) -> Outgoing {
@@ -67,8 +69,14 @@ impl Anthropic {
         let form = Form::of(ask.prompt)?;
         let mut body = body(ask, form.as_ref())?;
         body["stream"] = true.into();
-        let outgoing = self.outgoing(Method::POST, "/messages", Some(&body), ask.prompt.private);
-        let mut reply = self.fetch(outgoing, ask.model).await?;
+        self.plain.trim(ask.model, &mut body);
+        let outgoing = |body: &Value| self.outgoing(Method::POST, "/messages", Some(body), ask.prompt.private);
+        let mut reply = match self.fetch(outgoing(&body), ask.model).await {
+            Err(error) if self.plain.learns(ask.model, &error, &mut body) => {
+                self.fetch(outgoing(&body), ask.model).await?
+            }
+            reply => reply?,
+        };
         // What stands beside an answer that fits a schema is not part of it.
         let mut aside = Aside(&mut *reader);
         let reader: &mut dyn Reader = if form.is_some() { &mut aside } else { &mut *aside.0 };

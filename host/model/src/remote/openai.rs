@@ -3,6 +3,7 @@
 use super::client::{Client, Outgoing, Reply, Trust};
 use super::draft::Draft;
 use super::events::Event;
+use super::plain::Plain;
 use super::{MODELS, Remote, Step, WHOLE, fault, follow, within};
 use crate::backend::{Ask, Backend, Counted, Embedded, Listed, Reader, guess};
 use crate::error::Error;
@@ -21,6 +22,7 @@ pub struct OpenAi {
     client: Client,
     /// It has no way to count tokens.
     uncounted: AtomicBool,
+    plain: Plain,
 }
 
 /// Texts that are embedded by one request.
@@ -32,7 +34,7 @@ impl OpenAi {
         let remote = Remote { address: remote.address.or_path("/v1"), ..remote };
         // It has no counter, and says so only after having been given the text.
         let uncounted = AtomicBool::new(remote.address.under("openai.com"));
-        OpenAi { client: remote.client(trust), uncounted, remote }
+        OpenAi { client: remote.client(trust), uncounted, plain: Plain::default(), remote }
     }
 
     fn outgoing(&self, method: Method, path: &str, body: Option<&Value>, private: bool) -> Outgoing {
@@ -66,9 +68,15 @@ impl OpenAi {
     }
 
     async fn write(&self, ask: Ask<'_>, reader: &mut dyn Reader) -> Result<Completion, Error> {
-        let body = body(ask, self.remote.address.under("openai.com"))?;
-        let outgoing = self.outgoing(Method::POST, "/chat/completions", Some(&body), ask.prompt.private);
-        let mut reply = self.fetch(outgoing, ask.model).await?;
+        let mut body = body(ask, self.remote.address.under("openai.com"))?;
+        self.plain.trim(ask.model, &mut body);
+        let outgoing = |body: &Value| self.outgoing(Method::POST, "/chat/completions", Some(body), ask.prompt.private);
+        let mut reply = match self.fetch(outgoing(&body), ask.model).await {
+            Err(error) if self.plain.learns(ask.model, &error, &mut body) => {
+                self.fetch(outgoing(&body), ask.model).await?
+            }
+            reply => reply?,
+        };
         let mut draft = Draft::new(&self.remote.name, self.remote.key.as_ref(), ask, reader);
         if reply.streams() {
             follow(reply, &mut draft, ask.until, |draft, event| self.event(draft, event, ask.model)).await?;

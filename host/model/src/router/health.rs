@@ -81,6 +81,8 @@ pub(super) struct Health {
     /// The part of its calls that failed, the later ones counting more, and when that was noted.
     failing: f64,
     noted: Option<Instant>,
+    /// How often it was late to say that it is there, less how often it was early.
+    late: u32,
     pub(super) calls: u64,
     pub(super) failures: u64,
     pub(super) tokens_in: u64,
@@ -88,6 +90,9 @@ pub(super) struct Health {
     /// In billionths.
     pub(super) cost: u64,
 }
+
+/// Above this, asking whether it is there tells nothing sooner than waiting does.
+const LATEST: u32 = 4;
 
 /// How soon failures are forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(30);
@@ -116,6 +121,21 @@ impl Health {
         self.token = blend(self.token, rest, fresh);
         self.written = blend(self.written, tokens_out as f64, fresh);
         (self.failing, self.noted) = (self.failing(now) * (1.0 - NEW), Some(now));
+    }
+
+    /// How many times longer than others it is given to say that it is there.
+    pub(super) fn patience(&self) -> u32 {
+        1 << self.late
+    }
+
+    /// It took so long to say that it is there, or did not say so in what it was given. What is always late for another
+    /// reason is given more, and so doesn't have its calls made twice for long.
+    pub(super) fn heard(&mut self, took: Option<Duration>, given: Duration) {
+        match took {
+            None => self.late = (self.late + 1).min(LATEST),
+            Some(took) if took < given / 2 => self.late = self.late.saturating_sub(1),
+            Some(_) => {}
+        }
     }
 
     pub(super) fn failed(&mut self, now: Instant) {
@@ -156,6 +176,18 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_back_end_that_is_slow_to_say_that_it_is_there_is_given_more() {
+        let (mut health, given) = (Health::default(), Duration::from_millis(20));
+        let mut after = |took: Option<u64>| {
+            health.heard(took.map(Duration::from_millis), given * health.patience());
+            health.patience()
+        };
+        assert_eq!([after(None), after(None), after(Some(70)), after(Some(70))], [2, 4, 4, 4]);
+        assert_eq!([after(Some(30)), after(Some(30)), after(Some(3)), after(Some(3))], [2, 2, 1, 1]);
+        assert_eq!((0..9).map(|_| after(None)).max(), Some(1 << LATEST));
+    }
 
     #[test]
     fn a_back_end_that_fails_rests_longer_each_time_and_one_finds_out() {

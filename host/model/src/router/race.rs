@@ -100,6 +100,9 @@ pub(super) struct Race {
     before: Arc<str>,
 }
 
+/// Ends when it is time to send somebody else as well.
+pub(super) type Slow<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// What a race came to.
 pub(super) enum Came {
     /// A lane has ended.
@@ -153,8 +156,7 @@ impl Race {
     }
 
     /// Waits until a lane ends, or until it is time for another one. The reader is told what the leader writes.
-    pub(super) async fn next(&mut self, slow: Option<Instant>, reader: &mut dyn Reader) -> Came {
-        let mut timer = slow.map(|at| Box::pin(tokio::time::sleep_until(at)));
+    pub(super) async fn next(&mut self, mut slow: Option<&mut Slow<'_>>, reader: &mut dyn Reader) -> Came {
         poll_fn(|cx| {
             let mut ended = None;
             for (index, lane) in self.lanes.iter_mut().enumerate() {
@@ -173,7 +175,7 @@ impl Race {
                 self.lanes.retain(|lane| Some(lane.at) == leader);
                 return Poll::Pending;
             }
-            match timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
+            match slow.as_mut().map(|slow| slow.as_mut().poll(cx)) {
                 Some(Poll::Ready(())) => Poll::Ready(Came::Slow),
                 _ => Poll::Pending,
             }

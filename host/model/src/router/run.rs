@@ -2,7 +2,7 @@
 
 use super::choice::{self, Candidate, Scales};
 use super::learned::KindOf;
-use super::race::{Came, Lane, Race};
+use super::race::{Came, Lane, Race, Slow};
 use super::{Answer, Inner, Policy, Request, Router};
 use crate::backend::{Ask, Reader};
 use crate::error::Error;
@@ -26,6 +26,14 @@ const GRACE: Duration = Duration::from_millis(2);
 
 /// Calls before what they took is relied on.
 const ENOUGH: usize = 8;
+
+/// A back end that has been silent for this part of the usual time is asked whether it is there at all, and has this part to
+/// say so: one that is gone is found out before its answer would be late, and the question costs nothing.
+const EARLY: f64 = 0.5;
+const HEARD: f64 = 0.2;
+
+/// Answers that come sooner are not worth a question.
+const QUICK: Duration = Duration::from_millis(20);
 
 /// One prompt on its way.
 struct Run<'a> {
@@ -68,7 +76,7 @@ pub(super) async fn run(
     }
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn order(&self, policy: Policy) -> Result<Vec<usize>, Error> {
         let mut state = self.inner.state.lock();
         let now = Instant::now();
@@ -91,13 +99,14 @@ impl Run<'_> {
         reader: &mut dyn Reader,
     ) -> Result<Option<Completion>, Error> {
         let mut next = order.iter().copied();
-        let mut slow = None;
+        let mut slow: Option<Slow<'a>> = None;
         loop {
             if race.lanes.is_empty() {
                 let Some(at) = next.next() else { return Ok(None) };
                 slow = self.start(at, race);
             }
-            let waiting = slow.filter(|_| race.lanes.len() == 1 && !race.led() && next.len() > 0);
+            let may = race.lanes.len() == 1 && !race.led() && next.len() > 0;
+            let waiting = slow.as_mut().filter(|_| may);
             let lanes: Vec<usize> = race.lanes.iter().map(|lane| lane.at).collect();
             match race.next(waiting, reader).await {
                 Came::Slow => {
@@ -131,8 +140,9 @@ impl Run<'_> {
     }
 
     /// Sets a model to work. Answers when another may be asked as well.
-    fn start(&mut self, at: usize, race: &mut Race) -> Option<Instant> {
-        let (candidate, now) = (&self.candidates[at], Instant::now());
+    fn start(&mut self, at: usize, race: &mut Race) -> Option<Slow<'a>> {
+        let (inner, candidates, now) = (self.inner, self.candidates, Instant::now());
+        let candidate = &candidates[at];
         let mut state = self.inner.state.lock();
         let doubted = state.breakers[candidate.backend].doubted();
         state.breakers[candidate.backend].sent(now, self.request.until);
@@ -142,12 +152,18 @@ impl Run<'_> {
         let health = state.health(candidate);
         health.calls += 1;
         let usual = health.first(95).filter(|_| health.measured() >= ENOUGH);
+        let median = health.first(50).filter(|median| usual.is_some() && !doubted && *median >= QUICK);
         drop(state);
         self.calls += 1;
         race.start(at, &candidate.listed.name, self.inner.backends[candidate.backend].clone());
         // One that was silent a moment ago is given a fraction of the time.
         let wait = usual.map_or(SLOW, |usual| if doubted { usual / 4 } else { usual + GRACE });
-        self.inner.routing.hedge.then(|| now + wait)
+        inner.routing.hedge.then(|| -> Slow<'a> {
+            let Some(median) = median else { return Box::pin(tokio::time::sleep_until(now + wait)) };
+            Box::pin(async move {
+                let _ = tokio::time::timeout_at(now + wait, gone(inner, candidate, now, median)).await;
+            })
+        })
     }
 
     /// An answer, if it is what was asked for.
@@ -242,6 +258,20 @@ impl Run<'_> {
         each.sort();
         each.dedup();
         Error::NoBackend { why: each.join("; "), retry_after }
+    }
+}
+
+/// Ends when a back end that was asked at some time shows that it is not there at all; never, if it is.
+async fn gone(inner: &Inner, candidate: &Candidate, asked: Instant, median: Duration) {
+    tokio::time::sleep_until(asked + median.mul_f64(EARLY)).await;
+    let allowed = median.mul_f64(HEARD) * inner.state.lock().health(candidate).patience();
+    let begun = Instant::now();
+    let listing = inner.backends[candidate.backend].list(begun + allowed);
+    let listed = tokio::time::timeout_at(begun + allowed, listing).await;
+    let there = matches!(listed, Ok(Ok(_)));
+    inner.state.lock().health(candidate).heard(there.then(|| begun.elapsed()), allowed);
+    if there {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -204,14 +204,16 @@ pub(crate) fn openai(seen: &Seen) -> Vec<Act> {
             let text = body["messages"].as_array().and_then(|all| all.last()?["content"].as_str()).unwrap_or_default();
             let mut acts = vec![head()];
             let chunk = |delta: Value, reason: Value| {
-                json!({"id": "1", "object": "chat.completion.chunk",
+                json!({"id": "1", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "echo",
                 "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
             };
             acts.push(data(&chunk(json!({"role": "assistant", "content": ""}), Value::Null)));
             acts.extend(words(text).iter().map(|word| data(&chunk(json!({"content": word}), Value::Null))));
             acts.push(data(&chunk(json!({}), json!("stop"))));
-            let usage = json!({"prompt_tokens": 3, "completion_tokens": words(text).len()});
-            acts.push(data(&json!({"choices": [], "usage": usage})));
+            let written = words(text).len();
+            let usage = json!({"prompt_tokens": 3, "completion_tokens": written, "total_tokens": written + 3});
+            acts.push(data(&json!({"id": "1", "object": "chat.completion.chunk", "created": 1_700_000_000,
+                "model": "echo", "choices": [], "usage": usage})));
             acts.push(Act::Send(b"data: [DONE]\n\n".to_vec()));
             acts.push(Act::Close);
             acts

@@ -1,6 +1,7 @@
 //! Everything that can go wrong on the way, for both kinds of back ends: a clear error each, within the deadline.
 
-use crate::fake::{Act, Fake, data, event, head, whole};
+use crate::fake::{self, Act, Fake, data, event, head, whole};
+use crate::suite::ask;
 use model::{Anthropic, Ask, Backend, Error, Finish, OpenAi, Prompt, Remote};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -225,4 +226,36 @@ async fn no_more_requests_are_under_way_than_are_allowed() {
     let all = tokio::join!(asked(&backend, within), asked(&backend, within), asked(&backend, within));
     assert_eq!([all.0, all.1, all.2].map(|answer| answer.err()), [const { Some(Error::Timeout) }; 3]);
     assert_eq!(fake.seen.lock().expect("not poisoned").len(), 2);
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_temperature_is_asked_without_and_remembered() {
+    let refuses = |status: u16, kind: &'static str, dialect: fn(&fake::Seen) -> Vec<fake::Act>| {
+        move |seen: &fake::Seen| match seen.body.get("temperature") {
+            Some(_) => {
+                let message = "`temperature` is deprecated for this model.";
+                let error = json!({"message": message, "type": kind, "code": null});
+                whole(status, "", &json!({"type": "error", "error": error}))
+            }
+            None => dialect(seen),
+        }
+    };
+    let fake = Fake::new(refuses(400, "invalid_request_error", fake::openai)).await;
+    let other = Fake::new(refuses(400, "invalid_request_error", fake::anthropic)).await;
+    let backends: [(Box<dyn Backend>, &Fake); 2] = [
+        (Box::new(OpenAi::new(fake.remote("a"), &Default::default())), &fake),
+        (Box::new(Anthropic::new(other.remote("b"), &Default::default())), &other),
+    ];
+    for (backend, fake) in backends {
+        let prompt = Prompt::ask("hello", 20);
+        for calls in [2, 3] {
+            let answer = backend.complete(ask("echo", &prompt), &mut ()).await.expect("it answers");
+            assert_eq!((answer.text.as_str(), fake.seen.lock().expect("not poisoned").len()), ("hello", calls));
+        }
+    }
+    // What refuses something else is not asked twice.
+    let fake = Fake::new(|_| whole(400, "", &json!({"error": {"message": "no `seed` here"}}))).await;
+    let backend = OpenAi::new(fake.remote("a"), &Default::default());
+    let error = backend.complete(ask("echo", &Prompt::ask("hello", 20)), &mut ()).await.expect_err("it says no");
+    assert!(matches!(error, Error::Unsupported { .. }) && fake.seen.lock().expect("not poisoned").len() == 1);
 }

@@ -255,6 +255,32 @@ async fn a_slow_one_is_outrun_and_dropped() {
 }
 
 #[tokio::test]
+async fn one_that_is_gone_is_found_out_before_it_would_be_late() {
+    let one = Scripted::new("one", &["m"], false, says("one").after(400));
+    let other = Scripted::new("other", &["n"], false, says("other").after(1));
+    let router = router(vec![(one.clone(), costs(1, 90)), (other.clone(), costs(1000, 90))]);
+    let all = grant("*");
+    for _ in 0..8 {
+        asked(&router, &warm("hello"), &all).await.expect("it answers");
+    }
+    // It is there, if slow for once: nobody else is paid before it is late.
+    one.next(says("one").after(10_000));
+    let began = Instant::now();
+    let answer = asked(&router, &warm("hello"), &all).await.expect("it answers");
+    assert_eq!((answer.completion.text.as_str(), answer.calls), ("other", 2));
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+    // What was outrun is doubted until it answers.
+    asked(&router, &warm("hello"), &grant("cloud/m")).await.expect("it answers");
+    one.usually(says("one").after(10_000));
+    one.gone.store(true, std::sync::atomic::Ordering::Relaxed);
+    let began = Instant::now();
+    let answer = asked(&router, &warm("hello"), &all).await.expect("it answers");
+    let took = began.elapsed();
+    assert_eq!((answer.completion.text.as_str(), answer.calls), ("other", 2));
+    assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(400), "{took:?}");
+}
+
+#[tokio::test]
 async fn a_deadline_holds_and_an_allowance_too() {
     let never = Scripted::new("never", &["m"], false, says("x").after(60_000));
     let router = router(vec![(never.clone(), Terms::default())]);

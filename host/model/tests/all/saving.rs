@@ -7,6 +7,9 @@ fn judge(all: &[Outcome], saved: (f64, f64), lost: (f64, f64)) {
     let losses: Vec<f64> = all.iter().map(|one| one.best.rate() - one.router.rate()).collect();
     let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
     assert!(mean(&savings) >= saved.0 && savings.iter().all(|one| *one >= saved.1), "{savings:?}");
+    // Beside somebody who knows all rates from the beginning.
+    let could: Vec<f64> = all.iter().map(|one| 1.0 - one.knowing.cost as f64 / one.best.cost as f64).collect();
+    assert!(mean(&savings) >= 0.8 * mean(&could), "{savings:?} of {could:?}");
     assert!(mean(&losses) <= lost.0 && losses.iter().all(|one| *one <= lost.1), "{losses:?}");
 }
 

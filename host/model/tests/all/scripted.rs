@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use model::{Ask, Backend, Completion, Counted, Embedded, Error, Finish, Listed, Prompt, Reader};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -45,6 +46,8 @@ pub(crate) struct Scripted {
     usual: Mutex<Deed>,
     pub(crate) asked: Mutex<Vec<(String, Prompt)>>,
     pub(crate) dropped: Mutex<usize>,
+    /// It is not there at all: nothing that it is asked is answered.
+    pub(crate) gone: AtomicBool,
 }
 
 pub(crate) fn listed(name: &str, local: bool) -> Listed {
@@ -60,6 +63,7 @@ impl Scripted {
             usual: Mutex::new(usual),
             asked: Mutex::default(),
             dropped: Mutex::default(),
+            gone: AtomicBool::new(false),
         })
     }
 
@@ -91,7 +95,11 @@ impl Backend for Scripted {
         &self.name
     }
 
-    async fn list(&self, _until: Instant) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, until: Instant) -> Result<Vec<Listed>, Error> {
+        if self.gone.load(Ordering::Relaxed) {
+            tokio::time::sleep_until(until).await;
+            return Err(Error::Timeout);
+        }
         Ok(self.models.clone())
     }
 

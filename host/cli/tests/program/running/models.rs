@@ -9,6 +9,18 @@ use std::sync::{Arc, Mutex};
 
 /// A server that has one model, and remembers what it was asked.
 fn server() -> (u16, Arc<Mutex<Vec<String>>>) {
+    answering(|_| {
+        let message = json!({"role": "assistant", "content": "A village."});
+        let usage = json!({"prompt_tokens": 20, "completion_tokens": 3});
+        (200, json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}))
+    })
+}
+
+/// What is answered to a prompt: a status, and a body.
+type Replies = fn(&str) -> (u16, Value);
+
+/// A server that has one model, answers prompts in some way, and remembers what it was asked.
+pub(super) fn answering(replies: Replies) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = listener.local_addr().expect("it is bound").port();
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -16,13 +28,13 @@ fn server() -> (u16, Arc<Mutex<Vec<String>>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let noted = noted.clone();
-            std::thread::spawn(move || serve(stream, &noted));
+            std::thread::spawn(move || serve(stream, &noted, replies));
         }
     });
     (port, seen)
 }
 
-fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, replies: Replies) {
     let (mut request, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let text = String::from_utf8_lossy(&request).to_lowercase();
@@ -39,17 +51,13 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
         }
     }
     let request = String::from_utf8_lossy(&request).into_owned();
-    let body = match request.starts_with("GET") {
-        true => json!({"data": [{"id": "echo"}]}),
-        false => {
-            let message = json!({"role": "assistant", "content": "A village."});
-            let usage = json!({"prompt_tokens": 20, "completion_tokens": 3});
-            json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
-        }
-    }
-    .to_string();
+    let (status, body) = match request.starts_with("GET") {
+        true => (200, json!({"data": [{"id": "echo"}]})),
+        false => replies(&request),
+    };
+    let body = body.to_string();
     seen.lock().expect("nobody panicked").push(request);
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let head = format!("HTTP/1.1 {status} Some\r\ncontent-type: application/json\r\nconnection: close\r\n");
     let _ = stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
 }
 
@@ -147,7 +155,7 @@ fn what_can_not_be_asked_of_models_is_said() {
     assert_eq!(get(&up, "/v1/models").1["models"][0]["name"], "local/tiny");
 }
 
-fn get_text(up: &Up, path: &str) -> String {
+pub(super) fn get_text(up: &Up, path: &str) -> String {
     let mut stream = TcpStream::connect(&up.address).expect("it listens");
     let token = up.token();
     let request = format!(
