@@ -386,7 +386,7 @@ mod tests {
         holds("Fetched", &Fetched { digest: word(), size: 1, from: Vec::new() });
         let (name, group) = (Some(word()), Some(word()));
         holds("NewAdoption", &NewAdoption { name, group, ..NewAdoption::default() });
-        let held = 15;
+        let held = 16;
         assert_eq!(schemas().len(), held + 1, "and `Adopted`, whose agent is held elsewhere: hold a new one too");
     }
 }

@@ -1,25 +1,24 @@
-//! What a peer knows of its village, kept in one file: its own pass, the members, the invitations it gave, whom it blocks.
+//! What a peer knows of its village, kept in one file: its own pass, the members, the invitations it gave, who has left, whom it
+//! blocks.
 
-use crate::identity;
+mod kept;
+
 use crate::invitation::Invitation;
 use crate::key::Key;
 use crate::leave::Leave;
 use crate::pass::Pass;
 use crate::votes::Matter;
 use crate::{Error, Why};
+use kept::{Cast, FILE, Issued, Kept, Place, read, write};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-const FILE: &str = "village";
-const MAGIC: &[u8; 8] = b"vlg-mesh";
-const VERSION: u8 = 2;
 /// The most addresses that are kept of one member, and the most bytes of one.
 const ADDRESSES: usize = 8;
 const ADDRESS_LIMIT: usize = 256;
@@ -45,43 +44,6 @@ pub(crate) struct Roster {
     most: usize,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    pass: Pass,
-    members: BTreeMap<Key, Member>,
-    invitations: BTreeMap<[u8; 16], Issued>,
-    blocked: BTreeSet<Key>,
-    /// How this peer has voted, until nobody asks any more.
-    cast: BTreeMap<Matter, Cast>,
-    /// Who has left; this peer itself while it tells the others.
-    left: BTreeMap<Key, Leave>,
-}
-
-/// What version 1 kept.
-#[derive(Deserialize)]
-struct Kept1 {
-    pass: Pass,
-    members: BTreeMap<Key, Member>,
-    invitations: BTreeMap<[u8; 16], Issued>,
-    blocked: BTreeSet<Key>,
-    cast: BTreeMap<Matter, Cast>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Cast {
-    yes: bool,
-    deadline: u64,
-}
-
-/// An invitation that was given.
-#[derive(Debug, Serialize, Deserialize)]
-struct Issued {
-    expires: u64,
-    uses: u32,
-    /// Those who have used it: they may ask again if the answer got lost.
-    taken: BTreeSet<Key>,
-}
-
 impl Roster {
     /// Reads what is known, or founds a village of one.
     pub(crate) fn open(folder: &Path, own: Key, most: usize) -> Result<Roster, Error> {
@@ -94,7 +56,7 @@ impl Roster {
         if kept.pass.holder() != own {
             return Err(Error::Damaged { file, what: "it belongs to another identity" });
         }
-        let file = Arc::new(Place { path: file, last: Mutex::new(0) });
+        let file = Arc::new(Place::new(file));
         let mut roster = Roster { file, turn: 0, kept, changed: true, most };
         if roster.kept.left.contains_key(&own) {
             // Some of the others know already that it has left.
@@ -351,82 +313,11 @@ impl Roster {
     }
 }
 
-/// The file, and the turn of what is in it: what comes late never overwrites what is newer.
-#[derive(Debug)]
-struct Place {
-    path: PathBuf,
-    last: Mutex<u64>,
-}
-
-impl Place {
-    fn write(&self, turn: u64, bytes: &[u8]) -> Result<(), Error> {
-        let mut last = self.last.lock();
-        if turn > *last {
-            identity::replace(&self.path, bytes)?;
-            *last = turn;
-        }
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn found(own: Key) -> Kept {
-        Kept {
-            pass: Pass::found(own),
-            members: BTreeMap::new(),
-            invitations: BTreeMap::new(),
-            blocked: BTreeSet::new(),
-            cast: BTreeMap::new(),
-            left: BTreeMap::new(),
-        }
-    }
-}
-
-impl Kept1 {
-    fn later(self) -> Kept {
-        let Kept1 { pass, members, invitations, blocked, cast } = self;
-        Kept { pass, members, invitations, blocked, cast, left: BTreeMap::new() }
-    }
-}
-
-/// Eight bytes that say what it is, the version, the content, and the hash of all that.
-fn write(kept: &Kept) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.push(VERSION);
-    let mut bytes = postcard::to_extend(kept, bytes).expect("it has nothing that cannot be written");
-    let hash = blake3::hash(&bytes);
-    bytes.extend_from_slice(hash.as_bytes());
-    bytes
-}
-
-fn read(file: &Path, bytes: &[u8]) -> Result<Kept, Error> {
-    let damaged = |what| Error::Damaged { file: file.into(), what };
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it is another kind of file"))?;
-    let version = match rest.first() {
-        Some(&found @ 1..=VERSION) => found,
-        Some(&found) => return Err(Error::Newer { file: file.into(), found, known: VERSION }),
-        None => return Err(damaged("it was cut")),
-    };
-    let content = bytes.len().checked_sub(32).filter(|&end| end > MAGIC.len()).ok_or_else(|| damaged("it was cut"))?;
-    if blake3::hash(&bytes[..content]).as_bytes() != &bytes[content..] {
-        return Err(damaged("its bytes are not those that were written"));
-    }
-    let content = &bytes[MAGIC.len() + 1..content];
-    let kept =
-        if version == 1 { postcard::from_bytes(content).map(Kept1::later) } else { postcard::from_bytes(content) };
-    let kept: Kept = kept.map_err(|_| damaged("it cannot be read"))?;
-    let village = kept.pass.village();
-    let good = kept.pass.is_of(&village) && kept.members.iter().all(|(key, member)| member.pass.holder() == *key);
-    if !good {
-        return Err(damaged("a pass in it is wrong"));
-    }
-    Ok(kept)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn keys(seed: u8) -> (Keypair, Key) {
         let keys = Keypair::ed25519_from_bytes([seed; 32]).unwrap();

@@ -1,6 +1,7 @@
 //! The commands by which villages decide together.
 
 use super::running::Reach;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -30,6 +31,7 @@ pub(crate) enum Choice {
 #[derive(Args)]
 pub(crate) struct Vote {
     /// The proposal, as `village mesh votes` shows it, or how that begins
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) id: String,
     /// What this village says
     pub(crate) choice: Choice,
@@ -40,6 +42,7 @@ pub(crate) struct Vote {
 #[derive(Args)]
 pub(crate) struct Votes {
     /// One of them, with all that is known of it
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) id: Option<String>,
     /// Show nothing but the proof that it was accepted, to be kept in a file
     #[arg(long, requires = "id", conflicts_with = "lies")]

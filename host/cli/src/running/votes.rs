@@ -7,7 +7,7 @@ use api::wire::NewProposal;
 use hall::{Conditions, Poll, PollDetails, Proved, short};
 use serde_json::json;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// As much of an id as is shown in a list: enough to name one of as many as there can be.
 const SHORT: usize = 12;
@@ -152,9 +152,16 @@ fn standing(poll: &Poll) -> String {
 
 fn left(poll: &Poll, now: u64) -> String {
     match poll.deadline.checked_sub(now) {
-        Some(left) if left > 0 => format!("{} left", base::span_text(Duration::from_secs(left.div_ceil(1000)))),
+        Some(left) if left > 0 => format!("{} left", about(left)),
         _ => "ended".into(),
     }
+}
+
+/// So many milliseconds, in whole units of which there are two or more: none less than there are.
+fn about(millis: u64) -> String {
+    let units = [(24 * 3_600_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| millis >= 2 * unit).unwrap_or((1000, "s"));
+    format!("{}{name}", millis.div_ceil(unit))
 }
 
 fn table(polls: &[Poll], now: u64) -> String {
@@ -229,12 +236,26 @@ mod tests {
     fn a_vote_is_a_line_that_says_how_it_stands() {
         let text = table(&[poll()], 5_000);
         let wanted =
-            "0123456789ab  peer-1--  open: 1 yes, 1 no, 1 both ways of 4, 4 yes are needed  1m left  no     swap";
+            "0123456789ab  peer-1--  open: 1 yes, 1 no, 1 both ways of 4, 4 yes are needed  60s left  no     swap";
         assert!(text.contains(wanted), "{text}");
         let over = Poll { state: "lapsed".into(), voted: None, ..poll() };
         let text = table(&[over], 65_000);
         assert!(text.contains("lapsed: 1 yes, 1 no, 1 both ways of 4  ended  -"), "{text}");
         assert!(table(&[], 0).contains("village mesh propose TEXT"));
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_rounded_up_and_short() {
+        for (millis, wanted) in [
+            (1, "1s"),
+            (119_999, "120s"),
+            (120_001, "3m"),
+            (86_400_000, "24h"),
+            (172_800_000, "2d"),
+            (172_800_001, "3d"),
+        ] {
+            assert_eq!(about(millis), wanted, "{millis}");
+        }
     }
 
     #[test]

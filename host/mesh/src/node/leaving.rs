@@ -94,6 +94,16 @@ impl Node {
         self.refuse_calls(peer, || Error::Stranger { peer });
     }
 
+    /// Forgets what is not written down of a peer.
+    pub(super) fn forget_news(&mut self, peer: &PeerId) {
+        self.swarm.behaviour_mut().gate.inner.kad.remove_peer(peer);
+        self.links.forget(peer);
+        self.directory.forget(peer);
+        if let Some(key) = Key::of(peer) {
+            self.hellos.forget(&key);
+        }
+    }
+
     /// The link of one who has left has had its time.
     pub(super) fn part_from_left(&mut self, peer: PeerId) {
         if Key::of(&peer).is_none_or(|key| !self.roster.has(&key)) {

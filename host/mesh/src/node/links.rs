@@ -157,6 +157,13 @@ impl Links {
         self.tries.remove(peer);
     }
 
+    /// What was heard of it, and where it might be.
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        self.heard.remove(peer);
+        self.caught_up.remove(peer);
+        self.hints.remove(peer);
+    }
+
     pub(super) fn again(&mut self, peer: PeerId) {
         self.forgive(&peer);
         self.again.push(peer);
@@ -339,18 +346,6 @@ impl Node {
     pub(super) fn part_from(&mut self, peer: PeerId) {
         let _ = self.swarm.disconnect_peer_id(peer);
         self.forget_news(&peer);
-    }
-
-    /// Forgets what is not written down of a peer.
-    pub(super) fn forget_news(&mut self, peer: &PeerId) {
-        self.swarm.behaviour_mut().gate.inner.kad.remove_peer(peer);
-        self.links.heard.remove(peer);
-        self.links.caught_up.remove(peer);
-        self.links.hints.remove(peer);
-        self.directory.forget(peer);
-        if let Some(key) = Key::of(peer) {
-            self.hellos.forget(&key);
-        }
     }
 
     pub(super) fn part_from_all(&mut self) {

@@ -221,13 +221,9 @@ impl Node {
         let _ = self.whisper(VOTES, body);
     }
 
-    /// Says again what others may have missed.
-    pub(super) fn look_after_polls(&mut self) {
-        if self.polls.again > Instant::now() {
-            return;
-        }
-        self.polls.again = Instant::now() + self.dice.about(self.settings.pace.hello);
-        let (now, own) = (self.now(), self.own());
+    /// Ends what has had its time.
+    fn end_polls(&mut self) {
+        let now = self.now();
         let mut ended = Vec::new();
         self.polls.ballots.retain(|matter, ballot| {
             if ballot.proposal.deadline <= now && ballot.lapse() {
@@ -238,6 +234,16 @@ impl Node {
         for matter in ended {
             self.tell(Event::Lapsed { matter });
         }
+    }
+
+    /// Says again what others may have missed.
+    pub(super) fn look_after_polls(&mut self) {
+        self.end_polls();
+        if self.polls.again > Instant::now() {
+            return;
+        }
+        self.polls.again = Instant::now() + self.dice.about(self.settings.pace.hello);
+        let (now, own) = (self.now(), self.own());
         let mut again = Vec::new();
         for ballot in self.polls.ballots.values().filter(|ballot| ballot.proposal.deadline > now) {
             if ballot.proposal.proposer == own {

@@ -173,6 +173,9 @@ async fn what_is_voted_on_is_known_to_who_has_begun_anew_though_nobody_says_it_a
     all_know(&all).await;
     all[1].mesh.vote(matter, true).await.unwrap();
     until("the vote is known", || async { all[2].mesh.tallies().await.unwrap()[0].yes.len() == 1 }).await;
+    let short = Draft { subject: "soon".into(), ..draft(&all) };
+    let soon = all[0].mesh.propose(short, Duration::from_millis(300)).await.unwrap();
+    all[0].event(|event| *event == Event::Lapsed { matter: soon }).await;
     let proposer = all.remove(0).restart().await;
     until("it knows its own proposal, and the vote", || async {
         let tallies = proposer.mesh.tallies().await.unwrap();

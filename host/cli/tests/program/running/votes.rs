@@ -100,6 +100,9 @@ fn what_cannot_be_decided_or_voted_on_is_refused() {
     refused(&village(["mesh", "verify", "/nowhere/proof"]), "file", "/nowhere/proof");
     refused(&village(["mesh", "verify", &file(&a, "none", "hello")]), "no-proof", "it begins neither with");
 
+    let nameless = a.call(&["mesh", "vote", "", "yes"]);
+    assert!(nameless.code == 2 && nameless.err.contains("<ID>"), "{nameless:?}");
+
     // Only one of the two votes on this, named by how its id begins.
     let own = propose(&a, &["--electorate", &id(&a)[8..16]]);
     state(&b, &own, "open");
