@@ -177,7 +177,9 @@ fn drawing(topology: &Topology) -> String {
         links.entry(one).or_default().push((other, way.clone()));
         links.entry(other).or_default().push((one, way));
     }
-    let mut text = format!("{} villages, {} links\n", topology.peers.len(), topology.links.len());
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (peers, links_there) = (counted(topology.peers.len(), "village"), counted(topology.links.len(), "link"));
+    let mut text = format!("{peers}, {links_there}\n");
     for peer in &topology.peers {
         let name = short(peer);
         let note = match () {
