@@ -272,12 +272,12 @@ const GRANTS: [(&str, &str, &str); guest::GRANTS.len()] = [
         "sending to an agent of that name; helper/* for all that helper created, * for all here, *@* elsewhere",
     ),
     ("public", "public", "being sent to by agents of other villages"),
+    ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
     (
         "memory",
         "memory=SPACE",
         "documents kept and found in that space; notes/* for all that begin so, :read behind it to read only",
     ),
-    ("mesh", "mesh=topic/NAME", "a topic of other villages; skill/NAME for finding who has a skill, * for all"),
     ("model", "model=local/*", "models by name or pattern: local/* for all of this machine, cloud/claude-*"),
     ("spawn", "spawn", "creating helpers, within `children`"),
     ("env", "env=NAME", "an environment variable, with the value that it has here"),

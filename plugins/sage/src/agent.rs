@@ -172,7 +172,10 @@ impl Sage {
         };
         let content = Payload { content_type: ask.content_type, body };
         let tags: Vec<_> = ask.tags.iter().map(String::as_str).collect();
-        let passages = memory::ingest(&space(ask.space), &ask.source, content, &tags)?;
+        let passages = memory::ingest(&space(ask.space), &ask.source, content, &tags).map_err(|error| match error {
+            village::Error::Invalid(why) => Error::Document(why),
+            other => other.into(),
+        })?;
         Ok(Ingested { source: ask.source, passages })
     }
 
@@ -300,6 +303,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
             Error::Invalid { field, reason } => Failure::field(field, reason),
+            Error::Document(why) => Failure::invalid(why),
             Error::Unsupported(what) => Failure::unsupported(what),
             Error::Village(error) => error.into(),
         }

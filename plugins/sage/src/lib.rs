@@ -17,6 +17,9 @@ pub enum Error {
         field: &'static str,
         reason: String,
     },
+    /// The document can't be read.
+    #[error("{0}")]
+    Document(String),
     /// The request makes sense, and is beyond what is done here.
     #[error("{0}")]
     Unsupported(String),

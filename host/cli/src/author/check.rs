@@ -163,6 +163,7 @@ fn opening(name: &str) -> String {
         "agents" => "agents = [\"NAME\"]".into(),
         "mesh" => "mesh = [\"topic/NAME\"]".into(),
         "model" => "model = [\"local/*\"]".into(),
+        "memory" => "memory = [\"notes\"]".into(),
         "http" => "http = [\"GET https://api.example.com/v1/\"]".into(),
         name => format!("{name} = true"),
     }

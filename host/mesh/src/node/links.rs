@@ -248,6 +248,7 @@ impl Node {
             self.located(peer, &[address]);
         }
         if first {
+            self.sought.met(&peer);
             self.tell(Event::Linked { peer });
             if !self.links.is_near(&peer, &self.settings.pace) {
                 self.topics.hurry();
@@ -300,6 +301,11 @@ impl Node {
         if matches!(error, DialError::DialPeerConditionFalse(_)) {
             return;
         }
+        if let DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } = error
+            && self.mistook(peer, address)
+        {
+            return self.dial_peer(peer);
+        }
         if matches!(error, DialError::NoAddresses | DialError::Transport(_)) {
             self.seek(peer);
         }
@@ -318,10 +324,13 @@ impl Node {
         addresses.extend(self.links.hints.get(&peer).into_iter().flatten().cloned());
         let options = DialOpts::peer_id(peer)
             .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .extend_addresses_through_behaviour()
-            .build();
-        if let Err(error) = self.swarm.dial(options) {
+            .addresses(self.sought.likely(&peer, addresses));
+        // Others of libp2p know places, too, and not which of them are wrong.
+        let options = match self.sought.is_mistaken(&peer) {
+            true => options,
+            false => options.extend_addresses_through_behaviour(),
+        };
+        if let Err(error) = self.swarm.dial(options.build()) {
             self.dial_failed(Some(peer), &error);
         }
     }

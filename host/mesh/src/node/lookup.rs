@@ -7,14 +7,41 @@ use libp2p::kad::{self, GetClosestPeersError, GetClosestPeersOk, QueryResult};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId, mdns};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Members that are looked for at once.
 const AT_ONCE: usize = 8;
 
+/// So many places at which somebody else was met are remembered of one member, and of so many members.
+const MISTAKEN: usize = 64;
+
 /// Those that are looked for.
 #[derive(Default)]
-pub(super) struct Sought(HashSet<PeerId>);
+pub(super) struct Sought {
+    asked: HashSet<PeerId>,
+    /// Places at which somebody else was met, or this peer itself, than the one who is said to be there: of two machines each
+    /// is at 127.0.0.1.
+    mistaken: HashMap<PeerId, Vec<Multiaddr>>,
+}
+
+impl Sought {
+    pub(super) fn is_mistaken(&self, peer: &PeerId) -> bool {
+        self.mistaken.contains_key(peer)
+    }
+
+    /// Those of these places where the peer may be.
+    pub(super) fn likely(&self, peer: &PeerId, mut places: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        if let Some(mistaken) = self.mistaken.get(peer) {
+            places.retain(|place| !mistaken.contains(&without_peer(place, peer)));
+        }
+        places
+    }
+
+    /// The peer was met.
+    pub(super) fn met(&mut self, peer: &PeerId) {
+        self.mistaken.remove(peer);
+    }
+}
 
 impl Node {
     /// A member can be reached there.
@@ -28,6 +55,23 @@ impl Node {
         }
     }
 
+    /// Somebody else was met there; whether that is news. The first who answers ends a call to all places of a peer, so that one
+    /// at which another is closer by than the peer has to be left out.
+    pub(super) fn mistook(&mut self, peer: PeerId, place: &Multiaddr) -> bool {
+        let place = without_peer(place, &peer);
+        self.swarm.behaviour_mut().gate.inner.kad.remove_address(&peer, &place);
+        let all = &mut self.sought.mistaken;
+        if all.len() >= MISTAKEN && !all.contains_key(&peer) {
+            all.clear();
+        }
+        let places = all.entry(peer).or_default();
+        let news = !places.contains(&place) && places.len() < MISTAKEN;
+        if news {
+            places.push(place);
+        }
+        news
+    }
+
     /// Somebody for whom something waits can be reached at places that were not known before. A call to where it was before may be
     /// on its way into nothing, and takes long to fail.
     pub(super) fn call_at_new(&mut self, peer: PeerId, before: &[Multiaddr]) {
@@ -36,6 +80,7 @@ impl Node {
         }
         let new: Vec<Multiaddr> =
             self.roster.addresses(&peer).into_iter().filter(|address| !before.contains(address)).collect();
+        let new = self.sought.likely(&peer, new);
         if !new.is_empty() {
             let there = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(new);
             // What comes of it is told.
@@ -69,7 +114,7 @@ impl Node {
     pub(super) fn seek(&mut self, peer: PeerId) {
         let member = Key::of(&peer).is_some_and(|key| self.roster.has(&key));
         let somebody_else = self.links.open.keys().any(|each| *each != peer);
-        if member && somebody_else && self.sought.0.len() < AT_ONCE && self.sought.0.insert(peer) {
+        if member && somebody_else && self.sought.asked.len() < AT_ONCE && self.sought.asked.insert(peer) {
             self.swarm.behaviour_mut().gate.inner.kad.get_closest_peers(peer);
         }
     }
@@ -85,7 +130,7 @@ impl Node {
         };
         let Ok(peer) = PeerId::from_bytes(&key) else { return };
         if step.last {
-            self.sought.0.remove(&peer);
+            self.sought.asked.remove(&peer);
         }
         let places: Vec<Multiaddr> =
             found.into_iter().filter(|info| info.peer_id == peer).flat_map(|info| info.addrs).collect();

@@ -108,7 +108,7 @@ fn a_planted_key_is_in_nothing_that_a_village_writes() {
         "/v1/agents",
         "/v1/agents/ada",
         "/v1/agents/ada/log",
-        "/v1/agents/ada/turns",
+        "/v1/agents/ada/versions",
         "/v1/audit",
         "/v1/models",
     ] {
