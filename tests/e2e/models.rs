@@ -75,7 +75,7 @@ async fn an_agent_that_is_granted_local_models_reaches_the_cloud_by_no_name() {
     }
     let got = said(&agent, "complete", &order(json!({"model": "cloud/echo", "text": "x"}))).await;
     assert!(got.contains("Denied(") && got.contains("cloud/echo"), "{got}");
-    let sent = cloud.seen.lock().expect("not poisoned");
+    let sent = cloud.seen.lock().expect("not poisoned").clone();
     assert!(sent.iter().all(|seen| !seen.body.to_string().contains("let me out")), "it got {sent:?}");
     assert!(sent.iter().all(|seen| seen.line.starts_with("GET ")), "it was asked for more than its list");
     drop(sent);

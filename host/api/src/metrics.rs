@@ -115,8 +115,8 @@ fn models(figures: &[Figure], totals: &Totals) -> String {
     let mut page = Page(String::new());
     let asked = || figures.iter().filter(|figure| figure.calls > 0).take(MODELS);
     let labels = |figure: &'_ Figure| [("backend", figure.backend.clone()), ("model", figure.model.clone())];
-    type Of = fn(&Figure) -> f64;
-    let families: [(&str, &str, &str, &[(&str, &str, Of)]); 4] = [
+    type Row = (&'static str, &'static str, fn(&Figure) -> f64);
+    let families: [(&str, &str, &str, &[Row]); 4] = [
         (
             "village_model_calls_total",
             "counter",

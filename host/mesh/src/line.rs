@@ -88,7 +88,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Out of so many bytes each for all questions and all answers that are read at once.
     pub(crate) fn new(memory: usize) -> Lines {
-        let of = || Arc::new(Semaphore::new(memory.max(FRAME_LIMIT).min(Semaphore::MAX_PERMITS)));
+        let of = || Arc::new(Semaphore::new(memory.clamp(FRAME_LIMIT, Semaphore::MAX_PERMITS)));
         let (peers, flying, events) = Default::default();
         Lines { questions: of(), answers: of(), peers, flying, last: 0, events }
     }

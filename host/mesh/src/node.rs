@@ -318,10 +318,10 @@ impl Node {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.disconnected(peer_id, connection_id),
             SwarmEvent::IncomingConnectionError { error, peer_id, .. } => self.incoming_failed(peer_id, error),
-            SwarmEvent::OutgoingConnectionError { error, peer_id, connection_id, .. } => {
-                if !self.reach_failed(connection_id, &error) {
-                    self.dial_failed(peer_id, &error);
-                }
+            SwarmEvent::OutgoingConnectionError { error, peer_id, connection_id, .. }
+                if !self.reach_failed(connection_id, &error) =>
+            {
+                self.dial_failed(peer_id, &error);
             }
             SwarmEvent::ListenerClosed { listener_id, .. } => self.listener_closed(listener_id),
             SwarmEvent::NewListenAddr { address, listener_id } => {

@@ -48,7 +48,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 enum Own {
     Closed,
     Opening,
-    Open(Pipe),
+    Open(Box<Pipe>),
 }
 
 impl Handler {
@@ -207,7 +207,8 @@ impl ConnectionHandler for Handler {
                 self.open.clear();
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => {
-                self.own = Own::Open(Pipe::new(protocol, FRAME_LIMIT, self.answers.clone()));
+                let pipe = Pipe::new(protocol, FRAME_LIMIT, self.answers.clone());
+                self.own = Own::Open(Box::new(pipe));
             }
             ConnectionEvent::DialUpgradeError(_) => {
                 self.own = Own::Closed;

@@ -27,7 +27,7 @@ pub enum Unopened {
         /// The back end.
         backend: String,
         /// Why.
-        error: Fault,
+        error: Box<Fault>,
     },
     /// Two have the same name.
     #[error("two back ends are called `{backend}`")]
@@ -56,7 +56,7 @@ impl Settings {
         for inside in &self.inside {
             let opened = Models::open(&inside.settings);
             let name = || inside.settings.name.clone();
-            let opened = opened.map_err(|error| Unopened::Model { backend: name(), error })?;
+            let opened = opened.map_err(|error| Unopened::Model { backend: name(), error: error.into() })?;
             backends.push((Arc::new(opened), inside.terms.clone()));
         }
         let mut names: Vec<&str> = backends.iter().map(|(backend, _)| backend.name()).collect();
