@@ -3,6 +3,7 @@
 mod mesh;
 mod models;
 mod records;
+mod spaces;
 mod votes;
 
 use crate::wire::{

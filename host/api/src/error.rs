@@ -70,6 +70,7 @@ fn status(wrong: &Wrong) -> StatusCode {
         | Wrong::Group { .. }
         | Wrong::Component { .. }
         | Wrong::Letter { .. }
+        | Wrong::Space { .. }
         | Wrong::Turn { .. }
         | Wrong::Vote { .. }
         | Wrong::Gone { .. } => StatusCode::NOT_FOUND,

@@ -17,6 +17,8 @@ mod routes;
 mod scale;
 mod schema;
 mod server;
+mod shape;
+mod spaces;
 mod streams;
 mod token;
 mod votes;

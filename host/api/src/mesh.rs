@@ -3,6 +3,7 @@
 use crate::error::{Error, bad};
 use crate::manage::finished;
 use crate::routes::{App, Json, Name, Route, Shape};
+use crate::shape::{given, whole};
 use axum::extract::State;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use hall::{Adoption, Details, Fetched, Invited, Joined, Left, MeshFigures, PeerFigures, Pinged, Topology};
@@ -238,8 +239,6 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     let texts = json!({ "type": "array", "items": text });
     let list = |name: &str| json!({ "type": "array", "items": of(name) });
     let pair = |items: Value| json!({ "type": "array", "prefixItems": items, "minItems": 2, "maxItems": 2 });
-    let whole = |fields: Value| object(fields, None);
-    let given = |required: &[&str], fields: Value| object(fields, Some(required));
     vec![
         (
             "Mesh",
@@ -305,29 +304,14 @@ fn of(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// An object that has all its fields; or, of what is sent here, must have those that are named, and no others.
-fn object(fields: Value, given: Option<&[&str]>) -> Value {
-    let all = || fields.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect::<Vec<_>>();
-    match given {
-        None => json!({ "type": "object", "required": all(), "properties": fields }),
-        Some(required) => {
-            json!({ "type": "object", "properties": fields, "required": required, "additionalProperties": false })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape;
     use hall::{Edge, LinkFigures};
-    use std::collections::BTreeSet;
 
     fn holds(name: &str, value: &impl Serialize) {
-        let (_, schema) = schemas().into_iter().find(|(each, _)| *each == name).expect("there is such a schema");
-        let known: BTreeSet<_> = schema["properties"].as_object().expect("fields").keys().cloned().collect();
-        let value = serde_json::to_value(value).expect("JSON");
-        let there: BTreeSet<_> = value.as_object().expect("an object").keys().cloned().collect();
-        assert_eq!(known, there, "{name}");
+        shape::holds(schemas(), name, value);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, bad};
 use crate::routes::{App, Json, Route, Shape};
+use crate::shape::{given, whole};
 use axum::extract::State;
 use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
@@ -388,29 +389,14 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// An object that has all its fields.
-fn whole(fields: Value) -> Value {
-    let all: Vec<String> = fields.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();
-    json!({ "type": "object", "required": all, "properties": fields })
-}
-
-/// An object that is sent here, with those fields that it must have.
-fn given(required: &[&str], fields: Value) -> Value {
-    json!({ "type": "object", "properties": fields, "required": required, "additionalProperties": false })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape;
     use model::{Considered, Figure, Price};
-    use std::collections::BTreeSet;
 
     fn holds(name: &str, value: &impl Serialize) {
-        let (_, schema) = schemas().into_iter().find(|(each, _)| *each == name).expect("there is such a schema");
-        let known: BTreeSet<_> = schema["properties"].as_object().expect("fields").keys().cloned().collect();
-        let value = serde_json::to_value(value).expect("JSON");
-        let there: BTreeSet<_> = value.as_object().expect("an object").keys().cloned().collect();
-        assert_eq!(known, there, "{name}");
+        shape::holds(schemas(), name, value);
     }
 
     fn known(calls: u64, failing: f64, rests: bool) -> Known {

@@ -167,13 +167,10 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape;
 
-    /// The schema has the fields that a value has.
     fn holds(name: &str, value: &impl Serialize) {
-        let schema = schemas().into_iter().find(|(known, _)| *known == name).expect("there is such a schema").1;
-        let value = serde_json::to_value(value).expect("JSON");
-        let fields = |value: &Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
-        assert_eq!(fields(&schema["properties"]), fields(&value), "{name}");
+        shape::holds(schemas(), name, value);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, bad};
 use crate::token::Token;
-use crate::{guard, manage, mesh, messages, metrics, models, read, records, scale, streams, votes};
+use crate::{guard, manage, mesh, messages, metrics, models, read, records, scale, spaces, streams, votes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post};
@@ -371,6 +371,7 @@ pub(crate) fn routes() -> Vec<(Route, MethodRouter<App>)> {
         .chain(scale::routes())
         .chain(mesh::routes())
         .chain(models::routes())
+        .chain(spaces::routes())
         .chain(votes::routes())
         .collect()
 }

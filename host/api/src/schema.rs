@@ -13,6 +13,7 @@ pub(crate) fn all() -> Map<String, Value> {
         .chain(crate::scale::schemas())
         .chain(crate::mesh::schemas())
         .chain(crate::models::schemas())
+        .chain(crate::spaces::schemas())
         .chain(crate::votes::schemas())
     {
         all.insert(name.into(), schema);
@@ -519,6 +520,7 @@ mod tests {
             + crate::records::schemas().len()
             + crate::mesh::schemas().len()
             + crate::models::schemas().len()
+            + crate::spaces::schemas().len()
             + crate::votes::schemas().len();
         assert_eq!(
             all().len(),

@@ -3,6 +3,7 @@
 use crate::error::{Error, bad};
 use crate::manage::finished;
 use crate::routes::{App, Json, Name, Route, Shape};
+use crate::shape::{given, whole};
 use axum::extract::State;
 use axum::routing::{MethodRouter, get, post};
 use hall::{Motion, Poll, PollDetails};
@@ -110,28 +111,13 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// An object that has all its fields.
-fn whole(fields: Value) -> Value {
-    let all: Vec<_> = fields.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();
-    json!({ "type": "object", "required": all, "properties": fields })
-}
-
-/// One that is sent here, with the fields that it must have, and no others.
-fn given(required: &[&str], fields: Value) -> Value {
-    json!({ "type": "object", "properties": fields, "required": required, "additionalProperties": false })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use crate::shape;
 
     fn holds(name: &str, value: &impl Serialize) {
-        let (_, schema) = schemas().into_iter().find(|(each, _)| *each == name).expect("there is such a schema");
-        let known: BTreeSet<_> = schema["properties"].as_object().expect("fields").keys().cloned().collect();
-        let value = serde_json::to_value(value).expect("JSON");
-        let there: BTreeSet<_> = value.as_object().expect("an object").keys().cloned().collect();
-        assert_eq!(known, there, "{name}");
+        shape::holds(schemas(), name, value);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub use crate::models::{
 };
 pub use crate::records::{Erasure, Replay};
 pub use crate::scale::NewScale;
+pub use crate::spaces::{Cleared, NewClearing, Spaces};
 pub use crate::votes::{NewProposal, NewVote, Polls};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -5,6 +5,7 @@ mod models;
 mod records;
 mod running;
 mod scale;
+mod spaces;
 mod votes;
 
 pub(crate) use mesh::{Fetch, Mesh, MeshAction};
@@ -15,6 +16,7 @@ pub(crate) use running::{
     Send, Swap, Top, Up, Urgency, Versions,
 };
 pub(crate) use scale::Scale;
+pub(crate) use spaces::{Memory, MemoryAction};
 pub(crate) use votes::{Choice, Propose, Verify, Vote, Votes};
 
 use crate::help;
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Mesh(Mesh),
     /// Models of a running village: which there are, which would answer and why, how fast they are
     Models(Models),
+    /// Spaces of memory of a running village: list them, take one away
+    Memory(Memory),
     /// List a running village's agents: what each is doing, and what it uses of its budget
     Ps(Ps),
     /// Show what the agents use, as they use it

@@ -46,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Fetch(options) => running::fetch(&options, json),
         Command::Mesh(options) => running::mesh(&options, json),
         Command::Models(options) => running::models(&options, json),
+        Command::Memory(options) => running::memory(&options, json),
         Command::Ps(options) => running::ps(&options, json),
         Command::Top(options) => running::top(&options, json),
         Command::Logs(options) => running::logs(&options, json),

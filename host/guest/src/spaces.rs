@@ -3,6 +3,7 @@
 //! What lasts is in the store. An index is made of it when it is first wanted, learns what was changed when it is next wanted, and
 //! is let go when nobody wants it for long, or others need the room.
 
+mod clearing;
 mod embedder;
 mod ledger;
 pub(crate) mod rows;

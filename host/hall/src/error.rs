@@ -117,6 +117,12 @@ pub enum Error {
         /// As it was asked for.
         id: String,
     },
+    /// Nothing is kept in such a space of memory.
+    #[error("nothing is kept in a space `{name}`: `village memory list` says which there are")]
+    Space {
+        /// As it was asked for.
+        name: String,
+    },
     /// There is no such proposal here, or nobody votes on it any more.
     #[error("`{id}`: {why}")]
     Vote {
@@ -230,6 +236,7 @@ impl Error {
             Error::Repeated { .. } => "duplicate",
             Error::Postponed { .. } => "postponed",
             Error::Letter { .. } => "unknown-letter",
+            Error::Space { .. } => "unknown-space",
             Error::Turn { .. } => "unknown-turn",
             Error::Unrecorded { .. } => "not-recorded",
             Error::Gone { .. } => "unknown-component",

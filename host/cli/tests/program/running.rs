@@ -454,4 +454,5 @@ mod models;
 #[path = "running/records.rs"]
 mod records;
 mod replicas;
+mod spaces;
 mod votes;
