@@ -23,7 +23,8 @@ impl Village {
     /// All spaces in which there is something.
     pub fn spaces(&self) -> Result<Vec<SpaceFigures>, Error> {
         let all = self.host().spaces()?;
-        let figures = |(name, [sources, passages, bytes])| SpaceFigures { name, sources, passages, bytes };
+        let figures =
+            |(name, [sources, passages, bytes]): (String, [u64; 3])| SpaceFigures { name, sources, passages, bytes };
         Ok(all.into_iter().map(figures).collect())
     }
 
