@@ -41,6 +41,7 @@ fn spaces_are_listed_and_one_is_taken_away_for_good() {
     assert_eq!((again.code, again.error().0.as_str()), (1, "unknown-space"), "{again:?}");
 
     // Neither is it there after a restart.
+    up.end();
     let (_, _, folder) = up.ended();
     let up = Up::again(folder, &[]);
     assert_eq!(spaces(&up), [("library/other".into(), 1)]);
