@@ -93,6 +93,10 @@ impl House {
         match (door, self.standing(name), self.shut_abroad(name)) {
             (_, _, Some(no)) => Err(no),
             (Some(door), Some(standing), None) => Ok((door, standing)),
+            // It is being stopped or started this moment: what is told it comes again.
+            _ if self.roll.grants(name).is_some() => {
+                Err(No::Unavailable(format!("`{name}` can't be started just now")))
+            }
             _ => Err(No::NotFound(format!("there is no agent `{name}` in that village"))),
         }
     }
